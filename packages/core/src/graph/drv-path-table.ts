@@ -1,0 +1,158 @@
+// Derivation paths to dense ids and back, in about 60 bytes a path where a Map of strings takes 200.
+import type { NodeId } from '../drv-graph.ts';
+import type { DrvPath } from '../ids.ts';
+import { growUint32 } from './growable.ts';
+import { HASH_LENGTH, HASH_WORDS, mixHash, packHash, unpackHash } from './packed-hash.ts';
+import { PackedNames } from './packed-names.ts';
+
+const SUFFIX = '.drv';
+const EMPTY_SLOT = 0;
+/** Name id of a path that is kept whole. */
+const KEPT_WHOLE = 0xffffffff;
+
+/**
+ * A usual path, `<store directory>/<hash>-<name>.drv` in the store directory of the first one, is packed.
+ * Any other text is kept whole beside.
+ */
+export class DrvPathTable {
+  #count = 0;
+  /** With the slash at its end; null until the first usual path. */
+  #storePrefix: string | null = null;
+  #hashes = new Uint32Array(64 * HASH_WORDS);
+  #nameIds = new Uint32Array(64);
+  readonly #names = new PackedNames();
+  /** Open addressing; a slot holds a node's id + 1. */
+  #slots = new Uint32Array(64);
+  readonly #wholeIds = new Map<string, NodeId>();
+  readonly #wholePaths = new Map<NodeId, DrvPath>();
+  readonly #probed = new Uint32Array(HASH_WORDS);
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The common start of the packed paths, slash included; '' while there are none. */
+  get storePrefix(): string {
+    return this.#storePrefix ?? '';
+  }
+
+  find(path: DrvPath): NodeId | undefined {
+    if (!this.#isUsual(path)) return this.#wholeIds.get(path);
+    const found = this.#slots[this.#slotOf(path)] ?? EMPTY_SLOT;
+    return found === EMPTY_SLOT ? this.#wholeIds.get(path) : found - 1;
+  }
+
+  /** The path's id; the next free one where it was not known. */
+  intern(path: DrvPath): NodeId {
+    if (this.#storePrefix === null) this.#storePrefix = storePrefixOf(path);
+    if (!this.#isUsual(path)) return this.#internWhole(path);
+    const slot = this.#slotOf(path);
+    const found = this.#slots[slot] ?? EMPTY_SLOT;
+    if (found !== EMPTY_SLOT) return found - 1;
+    const from = this.#nameStart();
+    const to = path.length - SUFFIX.length;
+    // Kept whole too if it came before the store directory was known.
+    if (!PackedNames.isPackable(path, from, to) || this.#wholeIds.has(path)) return this.#internWhole(path);
+
+    const id = this.#append(this.#names.intern(path, from, to));
+    this.#hashes.set(this.#probed, id * HASH_WORDS);
+    this.#slots[slot] = id + 1;
+    if (this.#count * 3 > this.#slots.length * 2) this.#rehash();
+    return id;
+  }
+
+  pathOf(id: NodeId): DrvPath {
+    const whole = this.#wholePaths.get(id);
+    if (whole !== undefined) return whole;
+    const hash = unpackHash(this.#hashes, id * HASH_WORDS);
+    // The same characters that were a DrvPath when they were packed.
+    return `${this.storePrefix}${hash}-${this.#names.textOf(this.#nameIds[id] ?? 0)}${SUFFIX}` as DrvPath;
+  }
+
+  /** Without hash and '.drv'. */
+  nameOf(id: NodeId): string {
+    const whole = this.#wholePaths.get(id);
+    if (whole === undefined) return this.#names.textOf(this.#nameIds[id] ?? 0);
+    const base = whole.slice(whole.lastIndexOf('/') + 1);
+    const name = /^[0-9a-z]{32}-/.test(base) ? base.slice(HASH_LENGTH + 1) : base;
+    return name.endsWith(SUFFIX) ? name.slice(0, -SUFFIX.length) : name;
+  }
+
+  #nameStart(): number {
+    return this.storePrefix.length + HASH_LENGTH + 1;
+  }
+
+  /** Leaves the packed hash in #probed. */
+  #isUsual(path: string): boolean {
+    const prefix = this.#storePrefix;
+    return (
+      prefix !== null &&
+      path.length > prefix.length + HASH_LENGTH + 1 + SUFFIX.length &&
+      path.startsWith(prefix) &&
+      path.charCodeAt(prefix.length + HASH_LENGTH) === 0x2d &&
+      path.endsWith(SUFFIX) &&
+      packHash(path, prefix.length, this.#probed, 0)
+    );
+  }
+
+  /** The slot that holds the path, else the free one where it belongs. */
+  #slotOf(path: string): number {
+    const probed = this.#probed;
+    const hashes = this.#hashes;
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    const from = this.#nameStart();
+    const to = path.length - SUFFIX.length;
+    for (let slot = mixHash(probed, 0) & mask; ; slot = (slot + 1) & mask) {
+      const found = slots[slot] ?? EMPTY_SLOT;
+      if (found === EMPTY_SLOT) return slot;
+      const at = (found - 1) * HASH_WORDS;
+      if (
+        hashes[at] === probed[0] &&
+        hashes[at + 1] === probed[1] &&
+        hashes[at + 2] === probed[2] &&
+        hashes[at + 3] === probed[3] &&
+        hashes[at + 4] === probed[4] &&
+        this.#names.equals(this.#nameIds[found - 1] ?? 0, path, from, to)
+      ) {
+        return slot;
+      }
+    }
+  }
+
+  #append(nameId: number): NodeId {
+    const id = this.#count++;
+    this.#hashes = growUint32(this.#hashes, this.#count * HASH_WORDS);
+    this.#nameIds = growUint32(this.#nameIds, this.#count);
+    this.#nameIds[id] = nameId;
+    return id;
+  }
+
+  #internWhole(path: DrvPath): NodeId {
+    const known = this.#wholeIds.get(path);
+    if (known !== undefined) return known;
+    const id = this.#append(KEPT_WHOLE);
+    this.#wholeIds.set(path, id);
+    this.#wholePaths.set(id, path);
+    return id;
+  }
+
+  #rehash(): void {
+    const mask = this.#slots.length * 2 - 1;
+    const slots = new Uint32Array(mask + 1);
+    for (let id = 0; id < this.#count; id++) {
+      if (this.#nameIds[id] === KEPT_WHOLE) continue;
+      let slot = mixHash(this.#hashes, id * HASH_WORDS) & mask;
+      while (slots[slot] !== EMPTY_SLOT) slot = (slot + 1) & mask;
+      slots[slot] = id + 1;
+    }
+    this.#slots = slots;
+  }
+}
+
+/** Null where the path does not look like one in a store. */
+function storePrefixOf(path: string): string | null {
+  const prefix = path.slice(0, path.lastIndexOf('/') + 1);
+  const isHashed = packHash(path, prefix.length, new Uint32Array(HASH_WORDS), 0);
+  return prefix !== '' && isHashed && path.charAt(prefix.length + HASH_LENGTH) === '-' ? prefix : null;
+}
