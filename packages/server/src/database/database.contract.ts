@@ -1,0 +1,55 @@
+// What every driver of the database port must do. A driver's test runs it on databases of its own.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildContract } from './builds.contract.ts';
+import { changeContract } from './changes.contract.ts';
+import type { Database } from './database.ts';
+import { derivationContract } from './derivations.contract.ts';
+import { jobsetContract } from './jobsets.contract.ts';
+import { newNode, step } from './testing/samples.ts';
+
+/** @param open makes an empty database that nobody else uses */
+export const describeDatabase = (name: string, open: () => Promise<Database>): void => {
+  describe(`the database port on ${name}`, () => {
+    let database: Database;
+    beforeAll(async () => {
+      database = await open();
+    });
+    afterAll(() => database.close());
+    const given = (): Database => database;
+
+    it('has a schema', async () => {
+      expect(await database.meta.schemaVersion()).toBeGreaterThan(0);
+    });
+    describe('derivations', () => {
+      derivationContract(given);
+    });
+    describe('builds', () => {
+      buildContract(given);
+    });
+    describe('jobsets', () => {
+      jobsetContract(given);
+    });
+    describe('changes', () => {
+      changeContract(given);
+    });
+    describe('closing', () => {
+      closingContract(open);
+    });
+  });
+};
+
+const closingContract = (open: () => Promise<Database>): void => {
+  it('finishes what was asked before, and refuses what is asked after', async () => {
+    const database = await open();
+    const node = newNode();
+    const before = [
+      database.derivations.save([node]),
+      database.builds.recordTransitions([step(node.path, null, 'queued')]),
+      database.derivations.find(node.path),
+    ];
+    const closing = [database.close(), database.close()];
+    await expect(database.derivations.find(node.path)).rejects.toMatchObject({ code: 'DATABASE_CLOSED' });
+    await Promise.all(closing);
+    expect((await Promise.all(before))[2]).toEqual(node);
+  });
+};

@@ -1,0 +1,217 @@
+// Port: everything EkaCI keeps. Asynchronous and grouped by aggregate; each method is one transaction.
+//
+// What a method's promise resolved is on disk (unless the database was opened with a lower durability); what
+// it rejected left nothing behind. Every method may reject with DatabaseError.
+import type { BuildCause, BuildState } from '@eka-ci/core/build-state';
+import type { DrvNode } from '@eka-ci/core/drv-graph';
+import type { EvaluationRecord } from '@eka-ci/core/evaluation';
+import type { Brand, CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
+
+export { DatabaseError, type DatabaseErrorCode, StaleTransitionError } from './database-error.ts';
+
+export interface Database {
+  readonly meta: Meta;
+  readonly derivations: Derivations;
+  readonly builds: Builds;
+  readonly jobsets: Jobsets;
+  readonly changes: Changes;
+  /** Finishes what was asked before, then closes. Later calls reject with DATABASE_CLOSED. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface Meta {
+  /** Number of the newest migration that was applied. */
+  schemaVersion(): Promise<number>;
+}
+
+/** Derivations by path. A path's content never changes, so nothing here is ever overwritten. */
+export interface Derivations {
+  /**
+   * Idempotent by path, in one transaction. Inputs may come before, with, or after what needs them; one that
+   * was only named so far is a placeholder. Fastest in batches of thousands, inputs before dependents.
+   */
+  save(nodes: readonly DrvNode[]): Promise<void>;
+  /** Those of `paths` that are stored together with their whole closure: nothing below them need be read. */
+  known(paths: Iterable<DrvPath>): Promise<ReadonlySet<DrvPath>>;
+  /** Null when the path is unknown or only a placeholder. */
+  find(path: DrvPath): Promise<DrvNode | null>;
+  /**
+   * Everything the roots need, roots included, each once, inputs before dependents, in batches. Unknown roots
+   * and placeholders are left out: whoever adds the rest to a DrvGraph sees them there as not complete.
+   */
+  closureOf(roots: readonly DrvPath[]): AsyncIterable<readonly DrvNode[]>;
+  /** Derivations that have `path` among their direct inputs, each once, in the order they were stored. */
+  dependentsOf(path: DrvPath): Promise<readonly DrvPath[]>;
+}
+
+/** One step of one derivation's build, as the recorder decided it. */
+export interface BuildTransition {
+  readonly drv: DrvPath;
+  /** Counted from 1. Steps before the first start belong to attempt 1. */
+  readonly attempt: number;
+  /** The state it leaves; null for a derivation that has no build yet. */
+  readonly from: BuildState | null;
+  readonly to: BuildState;
+  /** Why it came there; a dependency-failed one has its culprit's cause. */
+  readonly cause: BuildCause | null;
+  /** Milliseconds since 1970, by the server's clock. */
+  readonly atMs: number;
+  /** The derivation whose failure this one shares; null where it is its own. Must be stored or a placeholder. */
+  readonly culprit: DrvPath | null;
+  /** For people: the builder's last words, the missing feature. */
+  readonly message: string | null;
+  /** Where the attempt's log is, relative to the log directory. */
+  readonly logFile: string | null;
+}
+
+/** A transition that is on disk. */
+export interface RecordedTransition extends BuildTransition {
+  /** Increases by one from transition to transition, in the order of commits, over all derivations. */
+  readonly sequence: number;
+}
+
+/** What one attempt has come to so far. */
+export interface BuildAttempt {
+  readonly attempt: number;
+  readonly state: BuildState;
+  readonly cause: BuildCause | null;
+  /** When it last entered `building`; null before that. */
+  readonly startedAtMs: number | null;
+  /** When it came to rest (succeeded, failed, dependency-failed, interrupted); null before that. */
+  readonly finishedAtMs: number | null;
+  readonly culprit: DrvPath | null;
+  readonly message: string | null;
+  readonly logFile: string | null;
+}
+
+/** The newest attempt of a derivation's build. */
+export interface StoredBuild extends BuildAttempt {
+  readonly drv: DrvPath;
+  /** Sequence of its last transition. */
+  readonly sequence: number;
+}
+
+/** Builds: the current state by derivation, and every transition that led there. Only the recorder writes. */
+export interface Builds {
+  /**
+   * All or nothing, in the given order; one derivation may appear more than once. Which transitions are
+   * legal is the caller's business.
+   * @returns the transitions as recorded, in the same order
+   * @throws StaleTransitionError when a `from` is not the stored state
+   * @throws DatabaseError DATABASE_UNKNOWN_DERIVATION when a drv or culprit was never saved nor named
+   */
+  recordTransitions(transitions: readonly BuildTransition[]): Promise<readonly RecordedTransition[]>;
+  /** Those of `paths` that have a build. */
+  statesOf(paths: Iterable<DrvPath>): Promise<ReadonlyMap<DrvPath, StoredBuild>>;
+  /** Oldest first. */
+  attemptsOf(path: DrvPath): Promise<readonly BuildAttempt[]>;
+  /** Oldest first. */
+  historyOf(path: DrvPath): Promise<readonly RecordedTransition[]>;
+  /**
+   * What a restarted server takes up again: queued, buildable, building, unsatisfiable, and interrupted by
+   * scheduler-death. In the order they were first stored.
+   */
+  unfinished(): Promise<readonly StoredBuild[]>;
+  /** At most `limit` transitions with a higher sequence, oldest first. 0 starts at the beginning. */
+  eventsSince(sequence: number, limit: number): Promise<readonly RecordedTransition[]>;
+}
+
+export type JobsetId = Brand<number, 'JobsetId'>;
+
+/** The question a jobset answers: two equal keys are never evaluated twice. */
+export interface JobsetKey {
+  readonly tree: TreeSha;
+  /** Only for evaluations that can see the commit (flakes). */
+  readonly commit: CommitSha | null;
+  /** Hash of the job's definition. */
+  readonly jobDefinition: string;
+  /** Order does not matter. */
+  readonly systems: readonly string[];
+  readonly evaluator: string;
+  readonly evaluatorVersion: string;
+  /** Hash of the settings that change what evaluation gives. */
+  readonly settings: string;
+}
+
+export interface JobsetCounts {
+  readonly derivations: number;
+  readonly unavailable: number;
+  readonly failed: number;
+}
+
+export interface StoredJobset {
+  readonly id: JobsetId;
+  readonly key: JobsetKey;
+  readonly counts: JobsetCounts;
+  readonly completedAtMs: number;
+}
+
+export interface NewJobset {
+  readonly key: JobsetKey;
+  /** In any order and any batch size; memory stays flat if the source's does. */
+  readonly records: AsyncIterable<readonly EvaluationRecord[]> | Iterable<readonly EvaluationRecord[]>;
+  readonly completedAtMs: number;
+}
+
+/** Complete jobsets by the question they answer. A half-written one is never seen. */
+export interface Jobsets {
+  /**
+   * Reads `records` to its end, then makes the jobset visible. When `records` throws, nothing is kept and
+   * that error is thrown on. When a jobset with that key exists by then, it is kept and returned instead.
+   */
+  saveComplete(jobset: NewJobset): Promise<StoredJobset>;
+  find(key: JobsetKey): Promise<StoredJobset | null>;
+  /**
+   * In the order they were given, in batches.
+   * @throws DatabaseError DATABASE_ROW_GONE when the jobset does not exist or is removed meanwhile
+   */
+  records(id: JobsetId): AsyncIterable<readonly EvaluationRecord[]>;
+  /** Idempotent. */
+  remove(id: JobsetId): Promise<void>;
+}
+
+export interface ChangeListing {
+  /** The caller's choice; unique. */
+  readonly id: string;
+  /** Clone address or path, as the user named it; never with credentials. */
+  readonly repository: string;
+  readonly base: CommitSha;
+  readonly head: CommitSha;
+  /** Null where there is none: the merge conflicts, or it was not tried yet. */
+  readonly judgedTree: TreeSha | null;
+  readonly title: string;
+  /** Milliseconds since 1970. */
+  readonly createdAtMs: number;
+  /** Null while it is being judged. */
+  readonly conclusion: string | null;
+}
+
+export interface StoredChange extends ChangeListing {
+  /** The change summary as JSON text; parsed by whoever knows its schema. Null while there is none. */
+  readonly summaryJson: string | null;
+}
+
+export interface ChangePage {
+  readonly changes: readonly ChangeListing[];
+  /** Null on the last page. Opaque; good for ever, also when changes are added meanwhile. */
+  readonly nextCursor: string | null;
+}
+
+export interface ChangeQuery {
+  readonly repository?: string;
+  /** `nextCursor` of the page before. */
+  readonly cursor?: string;
+  /** From 1 to 1000. */
+  readonly limit: number;
+}
+
+export interface Changes {
+  /** Inserts, or replaces the one with that id. */
+  save(change: StoredChange): Promise<void>;
+  find(id: string): Promise<StoredChange | null>;
+  /**
+   * Newest first, without summaries.
+   * @throws DatabaseError DATABASE_BAD_CURSOR when the cursor is none of ours
+   */
+  list(query: ChangeQuery): Promise<ChangePage>;
+}

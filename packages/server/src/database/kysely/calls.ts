@@ -1,0 +1,24 @@
+// Every request that reaches the database: plain data in, plain data out, one transaction each. The port is made
+// of these in port.ts; between the two there may be a thread.
+import { type BuildCalls, buildCalls } from './builds.ts';
+import { type ChangeCalls, changeCalls } from './changes.ts';
+import { type DerivationCalls, derivationCalls } from './derivations.ts';
+import { type JobsetCalls, jobsetCalls } from './jobsets.ts';
+import { type MetaCalls, metaCalls } from './meta.ts';
+import type { Session } from './session.ts';
+
+export interface Calls {
+  readonly meta: MetaCalls;
+  readonly derivations: DerivationCalls;
+  readonly builds: BuildCalls;
+  readonly jobsets: JobsetCalls;
+  readonly changes: ChangeCalls;
+}
+
+export const createCalls = (session: Session): Calls => ({
+  meta: metaCalls(session),
+  derivations: derivationCalls(session),
+  builds: buildCalls(session),
+  jobsets: jobsetCalls(session),
+  changes: changeCalls(session),
+});

@@ -1,0 +1,63 @@
+// The port over calls: what spans several transactions, and what is better done on the caller's side of a thread.
+import type { DrvNode } from '@eka-ci/core/drv-graph';
+import type { DrvPath } from '@eka-ci/core/ids';
+import type { Builds, Database, Derivations } from '../database.ts';
+import { attemptsFrom } from './build-row.ts';
+import type { Calls } from './calls.ts';
+import { jobsetsOver } from './jobset-records.ts';
+import { createRowReader, packNodes } from './packed-nodes.ts';
+
+const rowsAtOnce = 2048;
+
+async function* readClosure(calls: Calls, roots: readonly DrvPath[]): AsyncGenerator<readonly DrvNode[]> {
+  const ids = await calls.derivations.closureIds([...new Set(roots)]);
+  const reader = createRowReader();
+  for (let at = 0; at < ids.length; at += rowsAtOnce) {
+    const nodes = reader.read(await calls.derivations.rows(ids.slice(at, at + rowsAtOnce)));
+    if (nodes.length > 0) yield nodes;
+  }
+}
+
+const derivationsOver = (calls: Calls): Derivations => ({
+  async save(nodes) {
+    if (nodes.length > 0) await calls.derivations.save(packNodes(nodes));
+  },
+  // What was stored under these paths came from them.
+  known: async (paths) => new Set((await calls.derivations.known([...new Set(paths)])) as DrvPath[]),
+  async find(path) {
+    const nodes = createRowReader().read(await calls.derivations.rowWithInputs(path));
+    return nodes.find((node) => node.path === path) ?? null;
+  },
+  closureOf: (roots) => readClosure(calls, roots),
+  dependentsOf: async (path) => (await calls.derivations.dependentsOf(path)) as DrvPath[],
+});
+
+const buildsOver = ({ builds }: Calls): Builds => ({
+  async recordTransitions(transitions) {
+    if (transitions.length === 0) return [];
+    const first = await builds.recordTransitions(transitions);
+    return transitions.map((transition, index) => ({ ...transition, sequence: first + index }));
+  },
+  async statesOf(paths) {
+    const stored = await builds.statesOf([...new Set(paths)]);
+    return new Map(stored.map((build) => [build.drv, build]));
+  },
+  attemptsOf: async (path) => attemptsFrom(await builds.historyOf(path)),
+  historyOf: (path) => builds.historyOf(path),
+  unfinished: () => builds.unfinished(),
+  eventsSince: (sequence, limit) => builds.eventsSince(sequence, limit),
+});
+
+/** @param close finishes what was asked before and lets go of the database */
+export const databaseOver = (calls: Calls, close: () => Promise<void>): Database => ({
+  meta: { schemaVersion: () => calls.meta.schemaVersion() },
+  derivations: derivationsOver(calls),
+  builds: buildsOver(calls),
+  jobsets: jobsetsOver(calls.jobsets),
+  changes: {
+    save: (change) => calls.changes.save(change),
+    find: (id) => calls.changes.find(id),
+    list: (query) => calls.changes.list(query),
+  },
+  close,
+});

@@ -1,0 +1,100 @@
+// The tables as Kysely sees them. migrations/ makes them; this follows.
+// Whole numbers are JavaScript numbers in every driver; flags are bits of one; times are milliseconds since 1970.
+
+export interface Tables {
+  counters: CounterTable;
+  derivations: DerivationTable;
+  derivation_dependents: DependentTable;
+  builds: BuildTable;
+  build_transitions: TransitionTable;
+  jobsets: JobsetTable;
+  jobset_chunks: JobsetChunkTable;
+  changes: ChangeTable;
+}
+
+export interface CounterTable {
+  name: string;
+  /** The next number nobody has taken. */
+  next_number: number;
+}
+
+export interface DerivationTable {
+  id: number;
+  path: string;
+  /** See `stage` in packed-nodes.ts. */
+  stage: number;
+  /** This and all below: null for a placeholder. */
+  system: string | null;
+  /** See `flag` in packed-nodes.ts. */
+  flags: number | null;
+  /** JSON: names. */
+  features: string | null;
+  /** JSON: name, path, name, path, … */
+  outputs: string | null;
+  /** See stored-inputs.ts. */
+  inputs: Uint8Array | null;
+}
+
+/** Reverse edges. Each save adds at most one row for an input: an edge of its own row would double the work. */
+export interface DependentTable {
+  input_id: number;
+  /** The first of `dependents`; a derivation's inputs are written once, so this tells the rows apart. */
+  first_dependent_id: number;
+  /** See stored-inputs.ts. */
+  dependents: Uint8Array;
+}
+
+interface BuildColumns {
+  drv_id: number;
+  attempt: number;
+  cause: string | null;
+  culprit_id: number | null;
+  message: string | null;
+  log_file: string | null;
+  sequence: number;
+}
+
+export interface BuildTable extends BuildColumns {
+  state: string;
+  started_at_ms: number | null;
+  finished_at_ms: number | null;
+}
+
+export interface TransitionTable extends BuildColumns {
+  from_state: string | null;
+  to_state: string;
+  at_ms: number;
+}
+
+export interface JobsetTable {
+  id: number;
+  /** SHA-256 of `key_json`; unique among complete ones. */
+  digest: string;
+  key_json: string;
+  derivations: number;
+  unavailable: number;
+  failed: number;
+  chunks: number;
+  /** Null while records are still being added. */
+  completed_at_ms: number | null;
+}
+
+export interface JobsetChunkTable {
+  jobset_id: number;
+  /** Counted from 0. */
+  position: number;
+  /** A JSON array of EvaluationRecord, deflated (raw). */
+  records: Uint8Array;
+}
+
+export interface ChangeTable {
+  id: string;
+  repository: string;
+  base_commit: string;
+  head_commit: string;
+  judged_tree: string | null;
+  title: string;
+  created_at_ms: number;
+  conclusion: string | null;
+  summary_json: string | null;
+}

@@ -1,0 +1,117 @@
+// Every released schema, with rows in it, becomes the newest one and keeps its rows.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import type { CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
+import { Kysely, sql } from 'kysely';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Database } from '../database.ts';
+import { NodeSqliteDialect } from '../kysely/sqlite/node-sqlite-dialect.ts';
+import { applicationId } from '../kysely/sqlite/sqlite-connection.ts';
+import { openSqliteDatabase } from '../kysely/sqlite/sqlite-database.ts';
+import { applyMigrations } from './apply-migrations.ts';
+import { columnTypes, migrationNumber, migrations } from './migrations.ts';
+import type { SchemaMigration } from './schema-migration.ts';
+
+const types = columnTypes.sqlite;
+let folder: string;
+let path: string;
+let file: DatabaseSync;
+let db: Kysely<unknown>;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'eka-ci-migrations-'));
+  path = join(folder, 'sqlite.db');
+  file = new DatabaseSync(path);
+  file.exec(`pragma application_id = ${applicationId}`);
+  db = new Kysely<unknown>({ dialect: new NodeSqliteDialect(file) });
+});
+afterEach(() => {
+  if (file.isOpen) file.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** What the first migration's sample rows say, through the port of today. */
+const expectFirstSamples = async (database: Database): Promise<void> => {
+  const hello = '/nix/store/00000000000000000000000000000002-hello-2.12.drv' as DrvPath;
+  const dependency = '/nix/store/00000000000000000000000000000001-dep-1.0.drv' as DrvPath;
+  expect(await database.derivations.known([hello])).toEqual(new Set([hello]));
+  expect(await database.derivations.find(hello)).toMatchObject({
+    preferLocalBuild: true,
+    allowSubstitutes: true,
+    requiredFeatures: ['kvm'],
+    inputs: [{ path: dependency, outputs: ['dev'] }],
+  });
+  expect(await database.derivations.dependentsOf(dependency)).toEqual([hello]);
+  expect(await database.builds.historyOf(dependency)).toMatchObject([
+    { sequence: 1, from: null, to: 'queued' },
+    { sequence: 2, from: 'queued', to: 'failed', cause: 'network', culprit: dependency, logFile: 'a/1.log' },
+  ]);
+  expect((await database.builds.statesOf([dependency])).get(dependency)).toMatchObject({ sequence: 2 });
+  expect(await database.changes.find('c1')).toMatchObject({ title: 'a title', base: 'b' as CommitSha });
+  const jobset = await database.jobsets.find({
+    tree: 't' as TreeSha,
+    commit: null,
+    jobDefinition: 'j',
+    systems: ['x86_64-linux'],
+    evaluator: 'e',
+    evaluatorVersion: '1',
+    settings: 's',
+  });
+  if (jobset === null) throw new Error('the sample jobset is gone');
+  const attrs: string[] = [];
+  for await (const batch of database.jobsets.records(jobset.id)) attrs.push(...batch.map(({ attr }) => attr));
+  expect(attrs).toEqual(['a']);
+};
+
+describe('migrations', () => {
+  it.each(migrations.map(({ name }, index) => ({ name, count: index + 1 })))(
+    'upgrades a used database of $name',
+    async ({ count }) => {
+      for (const [index, migration] of migrations.slice(0, count).entries()) {
+        await applyMigrations(db, { types, migrations: migrations.slice(0, index + 1) });
+        await migration.sampleRows(db);
+      }
+      file.close();
+      const database = await openSqliteDatabase({ path, durability: 'process-death' });
+      try {
+        expect(await database.meta.schemaVersion()).toBe(migrations.length);
+        await expectFirstSamples(database);
+      } finally {
+        await database.close();
+      }
+      file = new DatabaseSync(path);
+      expect(file.prepare('pragma integrity_check').all()).toMatchObject([{ integrity_check: 'ok' }]);
+      expect(file.prepare('pragma foreign_key_check').all()).toEqual([]);
+    },
+  );
+
+  it('are numbered without gaps', () => {
+    expect(migrations.map(({ name }) => migrationNumber(name))).toEqual(
+      migrations.map((_, index) => index + 1),
+    );
+    for (const { name } of migrations) expect(name).toMatch(/^\d{4}(-[a-z]+)+$/);
+  });
+
+  it('leave the old schema whole when one fails half-way', async () => {
+    await applyMigrations(db, { types });
+    const failing: SchemaMigration = {
+      name: '9999-fails',
+      async up(target) {
+        await sql`create table half (a integer)`.execute(target);
+        await sql`drop table changes`.execute(target);
+        throw new Error('the power went');
+      },
+      sampleRows: async () => {},
+    };
+    const applying = applyMigrations(db, { types, migrations: [...migrations, failing] });
+    await expect(applying).rejects.toThrow('the power went');
+    const names = file
+      .prepare('select name from sqlite_schema')
+      .all()
+      .map((row) => row['name']);
+    expect(names).toContain('changes');
+    expect(names).not.toContain('half');
+  });
+});

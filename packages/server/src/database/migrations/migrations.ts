@@ -1,0 +1,13 @@
+// All migrations, oldest first. One that was released is never edited: what it lacks is a migration of its own.
+import { createTables } from './0001-create-tables.ts';
+import type { ColumnTypes, SchemaMigration } from './schema-migration.ts';
+
+export const migrations: readonly SchemaMigration[] = [createTables];
+
+export const columnTypes: Readonly<Record<'sqlite' | 'postgres', ColumnTypes>> = {
+  sqlite: { integer: 'integer', bytes: 'blob', withoutRowid: true },
+  postgres: { integer: 'bigint', bytes: 'bytea', withoutRowid: false },
+};
+
+/** The number a migration's name begins with. */
+export const migrationNumber = (name: string): number => Number.parseInt(name, 10);
