@@ -1,0 +1,92 @@
+// The driver of the git port that runs the git program.
+import { lstat, rm } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { type Git, GitError, type GitSource, type Mirror } from '../git.ts';
+import { exportTree } from './export-tree.ts';
+import { blameFullDisk } from './git-failure.ts';
+import { openLocal } from './open-local.ts';
+import { openUrl } from './open-url.ts';
+import type { Repository } from './repository.ts';
+import { findDefaultBranch, listBranches, resolveRevision } from './revision.ts';
+import { type GitContext, runGit } from './run-git.ts';
+import { listChangedPaths, listSubmodules, readTreeFile } from './tree-contents.ts';
+import { findMergeBase, mergeOnTrial } from './trial-merge.ts';
+
+export interface GitCliDeps {
+  /**
+   * Usually `process.env`. Of it git gets PATH, TMPDIR, the ssh agent, proxies and certificates. The user's own
+   * `safe.directory` settings are honoured; no other setting of theirs is.
+   */
+  readonly env: NodeJS.ProcessEnv;
+  /** Bound on one git on this machine. @default 10 minutes */
+  readonly localTimeoutMs?: number;
+  /** Bound on one fetch. @default 60 minutes */
+  readonly fetchTimeoutMs?: number;
+}
+
+/** `git merge-tree --write-tree` came with 2.38. */
+const oldest = [2, 38] as const;
+
+const requireVersion = async (context: GitContext): Promise<void> => {
+  const { stdout } = await runGit(context, { doing: 'asking git for its version', args: ['--version'] });
+  const [, major, minor] = /(\d+)\.(\d+)/.exec(stdout) ?? [];
+  if (Number(major) > oldest[0] || (Number(major) === oldest[0] && Number(minor) >= oldest[1])) return;
+  throw new GitError(
+    'GIT_TOO_OLD',
+    `git ${oldest.join('.')} or newer is needed for trial merges, and this is ${stdout.trim()}: install a newer one`,
+  );
+};
+
+const exists = async (path: string): Promise<boolean> => {
+  const found = await lstat(path).catch(() => null);
+  return found !== null;
+};
+
+const createMirror = (repository: Repository): Mirror => ({
+  resolve: (revision) => resolveRevision(repository, revision),
+  defaultBranch: () => findDefaultBranch(repository),
+  mergeBase: (a, b) => findMergeBase(repository, a, b),
+  trialMerge: async (base, head) => {
+    try {
+      return await mergeOnTrial(repository, base, head);
+    } catch (error) {
+      throw await blameFullDisk(error, [repository.folder]);
+    }
+  },
+  exportTree: (tree, parent) => exportTree(repository, tree, resolve(parent)),
+  submodules: (tree) => listSubmodules(repository, tree),
+  changedPaths: (a, b) => listChangedPaths(repository, a, b),
+  readFile: (tree, path, maxBytes) => readTreeFile(repository, tree, { path, maxBytes }),
+  branches: () => listBranches(repository),
+});
+
+const open = (context: GitContext, source: GitSource, folder: string): Promise<Repository> => {
+  switch (source.kind) {
+    case 'local':
+      return openLocal(context, source.path, folder);
+    case 'url':
+      return openUrl(context, source, folder);
+  }
+};
+
+export const createGitCli = (deps: GitCliDeps): Git => ({
+  openMirror: async (source, folder, signal) => {
+    const context: GitContext = {
+      env: deps.env,
+      signal,
+      localTimeoutMs: deps.localTimeoutMs ?? 10 * 60_000,
+      fetchTimeoutMs: deps.fetchTimeoutMs ?? 60 * 60_000,
+    };
+    signal?.throwIfAborted();
+    await requireVersion(context);
+    const target = resolve(folder);
+    const isNew = !(await exists(target));
+    try {
+      return createMirror(await open(context, source, target));
+    } catch (error) {
+      const failure = await blameFullDisk(error, [target]);
+      if (isNew) await rm(target, { recursive: true, force: true });
+      throw failure;
+    }
+  },
+});

@@ -1,0 +1,139 @@
+// The port to git: what the pipeline needs of a repository, read-only towards whoever owns it.
+import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
+
+/** A repository on this machine: `path` may be its root, a folder inside it, a linked worktree or a bare one. */
+export interface LocalSource {
+  readonly kind: 'local';
+  readonly path: string;
+}
+
+export interface UrlSource {
+  readonly kind: 'url';
+  /** `https://`, `http://`, `ssh://`, `git://` or `file://`, or ssh's short form `user@host:path`. */
+  readonly url: string;
+  /** Fetched beside branches and tags: full names such as `refs/pull/7/head`, or full commit shas. @default [] */
+  readonly refs?: readonly string[];
+  /**
+   * Value of the HTTP `Authorization` header, sent to the URL's own host only. It never reaches a command line, a
+   * file or a message.
+   */
+  readonly authorization?: string;
+}
+
+export type GitSource = LocalSource | UrlSource;
+
+export interface Git {
+  /**
+   * Makes `folder` a bare mirror of the source, or brings the one that is there up to date. A local repository is
+   * borrowed from and never written to (git may renew the times of object files that it meets again there); a URL
+   * is fetched. One caller at a time a folder; mirrors in different folders do not disturb each other.
+   * @param folder made when missing, removed again when the first opening fails
+   * @param signal ends the opening and whatever the mirror does later; what was cut short rejects with its reason,
+   *   leaves nothing half-made and no process behind
+   * @throws GitError any code but those of single methods
+   */
+  openMirror(source: GitSource, folder: string, signal?: AbortSignal): Promise<Mirror>;
+}
+
+export interface ResolvedCommit {
+  readonly sha: CommitSha;
+  readonly tree: TreeSha;
+  /** First line of the message: written by anyone, of any length. */
+  readonly subject: string;
+  /** Milliseconds since 1970, as the committer's clock said. */
+  readonly committedAt: number;
+}
+
+export interface MergeConflict {
+  readonly path: string;
+  /** In git's words: `contents`, `modify/delete`, `rename/rename`, `binary`, `file/directory`, … */
+  readonly kind: string;
+}
+
+export type TrialMerge =
+  | { readonly kind: 'merged'; readonly tree: TreeSha }
+  /** `files` are sorted and none comes twice; `message` is git's account of the conflicts, a line each. */
+  | { readonly kind: 'conflict'; readonly files: readonly MergeConflict[]; readonly message: string }
+  /** The two share no history at all. */
+  | { readonly kind: 'unrelated' };
+
+export interface Branch {
+  /** Without `refs/heads/`. */
+  readonly name: string;
+  readonly sha: CommitSha;
+}
+
+/** Paths are relative to the repository's root and joined by `/`; bytes that are not UTF-8 come as U+FFFD. */
+export interface Mirror {
+  /**
+   * Finds the one commit that a revision names: a branch, a tag, a sha, `HEAD~2` … in the words of gitrevisions(7).
+   * A name that means two different commits is refused rather than guessed.
+   * @throws GitError GIT_REVISION_INVALID, GIT_REVISION_NOT_FOUND, GIT_AMBIGUOUS_REVISION, GIT_EMPTY_REPOSITORY,
+   *   GIT_SHALLOW
+   */
+  resolve(revision: string): Promise<ResolvedCommit>;
+  /** The branch that changes most likely want to join: the remote's HEAD, else `main`, else `master`, else null. */
+  defaultBranch(): Promise<string | null>;
+  /** A best common ancestor, or null when there is none. @throws GitError GIT_SHALLOW when it may be cut off */
+  mergeBase(a: CommitSha, b: CommitSha): Promise<CommitSha | null>;
+  /**
+   * Merges `head` into `base` without a working tree, as `git merge` would with its default settings; merge drivers
+   * and attributes of the repository have no say. @throws GitError GIT_SHALLOW
+   */
+  trialMerge(base: CommitSha, head: CommitSha): Promise<TrialMerge>;
+  /**
+   * Writes a tree's files, byte for byte as committed, to `<parent>/source` without `.git`, and gives that path.
+   * It appears only when it is complete. Symbolic links are written as they are, also those that lead out of the
+   * tree; folders of submodules are empty (`submodules` names them); Git LFS pointers stay pointers.
+   * @throws GitError GIT_EXPORT_EXISTS, GIT_UNSAFE_TREE (a name such as `.git` or `..`), GIT_PATH_TOO_LONG
+   */
+  exportTree(tree: TreeSha, parent: string): Promise<string>;
+  /** Paths at which other repositories are mounted, and whose files no export contains. */
+  submodules(tree: TreeSha): Promise<readonly string[]>;
+  /** Every path that is not the same in both trees, sorted; a renamed file counts as both its names. */
+  changedPaths(a: TreeSha, b: TreeSha): Promise<readonly string[]>;
+  /**
+   * The first `maxBytes` bytes of a file, null when nothing is there. Ask for one more than a bound to notice
+   * longer files. Never follows a symbolic link.
+   * @throws GitError GIT_NOT_A_FILE when a link, a folder or a submodule is there, or a link is on the way
+   */
+  readFile(tree: TreeSha, path: string, maxBytes: number): Promise<Uint8Array | null>;
+  /** All local branches of a local source, all branches of a fetched one, sorted by name. */
+  branches(): Promise<readonly Branch[]>;
+}
+
+export type GitErrorCode =
+  | 'GIT_NOT_INSTALLED'
+  | 'GIT_TOO_OLD'
+  | 'GIT_NOT_A_REPOSITORY'
+  | 'GIT_UNTRUSTED_OWNER'
+  | 'GIT_UNSUPPORTED_REPOSITORY'
+  | 'GIT_EMPTY_REPOSITORY'
+  | 'GIT_REVISION_INVALID'
+  | 'GIT_REVISION_NOT_FOUND'
+  | 'GIT_AMBIGUOUS_REVISION'
+  | 'GIT_SHALLOW'
+  | 'GIT_OBJECT_MISSING'
+  | 'GIT_NOT_A_FILE'
+  | 'GIT_UNSAFE_TREE'
+  | 'GIT_PATH_TOO_LONG'
+  | 'GIT_EXPORT_EXISTS'
+  | 'GIT_URL_INVALID'
+  | 'GIT_AUTHENTICATION_FAILED'
+  | 'GIT_FETCH_FAILED'
+  | 'GIT_LOCKED'
+  | 'GIT_DISK_FULL'
+  | 'GIT_READ_ONLY'
+  | 'GIT_PERMISSION_DENIED'
+  | 'GIT_TIMEOUT'
+  | 'GIT_FAILED';
+
+/** Thrown when git cannot do what was asked. The message says what to do; it may hold text of the repository. */
+export class GitError extends Error {
+  readonly code: GitErrorCode;
+  constructor(code: GitErrorCode, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'GitError';
+    this.code = code;
+  }
+}
