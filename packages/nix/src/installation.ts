@@ -1,6 +1,7 @@
 // Finds the Nix that is at hand: its programs, its store, how that store is reached, and the environment its
 // children get.
 import { accessSync, constants } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { findProgram, runChild } from '@eka-ci/process';
 
@@ -50,7 +51,14 @@ const passedOn = [
 ] as const;
 
 const nixEnvironment = (from: NodeJS.ProcessEnv): Record<string, string> => {
-  const env: Record<string, string> = { LANG: 'C.UTF-8', NIX_PATH: '', HOME: '/homeless-shelter' };
+  const cache = from['XDG_CACHE_HOME'] ?? join(from['HOME'] ?? tmpdir(), '.cache');
+  // With no cache of its own a root Nix makes /homeless-shelter, and then refuses every unsandboxed build.
+  const env: Record<string, string> = {
+    LANG: 'C.UTF-8',
+    NIX_PATH: '',
+    HOME: '/homeless-shelter',
+    XDG_CACHE_HOME: cache,
+  };
   for (const name of passedOn) {
     const value = from[name];
     if (value !== undefined && value !== '') env[name] = value;
