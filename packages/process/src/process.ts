@@ -1,9 +1,9 @@
 // Starts children so that none is left behind: each leads its own process group, which ends with it, with
 // the caller's signal, or with `endAllChildren`. Nothing here knows what the children are for.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 
 export interface ChildOptions {
@@ -15,6 +15,8 @@ export interface ChildOptions {
   readonly cwd?: string;
   /** Written to the child's standard input, which is then closed. Without it standard input is empty. */
   readonly stdin?: string | Uint8Array;
+  /** Leaves standard input open after `stdin`: the child sees its end when we close it, or are gone. */
+  readonly keepStdinOpen?: boolean;
   /** When it aborts, the child's process group gets SIGTERM, and SIGKILL after `killGraceMs`. */
   readonly signal?: AbortSignal;
   /** @default 3000 */
@@ -29,6 +31,8 @@ export interface ChildExit {
 
 export interface Child {
   readonly pid: number;
+  /** Null unless something was to be written to it. */
+  readonly stdin: Writable | null;
   readonly stdout: Readable;
   readonly stderr: Readable;
   /** Resolves when the child has gone and both streams are closed. Never rejects. */
@@ -41,13 +45,24 @@ export interface Child {
 export class StartError extends Error {
   readonly code = 'PROCESS_NOT_STARTED';
   readonly command: string;
-  constructor(command: string, cause: unknown) {
-    const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
-    super(`cannot start ${command}: ${reason === 'ENOENT' ? 'no such program on PATH' : reason}`, { cause });
+  constructor(command: string, cause: unknown, cwd?: string) {
+    super(`cannot start ${command}: ${explainStart(cause, cwd)}`, { cause });
     this.name = 'StartError';
     this.command = command;
   }
 }
+
+/** The system says ENOENT for a missing program and for a missing working directory alike. */
+const explainStart = (cause: unknown, cwd: string | undefined): string => {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : null;
+  if (code === 'ENOENT') {
+    return cwd === undefined || existsSync(cwd)
+      ? 'no such program on PATH'
+      : `its directory ${cwd} does not exist`;
+  }
+  if (code === 'E2BIG') return 'its arguments and environment are too long';
+  return code ?? (cause instanceof Error ? cause.message : String(cause));
+};
 
 const running = new Set<Child>();
 
@@ -61,50 +76,73 @@ const signalGroup = (pid: number, signal: NodeJS.Signals): void => {
 
 /**
  * Starts one child as the leader of a process group of its own.
- * @throws StartError when it cannot be started
+ * @throws StartError when it cannot be started; the signal's reason when that had aborted before
  */
 export const startChild = async (options: ChildOptions): Promise<Child> => {
   options.signal?.throwIfAborted();
-  const spawned = spawn(options.command, options.args, {
-    cwd: options.cwd,
-    env: { ...options.env },
-    detached: true,
-    stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-  });
-  await new Promise<void>((resolve, reject) => {
-    spawned.once('spawn', resolve);
-    spawned.once('error', (cause) => reject(new StartError(options.command, cause)));
-  });
-  return superviseChild(spawned, options);
+  try {
+    const spawned = spawn(options.command, options.args, {
+      cwd: options.cwd,
+      env: { ...options.env },
+      detached: true,
+      stdio: [options.stdin === undefined && !options.keepStdinOpen ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    });
+    // Some refusals are thrown above and some are told by an event. A child with an id runs, and is supervised
+    // from this moment on: nothing is awaited in between.
+    if (spawned.pid === undefined)
+      throw await new Promise<Error>((resolve) => spawned.once('error', resolve));
+    return superviseChild(spawned, options);
+  } catch (cause) {
+    throw new StartError(options.command, cause, options.cwd);
+  }
+};
+
+/** The one place that ends a group: SIGTERM first, SIGKILL after the grace, nothing once the child has gone. */
+const createEnding = (pid: number, options: ChildOptions, closeStreams: () => void) => {
+  let kill: NodeJS.Timeout | undefined;
+  let gone = false;
+  const end = (signal: NodeJS.Signals = 'SIGTERM'): void => {
+    if (gone) return; // The system may have given the id to somebody else.
+    signalGroup(pid, signal);
+    kill ??= setTimeout(() => {
+      signalGroup(pid, 'SIGKILL');
+      // A grandchild that left the group and holds the streams cannot be ended; it must not keep us waiting.
+      closeStreams();
+    }, options.killGraceMs ?? 3000);
+  };
+  const onAbort = (): void => end();
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  const settle = (): void => {
+    gone = true;
+    clearTimeout(kill);
+    options.signal?.removeEventListener('abort', onAbort);
+  };
+  return { end, settle };
 };
 
 const superviseChild = (spawned: ChildProcess, options: ChildOptions): Child => {
   const { pid, stdout, stderr, stdin } = spawned;
   if (pid === undefined || stdout === null || stderr === null) {
-    throw new StartError(options.command, 'the child has no process id or no streams');
+    throw new Error('the child has no process id or no streams');
   }
-  let kill: NodeJS.Timeout | undefined;
-  const end = (signal: NodeJS.Signals = 'SIGTERM'): void => {
-    signalGroup(pid, signal);
-    kill ??= setTimeout(() => signalGroup(pid, 'SIGKILL'), options.killGraceMs ?? 3000);
-  };
-  const onAbort = (): void => end();
+  const { end, settle } = createEnding(pid, options, () => {
+    stdout.destroy();
+    stderr.destroy();
+  });
   const exited = new Promise<ChildExit>((resolve) => {
-    // A grandchild that keeps the streams open must not keep us waiting: it goes with its leader.
+    // What the leader leaves behind in its group goes with it.
     spawned.once('exit', () => signalGroup(pid, 'SIGKILL'));
     spawned.once('close', (code, signal) => {
-      clearTimeout(kill);
-      options.signal?.removeEventListener('abort', onAbort);
+      settle();
       running.delete(child);
       resolve({ code, signal });
     });
   });
-  const child: Child = { pid, stdout, stderr, exited, end };
+  const child: Child = { pid, stdin, stdout, stderr, exited, end };
   running.add(child);
-  options.signal?.addEventListener('abort', onAbort, { once: true });
-  if (options.signal?.aborted) onAbort();
   stdin?.on('error', () => {}); // EPIPE: the child went before it read everything; its exit tells why.
-  stdin?.end(options.stdin);
+  if (options.keepStdinOpen) stdin?.write(options.stdin ?? '');
+  else stdin?.end(options.stdin);
   return child;
 };
 
@@ -170,28 +208,34 @@ export const runChild = async (options: RunOptions): Promise<RunResult> => {
 
 /**
  * The lines of a stream as UTF-8 without their line feeds, the last one also when it lacks one. A line longer
- * than `maxLineBytes` is given cut to that length: memory stays flat whatever is printed.
- * @param maxLineBytes counted in UTF-16 units. @default 16 Mi
+ * than `maxLineLength` is given once, cut to that length: memory stays flat whatever is printed.
+ * @param maxLineLength in UTF-16 units. @default 16 Mi
  */
-export async function* readLines(stream: Readable, maxLineBytes = 16 * 1024 * 1024): AsyncGenerator<string> {
+export async function* readLines(stream: Readable, maxLineLength = 16 * 1024 * 1024): AsyncGenerator<string> {
   const decoder = new StringDecoder('utf8');
-  let rest = '';
-  let cut = false;
+  // The line that has begun; its parts are joined once, at its end, however many chunks it takes.
+  let parts: string[] = [];
+  let length = 0;
+  const extend = (text: string): void => {
+    if (length < maxLineLength) parts.push(text.slice(0, maxLineLength - length));
+    length += text.length;
+  };
+  const finish = (): string => {
+    const line = parts.join('');
+    parts = [];
+    length = 0;
+    return line;
+  };
   for await (const chunk of stream) {
-    const lines = (rest + decoder.write(chunk as Buffer)).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) {
-      if (!cut) yield line.slice(0, maxLineBytes);
-      cut = false;
-    }
-    if (rest.length > maxLineBytes) {
-      yield rest.slice(0, maxLineBytes);
-      rest = '';
-      cut = true;
+    const [continuation = '', ...following] = decoder.write(chunk as Buffer).split('\n');
+    extend(continuation);
+    for (const text of following) {
+      yield finish();
+      extend(text);
     }
   }
-  rest += decoder.end();
-  if (rest !== '' && !cut) yield rest;
+  extend(decoder.end());
+  if (length > 0) yield finish();
 }
 
 /** The full path of a program on `searchPath` (the form of `$PATH`), or null. */

@@ -1,0 +1,34 @@
+// What a review's progress looks like, independent of where it is shown.
+import type { ReviewEvent } from '@eka-ci/protocol/review';
+
+/** Shows events as they come. `end` leaves the terminal as it was found; after it nothing is shown. */
+export interface ProgressView {
+  show(event: ReviewEvent): void;
+  end(): void;
+}
+
+/** Elapsed time as people read it: `340ms`, `2.1s`, `3m04s`, `1h02m`. */
+export const formatDuration = (ms: number): string => {
+  if (ms < 1000) return `${Math.round(ms)}ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)}s`;
+  const seconds = Math.round(ms / 1000);
+  const two = (value: number): string => String(value).padStart(2, '0');
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m${two(seconds % 60)}s`;
+  return `${Math.floor(seconds / 3600)}h${two(Math.floor((seconds % 3600) / 60))}m`;
+};
+
+export const plural = (count: number, one: string, many = `${one}s`): string =>
+  `${count} ${count === 1 ? one : many}`;
+
+/** Text from outside made safe for a terminal: control characters become visible, never acted on. */
+export const printable = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (char) =>
+    char === '\t' ? ' ' : `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
+
+/** `/nix/store/<hash>-fetcher-2.0.0.drv` as `fetcher-2.0.0`: what people know a derivation by. */
+export const shortenStorePaths = (text: string): string =>
+  text.replace(/\/[^\s'"]*\/[0-9a-z]{32}-([\w+.?=-]*[\w+?=-])/g, (_path, name: string) =>
+    name.replace(/\.drv$/, ''),
+  );

@@ -1,0 +1,211 @@
+// The change summary on the wire: the same document that the core builds, checked where it comes in.
+import { z } from 'zod';
+
+const count = z.int().nonnegative();
+const nullableText = z.string().nullable();
+const texts = z.array(z.string());
+
+const conclusion = z.enum(['success', 'failure', 'cancelled', 'timed-out', 'neutral', 'pending']);
+const unavailableReason = z.enum(['broken', 'insecure', 'unfree', 'unsupported']);
+const cause = z.enum([
+  'builder-exit',
+  'missing-output',
+  'hash-mismatch',
+  'output-rejected',
+  'not-deterministic',
+  'invalid-derivation',
+  'network',
+  'lost-builder',
+  'out-of-memory',
+  'disk-full',
+  'process-death',
+  'timeout',
+  'max-duration',
+  'log-limit',
+  'cancelled',
+  'scheduler-death',
+]);
+const verdictKind = z.enum([
+  'newly-failing',
+  'newly-unevaluable',
+  'failing-base-unknown',
+  'timed-out',
+  'cancelled',
+  'in-progress',
+  'not-built',
+  'flaky',
+  'still-failing',
+  'still-unevaluable',
+  'unavailable',
+  'newly-succeeding',
+  'still-succeeding',
+]);
+
+const evaluationFailure = z.object({
+  kind: z.enum([
+    'throw',
+    'abort',
+    'assertion',
+    'missing-attribute',
+    'type',
+    'infinite-recursion',
+    'stack-overflow',
+    'syntax',
+    'import-from-derivation',
+    'network',
+    'out-of-memory',
+    'timeout',
+    'killed',
+    'other',
+  ]),
+  message: z.string(),
+  position: z.object({ file: z.string(), line: z.number(), column: z.number() }).nullable(),
+});
+
+const packageName = z.object({ pname: z.string(), version: nullableText });
+
+const primaryChange = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('Added'),
+    version: nullableText,
+    previously: z.enum(['absent', 'unevaluable', 'unavailable']),
+  }),
+  z.object({ kind: z.literal('Removed'), version: nullableText }),
+  z.object({
+    kind: z.literal('VersionBump'),
+    old: nullableText,
+    new: nullableText,
+    downgrade: z.boolean(),
+  }),
+  z.object({ kind: z.literal('Renamed'), old: packageName, new: packageName }),
+  z.object({ kind: z.literal('RebuildOnly'), version: nullableText }),
+  z.object({ kind: z.literal('Unevaluable'), failure: evaluationFailure }),
+  z.object({ kind: z.literal('Unavailable'), reasons: z.array(unavailableReason) }),
+]);
+
+const secondaryChange = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('LicenseChange'), old: texts, new: texts }),
+  z.object({ kind: z.literal('MaintainerChange'), added: texts, removed: texts }),
+]);
+
+export const PackageChange = z.object({
+  attr: z.string(),
+  aliases: texts,
+  pname: nullableText,
+  system: nullableText,
+  drvPath: nullableText,
+  primary: primaryChange.nullable(),
+  secondary: z.array(secondaryChange),
+  /** True where the edit itself is, as opposed to its fallout. */
+  edited: z.boolean(),
+  /** Names from the package down to the edit, both included. */
+  why: texts.nullable(),
+});
+
+const drvReference = z.object({ drvPath: z.string(), name: z.string(), attr: nullableText });
+
+export const Outcome = z.object({
+  kind: verdictKind,
+  attr: z.string(),
+  aliases: texts,
+  system: nullableText,
+  drvPath: nullableText,
+  base: z.enum(['absent', 'unevaluable', 'unavailable', 'succeeded', 'failed', 'unknown', 'unknowable']),
+  note: nullableText,
+  cause: cause.nullable(),
+  reason: nullableText,
+  evaluation: evaluationFailure.nullable(),
+  unavailable: z.array(unavailableReason),
+  culprit: drvReference.nullable(),
+  logTail: texts,
+  logUrl: nullableText,
+  durationMs: z.number().nullable(),
+  substituted: z.boolean(),
+  reproduce: nullableText,
+});
+
+export const RebuildImpact = z.object({
+  systems: z.array(z.object({ system: z.string(), rebuilds: count })),
+  kernels: z.array(
+    z.object({
+      kernel: z.enum(['linux', 'darwin']),
+      rebuilds: count,
+      bucket: z.enum(['0', '1', '1-10', '11-100', '101-500', '501-1000', '1001-2500', '2501-5000', '5001+']),
+    }),
+  ),
+  totalRebuilds: count,
+  causeCount: count,
+  causes: z.array(drvReference),
+  editedAttrs: texts,
+  topBlastRadius: z.array(drvReference.extend({ dependents: count })),
+});
+
+const byteChange = z.object({
+  baseBytes: z.number().nullable(),
+  bytes: z.number(),
+  differenceBytes: z.number().nullable(),
+  differencePercent: z.number().nullable(),
+});
+
+const sizes = z.object({
+  comparisons: z.array(
+    z.object({
+      attr: z.string(),
+      output: z.string(),
+      nar: byteChange,
+      closure: byteChange,
+      gainedReferences: texts,
+      lostReferences: texts,
+      breached: z.boolean(),
+    }),
+  ),
+  maxIncreasePercent: z.number().nullable(),
+  breaches: count,
+});
+
+const notice = z.object({
+  level: z.enum(['error', 'warning', 'info']),
+  about: z.enum(['configuration', 'evaluation', 'build', 'change']),
+  message: z.string(),
+});
+
+export const JobSummary = z.object({
+  job: z.string(),
+  conclusion,
+  headline: z.string(),
+  notJudged: nullableText,
+  attributes: z.object({
+    added: count,
+    removed: count,
+    changed: count,
+    unchanged: count,
+    unavailable: count,
+    unevaluable: count,
+  }),
+  outcomeCounts: z.record(verdictKind, count),
+  systems: z.array(z.object({ system: z.string(), conclusion })),
+  packageChanges: z.array(PackageChange),
+  outcomes: z.array(Outcome),
+  rebuildImpact: RebuildImpact.nullable(),
+  sizes: sizes.nullable(),
+  notices: z.array(notice),
+});
+export type JobSummary = z.infer<typeof JobSummary>;
+
+export const ChangeSummary = z.object({
+  schemaVersion: z.literal(1),
+  change: z.object({
+    repository: nullableText,
+    number: z.int().nullable(),
+    /** Null where there was nothing before, as for a first push. */
+    baseSha: nullableText,
+    headSha: z.string(),
+    judgedTree: z.string(),
+    merged: z.boolean(),
+  }),
+  conclusion,
+  headline: z.string(),
+  jobs: z.array(JobSummary),
+  notices: z.array(notice),
+});
+export type ChangeSummary = z.infer<typeof ChangeSummary>;

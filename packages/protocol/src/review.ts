@@ -1,0 +1,99 @@
+// What `ekaci review` asks of the server and what it is told: one request, then a stream of events that ends
+// with `result` or `fault`.
+import { z } from 'zod';
+import { ChangeSummary } from './change-summary.ts';
+
+export const ReviewRequest = z.strictObject({
+  /** A folder inside the repository, absolute. */
+  path: z.string(),
+  /** Null: the repository's default branch. */
+  base: z.string().nullable(),
+  head: z.string(),
+  /** False judges the head as it is, not its merge into the base. */
+  merge: z.boolean(),
+  /** Names of jobs; empty means all. */
+  jobs: z.array(z.string()),
+  build: z.boolean(),
+  /** Where the build logs are kept afterwards; null removes them. */
+  keepLogs: z.string().nullable(),
+  limits: z.strictObject({
+    workers: z.int().positive(),
+    maxMemoryMib: z.int().positive(),
+    evaluationTimeoutMs: z.int().positive(),
+    maxJobs: z.int().positive(),
+    silenceTimeoutMs: z.int().positive(),
+    maxDurationMs: z.int().positive(),
+  }),
+});
+export type ReviewRequest = z.infer<typeof ReviewRequest>;
+
+const side = z.enum(['base', 'judged']);
+const outcome = z.enum(['succeeded', 'failed', 'dependency-failed', 'interrupted', 'unsatisfiable']);
+
+const commit = z.object({ revision: z.string(), sha: z.string(), subject: z.string() });
+
+export const ReviewEvent = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('checked-out'),
+    base: commit,
+    head: commit,
+    judgedTree: z.string(),
+    /** True where the judged tree is the merge of the head into the base. */
+    merged: z.boolean(),
+    nixVersion: z.string(),
+    evaluator: z.string(),
+  }),
+  z.object({
+    type: z.literal('evaluating'),
+    job: z.string(),
+    side,
+    evaluated: z.int(),
+    failed: z.int(),
+    /** Attributes found so far; grows while sets are opened. */
+    known: z.int(),
+    done: z.boolean(),
+  }),
+  z.object({
+    type: z.literal('planned'),
+    job: z.string(),
+    added: z.int(),
+    removed: z.int(),
+    changed: z.int(),
+    unchanged: z.int(),
+    /** Derivations of the job's packages that are not what the base has. */
+    rebuilds: z.int(),
+  }),
+  z.object({
+    type: z.literal('building'),
+    /** For whom: the judged tree, or the base, to know whether a failure is new. */
+    side,
+    /** Derivations that must be built, dependencies included, and those that can be fetched. */
+    toBuild: z.int(),
+    toSubstitute: z.int(),
+  }),
+  z.object({ type: z.literal('build-started'), drvPath: z.string(), name: z.string(), attempt: z.int() }),
+  z.object({ type: z.literal('build-phase'), drvPath: z.string(), phase: z.string() }),
+  z.object({
+    type: z.literal('build-finished'),
+    drvPath: z.string(),
+    name: z.string(),
+    outcome,
+    message: z.string().nullable(),
+    durationMs: z.number(),
+    /** Builds that have ended and builds wanted so far. */
+    finished: z.int(),
+    total: z.int(),
+  }),
+  z.object({ type: z.literal('notice'), level: z.enum(['info', 'warning']), message: z.string() }),
+  z.object({
+    type: z.literal('result'),
+    summary: ChangeSummary,
+    markdown: z.string(),
+    logsDir: z.string().nullable(),
+  }),
+  z.object({ type: z.literal('fault'), code: z.string(), message: z.string() }),
+]);
+export type ReviewEvent = z.infer<typeof ReviewEvent>;
+
+/** What a sender may give: the same data, none of it need be mutable. */
+export type Sent<T> = T extends object ? { readonly [Key in keyof T]: Sent<T[Key]> } : T;

@@ -1,0 +1,175 @@
+// Stage: plans → every wanted derivation built, and of what newly fails, the base's own, to know whether it is new.
+import type { AttrOutcome, OutcomeLookup } from '@eka-ci/core/attr-outcome';
+import type { DrvGraph, NodeId } from '@eka-ci/core/drv-graph';
+import type { DrvPath } from '@eka-ci/core/ids';
+import type { RebuildPlan } from '@eka-ci/core/rebuild-plan';
+import { basesNeeded } from '@eka-ci/core/verdict';
+import type { StoreQueries } from '@eka-ci/nix/store-queries';
+import type { ReviewEvent } from '@eka-ci/protocol/review';
+import type { Builder } from '../builder/builder.ts';
+import { toAttrOutcome } from './attr-outcome.ts';
+import type { BuildEvent, BuildOutcome } from './build-outcome.ts';
+import type { Recorder } from './record.ts';
+import { type ScheduleOptions, type Slots, scheduleBuilds } from './schedule.ts';
+
+export interface BuildStage {
+  readonly builder: Builder;
+  readonly recorder: Recorder;
+  readonly store: StoreQueries;
+  readonly slots: Slots;
+  readonly limits: ScheduleOptions['limits'];
+  readonly logs: ScheduleOptions['logs'];
+  readonly onEvent: (event: ReviewEvent) => void;
+}
+
+export interface BuildRequest {
+  /** Holds the closures of both sides. */
+  readonly graph: DrvGraph;
+  readonly plans: readonly RebuildPlan[];
+}
+
+export interface BuiltChange {
+  readonly outcomes: OutcomeLookup;
+}
+
+/** Thrown when the store cannot make something that a jobset needs, because its derivation is gone. */
+export class DerivationLostError extends Error {
+  readonly code = 'DRV_LOST';
+  constructor(path: string) {
+    super(`${path} is no longer in the store; was it garbage-collected meanwhile? Run the review again`);
+    this.name = 'DerivationLostError';
+  }
+}
+
+interface Progress {
+  finished: number;
+  total: number;
+}
+
+/** A run's events in the words of a review. */
+const createReporter = (stage: BuildStage, { graph }: BuildRequest, progress: Progress) => {
+  const nameOf = (drv: DrvPath): string => {
+    const id = graph.find(drv);
+    return id === undefined ? drv : graph.nameOf(id);
+  };
+  const finish = ({ drv, state, message, durationMs }: BuildOutcome): void => {
+    progress.finished += 1;
+    const { finished, total } = progress;
+    stage.onEvent({
+      type: 'build-finished',
+      drvPath: drv,
+      name: nameOf(drv),
+      outcome: state,
+      message,
+      durationMs: durationMs ?? 0,
+      finished,
+      total,
+    });
+  };
+  return (event: BuildEvent): void => {
+    switch (event.kind) {
+      case 'build-started':
+        return stage.onEvent({
+          type: 'build-started',
+          drvPath: event.drv,
+          name: nameOf(event.drv),
+          attempt: event.attempt,
+        });
+      case 'phase':
+        return stage.onEvent({ type: 'build-phase', drvPath: event.drv, phase: event.phase });
+      case 'retried': {
+        const message = `${nameOf(event.drv)} is tried once more: ${event.message ?? event.cause}`;
+        return stage.onEvent({ type: 'notice', level: 'warning', message });
+      }
+      case 'log-line':
+        return;
+      case 'build-finished':
+      case 'dependency-failed':
+      case 'not-built':
+        return finish(event.outcome);
+    }
+  };
+};
+
+interface Run {
+  readonly side: 'base' | 'judged';
+  readonly roots: readonly DrvPath[];
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+const toNode = (graph: DrvGraph, drv: DrvPath): NodeId => {
+  const node = graph.find(drv);
+  if (node === undefined) throw new DerivationLostError(drv);
+  return node;
+};
+
+const isAmong = (paths: ReadonlySet<string>, graph: DrvGraph, node: NodeId): boolean =>
+  graph.outputsOf(node).some(({ path }) => paths.has(path));
+
+/** Builds `roots` with everything they lack. @returns outcomes of what was wanted; all else was valid already */
+const buildRoots = async (
+  stage: BuildStage,
+  request: BuildRequest,
+  { side, roots, progress, signal }: Run,
+): Promise<ReadonlyMap<DrvPath, BuildOutcome>> => {
+  const { graph } = request;
+  const missing = await stage.store.queryMissing(roots);
+  const lost = missing.unknown[0];
+  if (lost !== undefined) throw new DerivationLostError(lost);
+  const rootNodes = roots.map((root) => toNode(graph, root));
+  const fetched = new Set<string>(missing.willSubstitute);
+  const wanted = new Set(missing.willBuild.map((drv) => toNode(graph, drv)));
+  const toBuild = wanted.size;
+  for (const root of rootNodes) if (isAmong(fetched, graph, root)) wanted.add(root);
+  progress.total += wanted.size;
+  stage.onEvent({ type: 'building', side, toBuild, toSubstitute: fetched.size });
+  if (wanted.size === 0) return new Map();
+  const { builder, recorder, slots, limits, logs } = stage;
+  const onEvent = createReporter(stage, request, progress);
+  const builds = scheduleBuilds({
+    graph,
+    wanted,
+    roots: rootNodes,
+    builder,
+    recorder,
+    slots,
+    limits,
+    logs,
+    onEvent,
+    signal,
+  });
+  const outcomes = await builds.finished;
+  signal.throwIfAborted();
+  return outcomes;
+};
+
+const valid: AttrOutcome = { state: 'succeeded', reason: 'it was in the store already' };
+const unasked: AttrOutcome = { state: 'unknown' };
+
+const lookup =
+  (built: ReadonlyMap<DrvPath, BuildOutcome>, asked: ReadonlySet<DrvPath>, graph: DrvGraph) =>
+  (drv: DrvPath): AttrOutcome => {
+    const outcome = built.get(drv);
+    if (outcome !== undefined) return toAttrOutcome(outcome, built, graph);
+    return asked.has(drv) ? valid : unasked;
+  };
+
+/**
+ * Resolves when nothing more is to be built. Failures of builds are outcomes.
+ * @throws StoreQueryError, DatabaseError, DerivationLostError; the signal's reason when it aborts
+ */
+export const buildChange = async (
+  stage: BuildStage,
+  request: BuildRequest,
+  signal: AbortSignal,
+): Promise<BuiltChange> => {
+  const { graph, plans } = request;
+  const progress: Progress = { finished: 0, total: 0 };
+  const roots = new Set(plans.flatMap((plan) => plan.rootsToBuild));
+  const built = await buildRoots(stage, request, { side: 'judged', roots: [...roots], progress, signal });
+  const judged = lookup(built, roots, graph);
+  const bases = new Set(plans.flatMap((plan) => basesNeeded(plan, { judged, base: () => unasked })));
+  const builtBases = await buildRoots(stage, request, { side: 'base', roots: [...bases], progress, signal });
+  return { outcomes: { judged, base: lookup(new Map([...built, ...builtBases]), bases, graph) } };
+};

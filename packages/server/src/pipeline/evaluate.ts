@@ -1,0 +1,66 @@
+// Stage: one job at one tree → its complete jobset, or why there is none.
+import type { EvaluationFailure, EvaluationRecord, Jobset } from '@eka-ci/core/evaluation';
+import type { EvaluationRequest, Evaluator } from '@eka-ci/nix/evaluator/evaluator';
+
+export interface JobEvaluation {
+  readonly job: string;
+  readonly request: EvaluationRequest;
+  /** Systems the job asks for; null means all. Attributes of other systems are left out. */
+  readonly systems: readonly string[] | null;
+}
+
+export interface EvaluationProgress {
+  readonly evaluated: number;
+  readonly failed: number;
+  readonly known: number;
+}
+
+export type Evaluation =
+  | { readonly kind: 'complete'; readonly jobset: Jobset; readonly warnings: readonly string[] }
+  | { readonly kind: 'failed'; readonly failure: EvaluationFailure; readonly warnings: readonly string[] };
+
+export interface EvaluateDeps {
+  readonly evaluator: Evaluator;
+  readonly onProgress: (progress: EvaluationProgress) => void;
+}
+
+const isWanted = (record: EvaluationRecord, systems: readonly string[] | null): boolean =>
+  systems === null || record.kind !== 'derivation' || systems.includes(record.system);
+
+const byAttr = (a: EvaluationRecord, b: EvaluationRecord): number => {
+  if (a.attr === b.attr) return 0;
+  return a.attr < b.attr ? -1 : 1;
+};
+
+/** @throws the signal's reason when it aborts; StartError when the evaluator cannot be started */
+export const evaluateJob = async (
+  { evaluator, onProgress }: EvaluateDeps,
+  { job, request, systems }: JobEvaluation,
+  signal: AbortSignal,
+): Promise<Evaluation> => {
+  const records: EvaluationRecord[] = [];
+  const warnings: string[] = [];
+  const events = evaluator.evaluate(request, signal);
+  for (;;) {
+    const next = await events.next();
+    if (next.done === true) {
+      if (next.value.kind === 'failed') return { kind: 'failed', failure: next.value.failure, warnings };
+      return { kind: 'complete', jobset: { job, records: records.toSorted(byAttr) }, warnings };
+    }
+    const event = next.value;
+    switch (event.type) {
+      case 'record':
+        if (isWanted(event.record, systems)) records.push(event.record);
+        break;
+      case 'progress':
+        onProgress(event);
+        break;
+      case 'warning':
+        warnings.push(event.message);
+        break;
+      case 'log':
+      case 'worker-restarted':
+        break;
+    }
+  }
+};

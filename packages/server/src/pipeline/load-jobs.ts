@@ -1,0 +1,124 @@
+// Stage: both trees' configuration files → the jobs to judge, each with what it is on either side.
+import type { TreeSha } from '@eka-ci/core/ids';
+import {
+  type LoadedConfig,
+  loadRepositoryConfig,
+  maxConfigBytes,
+  type RepositoryConfig,
+} from '../config/repository-config.ts';
+import type { Mirror } from '../git/git.ts';
+import type { CheckedOut } from './checkout.ts';
+import { type Job, jobsOf } from './jobs.ts';
+
+export interface JudgedJobPair {
+  readonly name: string;
+  readonly judged: Job;
+  /** Null where the base has no such job: everything it gives is new then. */
+  readonly base: Job | null;
+}
+
+export interface JobsToJudge {
+  readonly jobs: readonly JudgedJobPair[];
+  readonly judgedConfig: RepositoryConfig;
+  /** What decides trust is read from here; null where the base has none that can be read. */
+  readonly baseConfig: RepositoryConfig | null;
+  /** Sentences for the summary. */
+  readonly warnings: readonly string[];
+}
+
+export type LoadJobsErrorCode = 'CONFIG_ABSENT' | 'CONFIG_INVALID' | 'JOB_NOT_FOUND' | 'CONFIG_WITHOUT_JOBS';
+
+/** Thrown when the judged tree does not say what to judge. */
+export class LoadJobsError extends Error {
+  readonly code: LoadJobsErrorCode;
+  constructor(code: LoadJobsErrorCode, message: string) {
+    super(message);
+    this.name = 'LoadJobsError';
+    this.code = code;
+  }
+}
+
+const load = (mirror: Mirror, tree: TreeSha): Promise<LoadedConfig> =>
+  loadRepositoryConfig({ read: (path) => mirror.readFile(tree, path, maxConfigBytes + 1) });
+
+const example = '{ "jobs": { "packages": { "file": "default.nix" } } }';
+
+const requireConfig = (loaded: LoadedConfig): Extract<LoadedConfig, { kind: 'valid' }> => {
+  switch (loaded.kind) {
+    case 'valid':
+      return loaded;
+    case 'absent':
+      throw new LoadJobsError(
+        'CONFIG_ABSENT',
+        `the repository has no .eka-ci/config.json, so there is nothing to judge; commit one such as ${example}`,
+      );
+    case 'invalid': {
+      const place = loaded.line === null ? '' : `:${loaded.line}:${loaded.column}`;
+      throw new LoadJobsError('CONFIG_INVALID', `${loaded.file}${place}: ${loaded.message}`);
+    }
+  }
+};
+
+const baseWarnings = (base: LoadedConfig): string[] => {
+  switch (base.kind) {
+    case 'valid':
+      return [];
+    case 'absent':
+      return ['The base has no configuration file: everything counts as added.'];
+    case 'invalid':
+      return [`The base's ${base.file} cannot be read (${base.message}): everything counts as added.`];
+  }
+};
+
+const unsupported = (config: RepositoryConfig): string[] => {
+  const checks = Object.keys(config.checks);
+  return checks.length === 0 ? [] : [`Checks are not run by this version: ${checks.join(', ')}.`];
+};
+
+const select = (jobs: readonly Job[], wanted: readonly string[]): readonly Job[] => {
+  if (jobs.length === 0) {
+    throw new LoadJobsError(
+      'CONFIG_WITHOUT_JOBS',
+      `the configuration file names no job, so there is nothing to judge; add one such as ${example}`,
+    );
+  }
+  const known = jobs.map(({ name }) => name);
+  const missing = wanted.find((name) => !known.includes(name));
+  if (missing !== undefined) {
+    throw new LoadJobsError(
+      'JOB_NOT_FOUND',
+      `there is no job "${missing}"; the jobs are: ${known.join(', ')}`,
+    );
+  }
+  return wanted.length === 0 ? jobs : jobs.filter(({ name }) => wanted.includes(name));
+};
+
+/**
+ * @param wanted names of jobs; empty means all
+ * @param system the one that flake jobs are evaluated for
+ * @throws LoadJobsError; GitError
+ */
+export const loadJobs = async (
+  { mirror, base, head, judgedTree }: CheckedOut,
+  wanted: readonly string[],
+  system: string,
+): Promise<JobsToJudge> => {
+  const judged = requireConfig(await load(mirror, judgedTree));
+  const ofBase = await load(mirror, base.tree);
+  const commitOf = ({ sha, committedAt }: CheckedOut['head']) => ({
+    rev: sha,
+    lastModified: Math.floor(committedAt / 1000),
+  });
+  const baseJobs = ofBase.kind === 'valid' ? jobsOf(ofBase.config, system, commitOf(base)) : [];
+  const jobs = select(jobsOf(judged.config, system, commitOf(head)), wanted).map((job) => ({
+    name: job.name,
+    judged: job,
+    base: baseJobs.find(({ name }) => name === job.name) ?? null,
+  }));
+  return {
+    jobs,
+    judgedConfig: judged.config,
+    baseConfig: ofBase.kind === 'valid' ? ofBase.config : null,
+    warnings: [...judged.warnings, ...baseWarnings(ofBase), ...unsupported(judged.config)],
+  };
+};
