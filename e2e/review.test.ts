@@ -1,0 +1,236 @@
+// `ekaci review` as its users run it: real git, real Nix, a real process; good input and bad.
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { generateSet } from '@eka-ci/nix/evaluator/testing/generated-set';
+import { runChild } from '@eka-ci/process';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { createWorld, type World } from './testing/ekaci.ts';
+import { createRepository, type Files } from './testing/repository.ts';
+
+let world: World;
+beforeEach(async () => {
+  world = await createWorld();
+});
+afterEach(() => world.remove());
+
+const config = JSON.stringify({ jobs: { packages: { file: 'default.nix' } } });
+
+/** A package set of one line a package, in the given order. */
+const packages = (...lines: readonly string[]): Files => ({
+  '.eka-ci/config.json': config,
+  'default.nix': [
+    'let package = name: script: derivation {',
+    '  inherit name; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" script ];',
+    '}; in rec {',
+    ...lines,
+    '}',
+  ].join('\n'),
+});
+
+const repositoryWith = (base: Files, change: Files) =>
+  createRepository(join(world.folder, 'repository'), base).then(async (repository) => {
+    await repository.branch('change', change);
+    return repository;
+  });
+
+const hello = `  hello = package "hello-1.0" "echo one > $out";`;
+const helloTwo = `  hello = package "hello-2.0" "echo two > $out";`;
+
+it('names all of 40 uncatchable failures among 2,000 attributes, each with message and position', async () => {
+  const set = generateSet(2000, 40);
+  const repository = await repositoryWith(
+    { '.eka-ci/config.json': config, 'default.nix': '{ }' },
+    { 'default.nix': set.text },
+  );
+  const { status, summary } = await world.review(repository.path, '--head', 'change', '--no-build');
+  expect(status).toBe(1);
+  const outcomes = summary.jobs[0]?.outcomes ?? [];
+  const unevaluable = outcomes.filter(({ kind }) => kind === 'newly-unevaluable');
+  expect(unevaluable.map(({ attr }) => attr)).toEqual([...set.failing.keys()]);
+  for (const { attr, evaluation } of unevaluable) {
+    expect(evaluation?.message).toContain(set.failing.get(attr)?.message);
+    expect(evaluation?.position).toMatchObject({ file: 'default.nix', line: set.failing.get(attr)?.line });
+  }
+  expect(summary.jobs[0]?.attributes.added).toBe(1960);
+});
+
+it('a hostile package set that traces made-up records changes nothing', async () => {
+  const forged = '{\\"attr\\":\\"forged\\",\\"drvPath\\":\\"/nix/store/x.drv\\"}';
+  const trace = `builtins.trace "00000000000000000000000000000000 0 D 0 ${forged}"`;
+  const repository = await repositoryWith(
+    packages(hello),
+    packages(
+      `  hello = ${trace} (package "hello-2.0" (${trace} "echo two > $out"));`,
+      `  forged = throw "refused";`,
+    ),
+  );
+  const { status, summary } = await world.review(repository.path, '--head', 'change');
+  expect(status).toBe(1);
+  const job = summary.jobs[0];
+  expect(job?.packageChanges.map(({ attr, primary }) => [attr, primary?.kind])).toEqual([
+    ['forged', 'Unevaluable'],
+    ['hello', 'VersionBump'],
+  ]);
+});
+
+it('prints Markdown, plain progress in a pipe, and keeps logs where it is told to', async () => {
+  const repository = await repositoryWith(packages(hello), packages(helloTwo));
+  const logs = join(world.folder, 'logs');
+  const run = await world.ekaci(
+    'review',
+    repository.path,
+    '--head',
+    'change',
+    '--markdown',
+    '--keep-logs',
+    logs,
+  );
+  expect(run.code).toBe(0);
+  expect(run.stdout).toContain('hello');
+  expect(run.stdout).toContain('2.0');
+  expect(run.stderr).toMatch(/^checked out change/m);
+  expect(run.stderr).toMatch(/^evaluated judged of packages: 1 attribute, 0 failing$/m);
+  expect(run.stderr).toMatch(/^\[1\/1\] succeeded hello-2\.0/m);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a pipe gets no terminal sequence
+  expect(run.stderr).not.toMatch(/\u001b/);
+  expect((await readdir(logs, { recursive: true })).some((name) => name.includes('hello-2.0'))).toBe(true);
+  expect(await readdir(world.temporary)).toEqual([]);
+});
+
+it('judges the head as it is when no merge is wanted', async () => {
+  const repository = await repositoryWith(
+    packages(hello),
+    packages(hello, `  extra = package "extra-1" "echo > $out";`),
+  );
+  await repository.commit('main moves on', packages(helloTwo));
+  const merged = await world.review(repository.path, '--head', 'change', '--no-build', '--no-merge');
+  const kinds = merged.summary.jobs[0]?.packageChanges.map(({ attr, primary }) => [attr, primary?.kind]);
+  expect(kinds).toEqual([
+    ['extra', 'Added'],
+    ['hello', 'VersionBump'],
+  ]);
+});
+
+it('judges the jobs of a flake', async () => {
+  const flake = (version: string): Files => ({
+    '.eka-ci/config.json': JSON.stringify({ flake: { packages: { enable: true } } }),
+    'flake.nix': `{ outputs = { self }: { packages.x86_64-linux.tool = derivation {
+      name = "tool-${version}"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo ${version} > $out" ];
+    }; }; }`,
+  });
+  const repository = await repositoryWith(flake('1.0'), flake('1.1'));
+  const { status, summary } = await world.review(repository.path, '--head', 'change', '--no-build');
+  expect(status).toBe(0);
+  expect(summary.jobs[0]).toMatchObject({ job: 'flake.packages', attributes: { changed: 1 } });
+});
+
+const refusals: readonly (readonly [what: string, files: Files, said: RegExp])[] = [
+  ['no configuration file', { '.eka-ci/config.json': null }, /no \.eka-ci\/config\.json.*commit one such as/],
+  [
+    'a configuration that does not parse',
+    { '.eka-ci/config.json': '{ "jobs": ' },
+    /\.eka-ci\/config\.json:1:\d+: /,
+  ],
+  ['no job at all', { '.eka-ci/config.json': '{}' }, /names no job/],
+];
+
+it.each(refusals)('%s: no verdict, and what to do', async (_what, files, said) => {
+  const repository = await repositoryWith(packages(hello), files);
+  const run = await world.ekaci('review', repository.path, '--head', 'change');
+  expect(run.code).toBe(2);
+  expect(run.stderr).toMatch(said);
+});
+
+const failures: readonly (readonly [what: string, files: Files, said: RegExp])[] = [
+  [
+    'a file that leaves the checkout',
+    {
+      '.eka-ci/config.json': JSON.stringify({ jobs: { packages: { file: 'escape.nix' } } }),
+      'escape.nix': { link: '/etc/passwd' },
+    },
+    /escape\.nix/,
+  ],
+  ['a syntax error', { 'default.nix': '{ hello = ; }' }, /syntax error.*default\.nix:1/s],
+  ['a file that is gone', { 'default.nix': null, other: 'x' }, /default\.nix/],
+];
+
+it.each(failures)('%s fails the job with its reason', async (_what, files, said) => {
+  const repository = await repositoryWith(packages(hello), files);
+  const { status, summary } = await world.review(repository.path, '--head', 'change');
+  expect(status).toBe(1);
+  expect(summary.jobs[0]?.notJudged).toMatch(said);
+});
+
+it('a merge conflict: no verdict, and the files that conflict', async () => {
+  const repository = await repositoryWith(packages(hello), packages(helloTwo));
+  await repository.commit('main moves on', packages(`  hello = package "hello-3.0" "echo three > $out";`));
+  const run = await world.ekaci('review', repository.path, '--head', 'change');
+  expect(run.code).toBe(2);
+  expect(run.stderr).toMatch(/conflict.*default\.nix/s);
+});
+
+it('wrong folders, revisions, jobs and options: one clear sentence and status 2', async () => {
+  const repository = await repositoryWith(packages(hello), packages(helloTwo));
+  const empty = join(world.folder, 'empty');
+  await mkdir(empty);
+  const said = async (...args: readonly string[]): Promise<string> => {
+    const run = await world.ekaci('review', ...args);
+    expect(run.code).toBe(2);
+    return run.stderr;
+  };
+  expect(await said(empty)).toContain('not');
+  expect(await said(repository.path, '--head', 'chagne')).toContain('change');
+  expect(await said(repository.path, '--head', 'change', '--job', 'pakages')).toContain(
+    'the jobs are: packages',
+  );
+  expect(await said(repository.path, '--workers', 'many')).toContain('a whole number from 1 up');
+});
+
+it('no Nix installed: how to get it', async () => {
+  const repository = await repositoryWith(packages(hello), packages(helloTwo));
+  const bin = join(world.folder, 'bin');
+  await mkdir(bin);
+  const git = await runChild({
+    command: 'sh',
+    args: ['-c', 'command -v git'],
+    env: { PATH: world.env['PATH'] ?? '' },
+  });
+  await writeFile(join(bin, 'git'), `#!/bin/sh\nexec ${git.stdout.trim()} "$@"\n`, { mode: 0o755 });
+  const run = await runChild({
+    command: process.execPath,
+    args: [
+      join(import.meta.dirname, '../packages/cli/src/main.ts'),
+      'review',
+      repository.path,
+      '--head',
+      'change',
+    ],
+    env: { ...world.env, PATH: bin },
+  });
+  expect(run.code).toBe(2);
+  expect(run.stderr).toMatch(/apt-get install nix-bin/);
+});
+
+it('Ctrl-C ends every child and leaves nothing behind', async () => {
+  const marker = join(world.folder, 'started');
+  const forever = `  slow = package "slow-1" "echo > ${marker}; while :; do :; done";`;
+  const repository = await repositoryWith(packages(hello), packages(hello, forever));
+  const review = await world.start('review', repository.path, '--head', 'change');
+  review.stdout.resume();
+  let said = '';
+  review.stderr.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  await expect.poll(() => readdir(world.folder), { timeout: 30_000 }).toContain('started');
+  process.kill(review.pid, 'SIGINT');
+  const exit = await review.exited;
+  expect(said).toContain('cancelled');
+  expect(exit.code).toBe(130);
+  expect(await readdir(world.temporary)).toEqual([]);
+  const left = await runChild({
+    command: 'ps',
+    args: ['-eo', 'args'],
+    env: { PATH: world.env['PATH'] ?? '' },
+  });
+  expect(left.stdout).not.toContain(marker);
+});

@@ -1,0 +1,57 @@
+// Runs the real `ekaci` command in a world of its own: a private Nix store and a temporary folder.
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Child, type RunResult, runChild, startChild } from '@eka-ci/process';
+import { ChangeSummary } from '@eka-ci/protocol/change-summary';
+import { removeTree } from '@eka-ci/server/lib/work-folder';
+import { createDemoStore } from '../../tools/demo/private-store.ts';
+
+export interface World {
+  /** Empty at first; also the parent of whatever the command makes for a while. */
+  readonly folder: string;
+  readonly temporary: string;
+  readonly env: Readonly<Record<string, string>>;
+  ekaci(...args: readonly string[]): Promise<RunResult>;
+  /** Starts the command and leaves it running. */
+  start(...args: readonly string[]): Promise<Child>;
+  /** Runs `ekaci review --json` and gives its summary; a status of 2 is an error that holds what was said. */
+  review(
+    ...args: readonly string[]
+  ): Promise<{ readonly status: number | null; readonly summary: ChangeSummary }>;
+  remove(): Promise<void>;
+}
+
+const main = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
+
+export const createWorld = async (): Promise<World> => {
+  const folder = await mkdtemp(join(tmpdir(), 'ekaci-e2e-'));
+  const temporary = await mkdtemp(join(folder, 'tmp-'));
+  const env = {
+    PATH: process.env['PATH'] ?? '',
+    TMPDIR: temporary,
+    HOME: folder,
+    ...(await createDemoStore(join(folder, 'nix'))),
+  };
+  const child = (args: readonly string[]) => ({
+    command: process.execPath,
+    args: [main, ...args],
+    env,
+    cwd: folder,
+  });
+  const ekaci = (...args: readonly string[]): Promise<RunResult> => runChild(child(args));
+  return {
+    folder,
+    temporary,
+    env,
+    ekaci,
+    start: (...args) => startChild(child(args)),
+    review: async (...args) => {
+      const run = await ekaci('review', ...args, '--json');
+      if (run.stdout === '') throw new Error(`no verdict (status ${run.code}): ${run.stderr}`);
+      return { status: run.code, summary: ChangeSummary.parse(JSON.parse(run.stdout)) };
+    },
+    remove: () => removeTree(folder),
+  };
+};

@@ -1,0 +1,101 @@
+// `npm run demo`: makes a small package set in a private store, judges its four branches, and says whether each
+// verdict is the planted one. With `--once` it ends then; without, the repository stays until Ctrl-C.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { progressOnStderr } from '@eka-ci/cli/commands/review';
+import { runReview } from '@eka-ci/cli/review';
+import { summaryText } from '@eka-ci/cli/summary-text';
+import type { ReviewRequest } from '@eka-ci/protocol/review';
+import { createWorkFolder } from '@eka-ci/server/lib/work-folder';
+import { compareVerdict } from './demo/compare-verdict.ts';
+import { createDemoStore } from './demo/private-store.ts';
+import { createDemoRepository, type DemoBranch } from './demo/repository.ts';
+
+const help = `npm run demo [-- --once]
+
+Makes a package set of about 40 derivations with four branches, and judges each branch with real git and real Nix
+in a store of its own. Nothing is left behind.
+
+  --once   end after the four verdicts: status 0 when all are the expected ones, 1 when not
+  --help   this text
+`;
+
+const requestFor = (path: string, branch: string): ReviewRequest => ({
+  path,
+  base: 'main',
+  head: branch,
+  merge: true,
+  jobs: [],
+  build: true,
+  keepLogs: null,
+  limits: {
+    workers: 2,
+    maxMemoryMib: 1024,
+    evaluationTimeoutMs: 120_000,
+    maxJobs: 2,
+    silenceTimeoutMs: 60_000,
+    maxDurationMs: 120_000,
+  },
+});
+
+const say = (text: string): void => {
+  process.stdout.write(`${text}\n`);
+};
+
+/** True when the verdict is the expected one. */
+const judgeBranch = async (path: string, branch: DemoBranch, signal: AbortSignal): Promise<boolean> => {
+  say(
+    `\n── ${branch.name}: ${branch.title} ${'─'.repeat(Math.max(3, 70 - branch.name.length - branch.title.length))}`,
+  );
+  const outcome = await runReview(requestFor(path, branch.name), progressOnStderr(), signal);
+  if (outcome.kind !== 'judged') {
+    if (outcome.kind === 'fault') say(`no verdict: ${outcome.message}`);
+    return false;
+  }
+  const colours = process.stdout.isTTY === true && (process.env['NO_COLOR'] ?? '') === '';
+  say(`\n${summaryText(outcome.summary, { colours, columns: process.stdout.columns ?? 100 })}`);
+  const differences = compareVerdict(outcome.summary, branch.expected);
+  for (const difference of differences) say(`not as planted: ${difference}`);
+  if (differences.length === 0) say('This is the verdict that was planted.');
+  return differences.length === 0;
+};
+
+const stayUntilCancelled = async (path: string, signal: AbortSignal): Promise<void> => {
+  const variables = ['NIX_STORE_DIR', 'NIX_STATE_DIR', 'NIX_LOG_DIR', 'NIX_CONF_DIR', 'NIX_REMOTE'];
+  say(`\nThe repository stays until you press Ctrl-C: ${path}`);
+  say('Change something in it, commit, and judge it yourself from another terminal:\n');
+  say(`  ${variables.map((name) => `${name}=${process.env[name]}`).join(' ')} \\`);
+  say(`    npm run --silent ekaci -- review ${path} --base main --head bump-libpng\n`);
+  await sleep(2 ** 31 - 1, undefined, { signal }).catch(() => {});
+};
+
+const demo = async (once: boolean, signal: AbortSignal): Promise<number> => {
+  const folder = await createWorkFolder('ekaci-demo-');
+  try {
+    Object.assign(process.env, await createDemoStore(folder.path));
+    const repository = await createDemoRepository(folder.path);
+    say(`A package set with four branches is in ${repository.path}; its Nix store is beside it.`);
+    let expected = 0;
+    for (const branch of repository.branches) {
+      if (await judgeBranch(repository.path, branch, signal)) expected += 1;
+      if (signal.aborted) return 130;
+    }
+    say(`\n${expected} of ${repository.branches.length} verdicts are the planted ones.`);
+    if (!once && expected === repository.branches.length) await stayUntilCancelled(repository.path, signal);
+    return expected === repository.branches.length ? 0 : 1;
+  } finally {
+    await folder.remove();
+  }
+};
+
+const args = process.argv.slice(2);
+const unknown = args.find((arg) => !['--once', '--help'].includes(arg));
+if (unknown !== undefined) {
+  process.stderr.write(`npm run demo: unknown argument ${unknown}\n\n${help}`);
+  process.exitCode = 2;
+} else if (args.includes('--help')) {
+  process.stdout.write(help);
+} else {
+  const cancel = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => cancel.abort());
+  process.exitCode = await demo(args.includes('--once'), cancel.signal);
+}
