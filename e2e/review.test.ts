@@ -1,5 +1,5 @@
 // `ekaci review` as its users run it: real git, real Nix, a real process; good input and bad.
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { generateSet } from '@eka-ci/nix/evaluator/testing/generated-set';
 import { runChild } from '@eka-ci/process';
@@ -124,6 +124,13 @@ it('judges the jobs of a flake', async () => {
   expect(summary.jobs[0]).toMatchObject({ job: 'flake.packages', attributes: { changed: 1 } });
 });
 
+/** Of every process of this machine, as one text. */
+const commandLines = async (): Promise<string> => {
+  const ids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const lines = ids.map((id) => readFile(join('/proc', id, 'cmdline'), 'utf8').catch(() => ''));
+  return (await Promise.all(lines)).join('\n');
+};
+
 const refusals: readonly (readonly [what: string, files: Files, said: RegExp])[] = [
   ['no configuration file', { '.eka-ci/config.json': null }, /no \.eka-ci\/config\.json.*commit one such as/],
   [
@@ -184,6 +191,35 @@ it('wrong folders, revisions, jobs and options: one clear sentence and status 2'
     'the jobs are: packages',
   );
   expect(await said(repository.path, '--workers', 'many')).toContain('a whole number from 1 up');
+});
+
+it('a temporary folder that cannot be used, and a folder for logs that cannot be made: what to do', async () => {
+  const repository = await repositoryWith(packages(hello), packages(helloTwo));
+  await writeFile(join(world.folder, 'file'), '');
+  const logs = await world.ekaci(
+    'review',
+    repository.path,
+    '--head',
+    'change',
+    '--keep-logs',
+    join(world.folder, 'file/logs'),
+  );
+  expect(logs.code).toBe(2);
+  expect(logs.stderr).toMatch(/file\/logs.*choose another/);
+  const run = await runChild({
+    command: process.execPath,
+    args: [
+      join(import.meta.dirname, '../packages/cli/src/main.ts'),
+      'review',
+      repository.path,
+      '--head',
+      'change',
+    ],
+    env: { ...world.env, TMPDIR: join(world.folder, 'missing') },
+  });
+  expect(run.code).toBe(2);
+  expect(run.stderr).toMatch(/TMPDIR/);
+  expect(await readdir(world.temporary)).toEqual([]);
 });
 
 it('no Nix installed: how to get it', async () => {

@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline';
 import { endAllChildren } from '@eka-ci/process';
 import { type ReviewEvent, ReviewRequest, type Sent } from '@eka-ci/protocol/review';
 import { errorCodeOf } from './lib/error-code.ts';
+import { explainSystemError } from './lib/system-error.ts';
 import { reviewOnce } from './server.ts';
 
 const usage = `eka-ci-server review
@@ -17,7 +18,8 @@ const send = (event: Sent<ReviewEvent>): void => {
 
 const faultOf = (error: unknown): ReviewEvent => {
   const code = errorCodeOf(error);
-  if (error instanceof Error && code !== '') return { type: 'fault', code, message: error.message };
+  if (error instanceof Error && code !== '')
+    return { type: 'fault', code, message: explainSystemError(error) ?? error.message };
   const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { type: 'fault', code: 'INTERNAL', message: `this is a bug in EkaCI; please report it:\n${detail}` };
 };

@@ -1,5 +1,5 @@
 // The composition root: the only file that names drivers.
-import { cp, mkdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compareVersions, splitDrvName } from '@eka-ci/nix/drv-name';
 import { chooseEvaluator } from '@eka-ci/nix/evaluator/choose-evaluator';
@@ -75,9 +75,10 @@ export const reviewOnce = async (
 ): Promise<Review> => {
   const nix = await findNix(deps.env);
   const folder = await createWorkFolder('ekaci-review-');
-  const logsDir = join(folder.path, 'logs');
-  await mkdir(logsDir);
   try {
+    // Where logs are to be kept they are written from the start: they outlive whatever goes wrong later.
+    const logsDir = request.keepLogs ?? join(folder.path, 'logs');
+    await mkdir(logsDir, { recursive: true });
     const database = await openSqliteDatabase({
       path: join(folder.path, 'review.db'),
       durability: 'process-death',
@@ -101,7 +102,6 @@ export const reviewOnce = async (
         },
         signal,
       );
-      if (request.keepLogs !== null) await cp(logsDir, request.keepLogs, { recursive: true });
       return { ...judgement, logsDir: request.keepLogs };
     } finally {
       await database.close();

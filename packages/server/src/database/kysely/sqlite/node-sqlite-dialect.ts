@@ -14,13 +14,20 @@ const inputValues = (parameters: readonly unknown[]): SQLInputValue[] =>
   // Kysely's types let anything in; the tables' types have let in only what SQLite takes.
   parameters as SQLInputValue[];
 
+/** On a full disk SQLite has rolled back by itself; rolling back once more would hide that error behind another. */
+const isNeedlessRollback = (database: DatabaseSync, sql: string): boolean =>
+  !database.isTransaction && sql.trim().toLowerCase() === 'rollback';
+
 const adaptStatement = (database: DatabaseSync, sql: string): SqliteStatement => {
   const statement = database.prepare(sql);
   return {
     reader: statement.columns().length > 0,
     // Node's rows have no prototype, which equality checks and some libraries take amiss.
     all: (parameters) => statement.all(...inputValues(parameters)).map((row) => ({ ...row })),
-    run: (parameters) => statement.run(...inputValues(parameters)),
+    run: (parameters) =>
+      isNeedlessRollback(database, sql)
+        ? { changes: 0, lastInsertRowid: 0 }
+        : statement.run(...inputValues(parameters)),
     iterate: (parameters) => statement.iterate(...inputValues(parameters)),
   };
 };
