@@ -1,0 +1,203 @@
+// Puts what was planned, judged and measured into one document.
+import type { DrvGraph } from '../drv-graph.ts';
+import type { DrvPath } from '../ids.ts';
+import type { PackageChange } from '../package-changes.ts';
+import type { DrvReference, RebuildImpact } from '../rebuild-impact.ts';
+import type { PlanChange, RebuildPlan } from '../rebuild-plan.ts';
+import { explainRebuilds, type RebuildReason } from '../rebuild-reason.ts';
+import { type Conclusion, emptyVerdictCounts, type Verdict, type VerdictRow } from '../verdict.ts';
+import type {
+  ChangeIdentification,
+  ChangeSummary,
+  JobSummary,
+  Notice,
+  SummarizedOutcome,
+  SummarizedPackageChange,
+  SummarizedSizes,
+} from './document.ts';
+import { describeChange, describeJob, worstOf } from './headline.ts';
+import { formatReproduction, type JobSource } from './reproduce.ts';
+import { compareSizes, type SizeCheck, type SizeLookup } from './sizes.ts';
+
+/** A job of which a plan was made. */
+export interface JudgedJob {
+  readonly kind: 'judged';
+  readonly plan: RebuildPlan;
+  /** Holds the closures of both sides. */
+  readonly graph: DrvGraph;
+  readonly verdict: Verdict;
+  /** Empty where the repository asks for no summary of them. */
+  readonly packageChanges: readonly PackageChange[];
+  /** Null where the repository asks for none. */
+  readonly impact: RebuildImpact | null;
+  /** Null: no command to reproduce a failure is shown. */
+  readonly source: JobSource | null;
+  readonly sizes: SizeLookup | null;
+  readonly sizeCheck: SizeCheck | null;
+  readonly notices: readonly Notice[];
+}
+
+/** A job without a plan: still being evaluated, failed before one could be made, or proven to be untouched. */
+export interface UnjudgedJob {
+  readonly kind: 'not-judged';
+  readonly job: string;
+  readonly conclusion: Conclusion;
+  /** For people; may quote messages from outside. */
+  readonly reason: string;
+  readonly notices: readonly Notice[];
+}
+
+export interface ChangeSummaryInput {
+  readonly change: ChangeIdentification;
+  readonly jobs: readonly (JudgedJob | UnjudgedJob)[];
+  readonly notices: readonly Notice[];
+}
+
+const MAX_LOG_LINES = 20;
+const MAX_LINE_CHARACTERS = 1_000;
+
+const isFailure = ({ kind }: VerdictRow): boolean =>
+  kind === 'newly-failing' ||
+  kind === 'still-failing' ||
+  kind === 'failing-base-unknown' ||
+  kind === 'timed-out' ||
+  kind === 'newly-unevaluable' ||
+  kind === 'still-unevaluable';
+
+const cutLine = (line: string): string =>
+  line.length <= MAX_LINE_CHARACTERS ? line : `${line.slice(0, MAX_LINE_CHARACTERS).toWellFormed()}…`;
+
+const nameOf = (graph: DrvGraph, drvPath: DrvPath): string => {
+  const id = graph.find(drvPath);
+  return id === undefined ? drvPath : graph.nameOf(id);
+};
+
+const findCulprit = (row: VerdictRow, graph: DrvGraph): DrvReference | null => {
+  if (!isFailure(row) || row.drvPath === null) return null;
+  const culprit = row.outcome?.culprit;
+  if (culprit === undefined || culprit.drvPath === row.drvPath) {
+    return { drvPath: row.drvPath, name: nameOf(graph, row.drvPath), attr: row.attr };
+  }
+  return { drvPath: culprit.drvPath, name: culprit.name, attr: culprit.attr ?? null };
+};
+
+const summarizeOutcome = (row: VerdictRow, { graph, source }: JudgedJob): SummarizedOutcome => {
+  const { outcome } = row;
+  const failed = isFailure(row);
+  return {
+    kind: row.kind,
+    attr: row.attr,
+    aliases: row.aliases,
+    system: row.system,
+    drvPath: row.drvPath,
+    base: row.base,
+    note: row.note,
+    cause: outcome?.cause ?? null,
+    reason: outcome?.reason ?? null,
+    evaluation: row.evaluation,
+    unavailable: row.unavailable,
+    culprit: findCulprit(row, graph),
+    logTail: failed ? (outcome?.logTail ?? []).slice(-MAX_LOG_LINES).map(cutLine) : [],
+    logUrl: outcome?.logUrl ?? null,
+    durationMs: outcome?.durationMs ?? null,
+    substituted: outcome?.substituted ?? false,
+    reproduce:
+      failed && source !== null ? formatReproduction(source, row.attr, row.evaluation !== null) : null,
+  };
+};
+
+const explainChanges = (
+  job: JudgedJob,
+  reasonOf: RebuildReason,
+  edited: ReadonlySet<string>,
+): SummarizedPackageChange[] => {
+  // What is asked of the graph by path is asked by path here: the changes carry plain strings.
+  const paths = new Map<string, DrvPath>(job.plan.rootsToBuild.map((path) => [path, path]));
+  return job.packageChanges.map((change) => {
+    const root = change.drvPath === null ? undefined : paths.get(change.drvPath);
+    const why = root === undefined || change.primary === null ? null : reasonOf(root);
+    return {
+      ...change,
+      edited: edited.has(change.attr) || change.aliases.some((alias) => edited.has(alias)),
+      why: why === null ? null : why.map(({ name }) => name),
+    };
+  });
+};
+
+const summarizeSizes = ({ verdict, sizes, sizeCheck }: JudgedJob): SummarizedSizes | null => {
+  if (sizes === null) return null;
+  const comparisons = compareSizes(verdict.rows, sizes, sizeCheck);
+  if (comparisons.length === 0 && sizeCheck === null) return null;
+  return {
+    comparisons,
+    maxIncreasePercent: sizeCheck?.maxIncreasePercent ?? null,
+    breaches: comparisons.filter(({ breached }) => breached).length,
+  };
+};
+
+const summarizeJudged = (job: JudgedJob): JobSummary => {
+  const { plan, graph, verdict, impact } = job;
+  return {
+    job: plan.job,
+    conclusion: verdict.conclusion,
+    headline: describeJob(verdict),
+    notJudged: null,
+    attributes: plan.counts,
+    outcomeCounts: verdict.counts,
+    systems: verdict.systems,
+    packageChanges: explainChanges(job, explainRebuilds(plan, graph), new Set(impact?.editedAttrs)),
+    outcomes: verdict.rows.map((row) => summarizeOutcome(row, job)),
+    rebuildImpact: impact,
+    sizes: summarizeSizes(job),
+    notices: job.notices,
+  };
+};
+
+const unjudgedHeadlines: Readonly<Record<Conclusion, string>> = {
+  success: 'Nothing to judge.',
+  failure: 'It could not be evaluated.',
+  pending: 'It is being evaluated.',
+  'timed-out': 'Its evaluation timed out.',
+  cancelled: 'Cancelled before there was a plan.',
+  neutral: 'It was not judged.',
+};
+
+const noAttributes: Readonly<Record<PlanChange, number>> = {
+  added: 0,
+  removed: 0,
+  changed: 0,
+  unchanged: 0,
+  unavailable: 0,
+  unevaluable: 0,
+};
+
+const summarizeUnjudged = ({ job, conclusion, reason, notices }: UnjudgedJob): JobSummary => ({
+  job,
+  conclusion,
+  headline: unjudgedHeadlines[conclusion],
+  notJudged: reason,
+  attributes: noAttributes,
+  outcomeCounts: emptyVerdictCounts(),
+  systems: [],
+  packageChanges: [],
+  outcomes: [],
+  rebuildImpact: null,
+  sizes: null,
+  notices,
+});
+
+/** The whole document; listing limits are the renderer's, so that pages can show everything. */
+export const buildChangeSummary = ({ change, jobs, notices }: ChangeSummaryInput): ChangeSummary => {
+  const summaries = jobs.map((job) =>
+    job.kind === 'judged' ? summarizeJudged(job) : summarizeUnjudged(job),
+  );
+  const conclusion = worstOf(summaries.map((job) => job.conclusion));
+  return {
+    schemaVersion: 1,
+    change,
+    conclusion,
+    headline: describeChange(conclusion, summaries),
+    jobs: summaries,
+    notices,
+  };
+};
