@@ -270,3 +270,31 @@ it('Ctrl-C ends every child and leaves nothing behind', async () => {
   });
   expect(left.stdout).not.toContain(marker);
 });
+
+it('Ctrl-C at any moment: the same', async () => {
+  const busy = Array.from(
+    { length: 30 },
+    (_, index) => `  p${index} = package "p-${index}" "echo ${index} > $out";`,
+  );
+  const repository = await repositoryWith(packages(hello), packages(hello, ...busy));
+  const moments = ['', 'checked out', 'evaluated', 'planned', 'building p-', '[9/'];
+  for (const moment of moments) {
+    const review = await world.start('review', repository.path, '--head', 'change', '--max-jobs', '1');
+    review.stdout.resume();
+    let said = '';
+    const reached = new Promise<void>((resolve) => {
+      review.stderr.on('data', (chunk: Buffer) => {
+        said += chunk.toString();
+        if (said.includes(moment)) resolve();
+      });
+      if (moment === '') setTimeout(resolve, 150);
+    });
+    await Promise.race([reached, review.exited]);
+    process.kill(review.pid, 'SIGINT');
+    const exit = await review.exited;
+    // Before it has begun to listen, the signal itself ends it: a shell calls both 130.
+    expect([moment, exit.signal === 'SIGINT' ? 130 : exit.code]).toEqual([moment, 130]);
+    expect(await readdir(world.temporary)).toEqual([]);
+    expect(await commandLines()).not.toContain(world.folder);
+  }
+});

@@ -49,7 +49,9 @@ const describeSuccess = (counts: Counts): string => {
   const built = builtCount(counts);
   if (built === 0) {
     const remarks = listRemarks(counts);
-    return remarks === '' ? 'Nothing to build, nothing breaks.' : `Nothing newly fails${remarks}.`;
+    if (remarks === '') return 'Nothing to build, nothing breaks.';
+    const isIdle = counts['still-failing'] === 0;
+    return `${isIdle ? 'Nothing to rebuild, nothing newly fails' : 'Nothing newly fails'}${remarks}.`;
   }
   return `Nothing newly fails: ${formatNumberOf(built, 'package')} built${listRemarks(counts)}.`;
 };
