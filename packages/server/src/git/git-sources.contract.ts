@@ -12,7 +12,7 @@ import {
   testRepositoryAt,
   threeCommits,
   useTestFolder,
-} from './test-repository.ts';
+} from './testing/test-repository.ts';
 
 export const describeGitSources = (driver: string, createGit: () => Git): void => {
   describe(`git port, local sources: ${driver}`, () => {

@@ -9,7 +9,7 @@ import {
   type TestRepository,
   threeCommits,
   useTestFolder,
-} from './test-repository.ts';
+} from './testing/test-repository.ts';
 
 export const describeGit = (driver: string, createGit: () => Git): void => {
   describe(`git port: ${driver}`, () => {

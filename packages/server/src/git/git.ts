@@ -33,6 +33,11 @@ export interface Git {
    * @throws GitError any code but those of single methods
    */
   openMirror(source: GitSource, folder: string, signal?: AbortSignal): Promise<Mirror>;
+  /**
+   * All branches with their tips, sorted by name, without a mirror: a URL is only asked, nothing is fetched.
+   * @throws GitError as of openMirror
+   */
+  listBranches(source: GitSource, signal?: AbortSignal): Promise<readonly Branch[]>;
 }
 
 export interface ResolvedCommit {
@@ -58,7 +63,7 @@ export type TrialMerge =
   | { readonly kind: 'unrelated' };
 
 export interface Branch {
-  /** Without `refs/heads/`. */
+  /** Without `refs/heads/`; bytes that are not UTF-8 come as U+FFFD. */
   readonly name: string;
   readonly sha: CommitSha;
 }

@@ -20,7 +20,7 @@ import {
   initTestRepository,
   type TestRepository,
   useTestFolder,
-} from '../test-repository.ts';
+} from '../testing/test-repository.ts';
 import { createGitCli } from './git-cli.ts';
 
 /** Every file below a folder as `path in hexadecimal, mode, content in base64`, byte for byte. */

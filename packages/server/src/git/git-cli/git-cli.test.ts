@@ -12,7 +12,7 @@ import {
   initTestRepository,
   type TestRepository,
   useTestFolder,
-} from '../test-repository.ts';
+} from '../testing/test-repository.ts';
 import { createGitCli } from './git-cli.ts';
 
 describeGit('git program', () => createGitCli({ env: process.env }));

@@ -1,11 +1,12 @@
 // The driver of the git port that runs the git program.
 import { lstat, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type Git, GitError, type GitSource, type Mirror } from '../git.ts';
+import type { CommitSha } from '@eka-ci/core/ids';
+import { type Branch, type Git, GitError, type GitSource, type Mirror } from '../git.ts';
 import { exportTree } from './export-tree.ts';
 import { blameFullDisk } from './git-failure.ts';
-import { openLocal } from './open-local.ts';
-import { openUrl } from './open-url.ts';
+import { listLocalBranches, openLocal } from './open-local.ts';
+import { listRemoteBranches, openUrl } from './open-url.ts';
 import type { Repository } from './repository.ts';
 import { findDefaultBranch, listBranches, resolveRevision } from './revision.ts';
 import { type GitContext, runGit } from './run-git.ts';
@@ -22,6 +23,8 @@ export interface GitCliDeps {
   readonly localTimeoutMs?: number;
   /** Bound on one fetch. @default 60 minutes */
   readonly fetchTimeoutMs?: number;
+  /** Bound on asking a remote for its branches. @default 2 minutes */
+  readonly listTimeoutMs?: number;
 }
 
 /** `git merge-tree --write-tree` came with 2.38. */
@@ -69,6 +72,20 @@ const open = (context: GitContext, source: GitSource, folder: string): Promise<R
   }
 };
 
+const readBranches = (listing: string): Branch[] =>
+  [...listing.matchAll(/^([0-9a-f]{40}|[0-9a-f]{64})\trefs\/heads\/(.+)$/gm)]
+    .map(([, sha = '', name = '']) => ({ name, sha: sha as CommitSha }))
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+
+const list = async (context: GitContext, source: GitSource): Promise<Branch[]> => {
+  switch (source.kind) {
+    case 'local':
+      return readBranches(await listLocalBranches(context, source.path));
+    case 'url':
+      return readBranches(await listRemoteBranches(context, source));
+  }
+};
+
 export const createGitCli = (deps: GitCliDeps): Git => ({
   openMirror: async (source, folder, signal) => {
     const context: GitContext = {
@@ -88,5 +105,13 @@ export const createGitCli = (deps: GitCliDeps): Git => ({
       if (isNew) await rm(target, { recursive: true, force: true });
       throw failure;
     }
+  },
+  listBranches: async (source, signal) => {
+    const timeoutMs = deps.listTimeoutMs ?? 2 * 60_000;
+    signal?.throwIfAborted();
+    return await list(
+      { env: deps.env, signal, localTimeoutMs: timeoutMs, fetchTimeoutMs: timeoutMs },
+      source,
+    );
   },
 });

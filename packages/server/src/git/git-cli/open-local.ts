@@ -62,6 +62,18 @@ const findGitDir = async (context: GitContext, path: string): Promise<string> =>
   }
 };
 
+/** See `Git.listBranches`. */
+export const listLocalBranches = async (context: GitContext, path: string): Promise<string> => {
+  const start = resolve(path);
+  await requireFolder(start);
+  const { stdout } = await runGit(context, {
+    doing: `listing the branches of ${start}`,
+    gitDir: await findGitDir(context, start),
+    args: ['for-each-ref', '--format=%(objectname)%09%(refname)', 'refs/heads'],
+  });
+  return stdout;
+};
+
 /** As git unquotes it: C escapes, bytes in octal. */
 const quoteAlternate = (path: string): string =>
   `"${[...Buffer.from(path)]

@@ -4,7 +4,12 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Mirror, UrlSource } from '../git.ts';
-import { failureOf, initTestRepository, type TestRepository, useTestFolder } from '../test-repository.ts';
+import {
+  failureOf,
+  initTestRepository,
+  type TestRepository,
+  useTestFolder,
+} from '../testing/test-repository.ts';
 import { createGitCli } from './git-cli.ts';
 
 describe('openMirror of a URL', () => {

@@ -76,6 +76,16 @@ const askHead = async (context: GitContext, source: UrlSource): Promise<RemoteHe
   };
 };
 
+/** See `Git.listBranches`. */
+export const listRemoteBranches = async (context: GitContext, source: UrlSource): Promise<string> => {
+  const call = remoteCall(context, source, {
+    doing: 'asking the remote for its branches',
+    args: ['ls-remote', '--heads', 'mirror'],
+  });
+  const { stdout } = await runGit(context, call).catch(asFetchFailure);
+  return stdout;
+};
+
 const refspecOf = (ref: string): string => {
   if (/^[0-9a-f]{40,64}$/.test(ref)) return `+${ref}:refs/fetched/${ref}`;
   if (/^refs\/[^\s:*?[\\^~]+$/.test(ref)) return `+${ref}:${ref}`;

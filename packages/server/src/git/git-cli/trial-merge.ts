@@ -44,7 +44,7 @@ interface Conflicts {
  * Reads `git merge-tree --write-tree -z` of a merge with conflicts: the tree, then `<mode> <sha> <stage>\t<path>` a
  * field, an empty field, then messages of `<n>`, n paths, type and text (git-merge-tree(1), "OUTPUT").
  */
-export const parseConflicts = (output: string): Conflicts => {
+const parseConflicts = (output: string): Conflicts => {
   const fields = output.split('\0');
   let at = 1;
   const paths: string[] = [];

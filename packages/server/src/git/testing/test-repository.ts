@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
 import { afterEach } from 'vitest';
-import { errorCodeOf } from '../lib/error-code.ts';
+import { errorCodeOf } from '../../lib/error-code.ts';
 
 const env = {
   PATH: process.env['PATH'] ?? '',
