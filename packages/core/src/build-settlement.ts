@@ -5,7 +5,7 @@ import { type BuildCause, type BuildResult, type BuildStep, isTransient } from '
 import type { DrvGraph, NodeId } from './drv-graph.ts';
 
 /** A derivation gets this many attempts where the surroundings are to blame for the failures. */
-export const maxAttemptsOfTransient = 2;
+const maxAttemptsOfTransient = 2;
 
 export interface FinishedAttempt {
   readonly node: NodeId;

@@ -14,39 +14,14 @@ import {
   shortestPath,
   type Walk,
 } from './graph/traversal.ts';
+import type { DrvInput, DrvNode, DrvOutput, NodeId } from './drv-node.ts';
 import type { DrvPath } from './ids.ts';
 import type { NodeSet } from './node-set.ts';
 
-export { DrvGraphError, type DrvGraphErrorCode } from './graph/drv-graph-error.ts';
+export { DrvGraphError } from './graph/drv-graph-error.ts';
 export type { Links } from './graph/links.ts';
+export type { DrvInput, DrvNode, DrvOutput, NodeId } from './drv-node.ts';
 export { NodeSet } from './node-set.ts';
-
-/** Dense, counted from 0, stable for the life of a graph. */
-export type NodeId = number;
-
-export interface DrvOutput {
-  readonly name: string;
-  /** '' where it is not known before the build (floating content-addressed). */
-  readonly path: string;
-}
-
-export interface DrvInput {
-  readonly path: DrvPath;
-  /** Names of the outputs used. */
-  readonly outputs: readonly string[];
-}
-
-/** What the graph keeps of one `.drv` file. */
-export interface DrvNode {
-  readonly path: DrvPath;
-  readonly system: string;
-  readonly fixedOutput: boolean;
-  readonly preferLocalBuild: boolean;
-  readonly allowSubstitutes: boolean;
-  readonly requiredFeatures: readonly string[];
-  readonly outputs: readonly DrvOutput[];
-  readonly inputs: readonly DrvInput[];
-}
 
 const COMPLETE = 1;
 const FIXED_OUTPUT = 2;

@@ -1,5 +1,5 @@
 // A dense bit set of node ids: one bit a node, whatever is in it.
-import type { NodeId } from './drv-graph.ts';
+import type { NodeId } from './drv-node.ts';
 
 const bitCount = (word: number): number => {
   let bits = word - ((word >>> 1) & 0x55555555);

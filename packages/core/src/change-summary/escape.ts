@@ -10,7 +10,7 @@ const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}]/gu;
 const spellOut = (character: string): string => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
 
 /** Every character stands for itself on one line: invisible ones are spelt `\u{202e}`; colour codes go. */
-export const showInvisible = (text: string): string =>
+const showInvisible = (text: string): string =>
   text
     .toWellFormed()
     .replace(escapeSequence, '')
@@ -18,7 +18,7 @@ export const showInvisible = (text: string): string =>
     .replace(invisible, spellOut);
 
 /** By code points, with an ellipsis in place of what was cut. */
-export const shorten = (text: string, maxCharacters: number): string => {
+const shorten = (text: string, maxCharacters: number): string => {
   if (text.length <= maxCharacters) return text;
   const characters = [...text.slice(0, maxCharacters * 2 + 2)];
   return characters.length <= maxCharacters ? text : `${characters.slice(0, maxCharacters - 1).join('')}…`;

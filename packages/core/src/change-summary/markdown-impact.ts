@@ -47,7 +47,7 @@ export const renderImpact = (impact: RebuildImpact | null, detail: Detail, maxTo
 };
 
 /** Binary units, as Nix itself prints sizes. */
-export const formatBytes = (bytes: number): string => {
+const formatBytes = (bytes: number): string => {
   const size = Math.abs(bytes);
   if (size < 1024) return `${bytes} B`;
   if (size < 1024 ** 2) return `${(bytes / 1024).toFixed(1)} KiB`;

@@ -1,5 +1,5 @@
 // Exact blast radii of thousands of nodes at once: sets of sources as bits, pushed up the graph 256 at a time.
-import type { NodeId } from '../drv-graph.ts';
+import type { NodeId } from '../drv-node.ts';
 import type { NodeSet } from '../node-set.ts';
 import type { Links } from './links.ts';
 

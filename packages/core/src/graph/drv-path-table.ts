@@ -1,5 +1,5 @@
 // Derivation paths to dense ids and back, in about 60 bytes a path where a Map of strings takes 200.
-import type { NodeId } from '../drv-graph.ts';
+import type { NodeId } from '../drv-node.ts';
 import type { DrvPath } from '../ids.ts';
 import { growUint32 } from './growable.ts';
 import { HASH_LENGTH, HASH_WORDS, mixHash, packHash, unpackHash } from './packed-hash.ts';

@@ -1,7 +1,7 @@
 // Typed arrays that grow: what a graph of millions of nodes is kept in.
 
 /** Room for `needed` elements, an eighth more than `current` at least: little is unused, and all copying stays linear. */
-export const grownCapacity = (current: number, needed: number): number =>
+const grownCapacity = (current: number, needed: number): number =>
   Math.max(needed, 64, Math.ceil(current * 1.125));
 
 export function growUint8(array: Uint8Array<ArrayBuffer>, needed: number): Uint8Array<ArrayBuffer> {

@@ -1,5 +1,5 @@
 // Adjacency in two typed arrays, one direction each: inputs as they are added, dependents derived from them.
-import type { NodeId } from '../drv-graph.ts';
+import type { NodeId } from '../drv-node.ts';
 import { growUint32 } from './growable.ts';
 
 /**

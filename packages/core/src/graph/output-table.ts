@@ -1,5 +1,5 @@
 // The outputs of every node: 20 bytes of hash and one of name each, where the path is the usual one.
-import type { DrvOutput, NodeId } from '../drv-graph.ts';
+import type { DrvOutput, NodeId } from '../drv-node.ts';
 import { CompactUints, growUint32 } from './growable.ts';
 import { StringInterner } from './interner.ts';
 import { HASH_LENGTH, HASH_WORDS, packHash, unpackHash } from './packed-hash.ts';

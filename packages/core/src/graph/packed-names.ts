@@ -47,7 +47,7 @@ export class PackedNames {
   textOf(id: number): string {
     const bytes = this.#bytes.subarray(this.#ends[id] ?? 0, this.#ends[id + 1] ?? 0);
     // Three times as fast as spreading them, which makes an array first.
-    return Reflect.apply(String.fromCharCode, null, bytes);
+    return String.fromCharCode.apply(null, bytes as unknown as number[]);
   }
 
   #append(text: string, from: number, to: number): number {

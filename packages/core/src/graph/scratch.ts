@@ -1,5 +1,5 @@
 // Memory that walks over the graph share, so that one walk costs what it visits and not the size of the graph.
-import type { NodeId } from '../drv-graph.ts';
+import type { NodeId } from '../drv-node.ts';
 import { growUint32 } from './growable.ts';
 
 const LAST_EPOCH = 0xfffffff0;

@@ -1,5 +1,5 @@
 // Walks over links: everything reachable in order, how much is reachable, the nearest goal.
-import type { NodeId } from '../drv-graph.ts';
+import type { NodeId } from '../drv-node.ts';
 import type { NodeSet } from '../node-set.ts';
 import { growUint32 } from './growable.ts';
 import type { Links } from './links.ts';

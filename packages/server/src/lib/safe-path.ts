@@ -1,14 +1,15 @@
 // Paths that came from outside: parsed into a type that cannot leave its root, and resolved without leaving it.
 import { lstat, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Brand } from '@eka-ci/core/ids';
 import { errorCodeOf } from './error-code.ts';
+
+declare const safe: unique symbol;
 
 /**
  * A relative path of plain components joined by `/`: never absolute, no `..`, no `.`, no empty component, no
  * control character. The empty string is the root itself. What it names may still be a symbolic link.
  */
-export type SafePath = Brand<string, 'SafePath'>;
+export type SafePath = string & { readonly [safe]: true };
 
 /** Linux's PATH_MAX with the closing NUL. */
 const longestPath = 4095;
