@@ -135,7 +135,7 @@ const planJob = async (stage: PlanStage, pair: JudgedJobPair): Promise<PlannedJo
   if (sides.kind === 'failed') return unevaluated(pair.name, sides.failure, notices);
   const { base, judged } = sides;
   const roots = new Set([...drvPathsOf(base), ...drvPathsOf(judged)]);
-  await ingestClosure({ storeDir: deps.nix.storeDir, graph, database: deps.database }, roots, signal);
+  await ingestClosure({ storeDir: deps.nix.storeDir, graph, database: deps.database }, [...roots], signal);
   return { kind: 'planned', job: pair.judged, plan: planRebuilds({ base, judged, graph }), notices };
 };
 

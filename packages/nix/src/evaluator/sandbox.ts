@@ -1,0 +1,193 @@
+// Puts an evaluator into bubblewrap: it sees the system's programs, the tree at one constant path, and the store.
+import { existsSync, lstatSync, mkdtempSync, readlinkSync, realpathSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { findProgram, runChild } from '@eka-ci/process';
+import type { NixInstallation } from '../installation.ts';
+
+/** Where every tree is inside the sandbox, so that nothing of its place on this machine gets into derivations. */
+export const treeInside = '/build/source';
+const homeInside = '/build/home';
+const confInside = '/build/conf';
+
+export interface ConfinementOptions {
+  readonly tree: string;
+  readonly allowNetwork: boolean;
+  readonly allowImportFromDerivation: boolean;
+  readonly sandbox: 'required' | 'preferred';
+  /** Directories that the evaluator must be able to write, beside its store. */
+  readonly writable: readonly string[];
+}
+
+/** How to start an evaluator's processes for one tree. */
+export interface Confinement {
+  /** The tree as those processes see it. */
+  readonly tree: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** The command that runs `command` confined. */
+  wrap(command: readonly string[]): readonly string[];
+  dispose(): Promise<void>;
+}
+
+export type Confining =
+  | { readonly kind: 'confined'; readonly confinement: Confinement }
+  | { readonly kind: 'unconfined'; readonly confinement: Confinement; readonly warning: string }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+const systemDirectories = [
+  '/usr',
+  '/bin',
+  '/sbin',
+  '/lib',
+  '/lib32',
+  '/lib64',
+  '/libx32',
+  '/run/current-system',
+  '/nix/store',
+];
+const networkFiles = [
+  '/etc/resolv.conf',
+  '/etc/hosts',
+  '/etc/nsswitch.conf',
+  '/etc/services',
+  '/etc/ssl',
+  '/etc/pki',
+  '/etc/static',
+];
+
+/** A link stays a link: what it points to is bound, or is of no use. */
+const showAsIs = (path: string): string[] => {
+  if (!existsSync(path)) return [];
+  return lstatSync(path).isSymbolicLink()
+    ? ['--symlink', readlinkSync(path), path]
+    : ['--ro-bind', path, path];
+};
+
+/** A Nix that is installed outside of the system's directories and of the store: its programs and libraries. */
+const showPrograms = (program: string): string[] => {
+  const real = realpathSync(program);
+  const prefix = dirname(dirname(real));
+  const folders = ['bin', 'lib', 'lib64', 'libexec', 'share/nix'].map((name) => join(prefix, name));
+  const wanted = new Set([dirname(program), ...folders]);
+  const isShown = (path: string): boolean => systemDirectories.some((shown) => path.startsWith(`${shown}/`));
+  return [...wanted]
+    .filter((path) => !isShown(path) && existsSync(path))
+    .flatMap((path) => ['--ro-bind', path, path]);
+};
+
+const showStore = (
+  nix: NixInstallation,
+  { allowImportFromDerivation, writable }: ConfinementOptions,
+): string[] => {
+  const write = (path: string): string[] => ['--bind', path, path];
+  const extra = writable.flatMap(write);
+  if (nix.access === 'daemon') {
+    const socket = dirname(nix.daemonSocket);
+    return ['--ro-bind', nix.storeDir, nix.storeDir, '--ro-bind', socket, socket, ...extra];
+  }
+  const logs = nix.env['NIX_LOG_DIR'] ?? '/nix/var/log/nix';
+  const builds = allowImportFromDerivation && existsSync(logs) ? write(logs) : [];
+  return [...write(nix.storeDir), ...write(nix.stateDir), ...builds, ...extra];
+};
+
+const showNetwork = (nix: NixInstallation): string[] => {
+  const certificates = nix.env['NIX_SSL_CERT_FILE'];
+  const files = certificates === undefined ? networkFiles : [...networkFiles, certificates];
+  return files.filter((path) => existsSync(path)).flatMap((path) => ['--ro-bind', realpathSync(path), path]);
+};
+
+const namespaces = ['user', 'pid', 'ipc', 'uts', 'cgroup-try'].map((name) => `--unshare-${name}`);
+
+/** The arguments of bwrap before the command. */
+export const sandboxArguments = (nix: NixInstallation, options: ConfinementOptions): string[] =>
+  [
+    namespaces,
+    options.allowNetwork ? [] : ['--unshare-net'],
+    ['--die-with-parent', '--new-session', '--cap-drop', 'ALL'],
+    systemDirectories.flatMap(showAsIs),
+    // Nix's garbage collector reads its stacks' bounds from /proc; in its own process namespace it shows no other.
+    ['--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp', '--tmpfs', homeInside, '--dir', confInside],
+    showPrograms(nix.programs.instantiate),
+    nix.programs.evalJobs === null ? [] : showPrograms(nix.programs.evalJobs),
+    showStore(nix, options),
+    options.allowNetwork ? showNetwork(nix) : [],
+    ['--ro-bind', options.tree, treeInside, '--remount-ro', '/', '--chdir', treeInside],
+  ].flat();
+
+/** What evaluated code may read with `getEnv`, and where Nix finds no configuration: it may hold access tokens. */
+const childEnvironment = (nix: NixInstallation, home: string, conf: string): Record<string, string> => {
+  const { TMPDIR: _ours, ...env } = nix.env;
+  const remote = nix.access === 'daemon' ? { NIX_REMOTE: env['NIX_REMOTE'] ?? 'daemon' } : {};
+  return {
+    ...env,
+    ...remote,
+    NIX_PATH: '',
+    NIX_CONF_DIR: conf,
+    NIX_USER_CONF_FILES: '',
+    HOME: home,
+    XDG_CONFIG_HOME: home,
+    XDG_CACHE_HOME: home,
+    // Nix asks for the user's name; there is no list of users in the sandbox.
+    USER: 'eka-ci',
+  };
+};
+
+const confine = (bwrap: string, nix: NixInstallation, options: ConfinementOptions): Confinement => {
+  const args = sandboxArguments(nix, options);
+  return {
+    tree: treeInside,
+    env: { ...childEnvironment(nix, homeInside, confInside), TMPDIR: '/tmp' },
+    wrap: (command) => [bwrap, ...args, '--', ...command],
+    dispose: async () => {},
+  };
+};
+
+const goWithout = async (nix: NixInstallation, options: ConfinementOptions): Promise<Confinement> => {
+  const folder = mkdtempSync(join(tmpdir(), 'eka-ci-evaluation-'));
+  const [home, conf] = [join(folder, 'home'), join(folder, 'conf')];
+  await Promise.all([mkdir(home), mkdir(conf)]);
+  return {
+    tree: options.tree,
+    env: childEnvironment(nix, home, conf),
+    wrap: (command) => command,
+    dispose: () => rm(folder, { recursive: true, force: true }),
+  };
+};
+
+/** Null when Nix runs in the sandbox, else why not. */
+const tryConfinement = async (nix: NixInstallation, confinement: Confinement): Promise<string | null> => {
+  const [command = '', ...args] = confinement.wrap([nix.programs.instantiate, '--version']);
+  const tried = await runChild({ command, args, env: confinement.env, timeoutMs: 10_000, killGraceMs: 500 });
+  if (tried.code === 0) return null;
+  return tried.timedOut
+    ? 'bubblewrap hangs'
+    : tried.stderr.trim().slice(0, 500) || `bubblewrap ended with status ${tried.code}`;
+};
+
+export interface Sandbox {
+  prepare(options: ConfinementOptions): Promise<Confining>;
+}
+
+/** Whether bubblewrap works here is tried once, at the first use, and again only after it did not. */
+export const createSandbox = (nix: NixInstallation): Sandbox => {
+  let works = false;
+
+  const prepareConfined = async (options: ConfinementOptions): Promise<Confinement | string> => {
+    const bwrap = findProgram('bwrap', nix.env['PATH']);
+    if (bwrap === null) return 'bubblewrap (bwrap) is not installed';
+    const confinement = confine(bwrap, nix, options);
+    const reason = works ? null : await tryConfinement(nix, confinement);
+    works = reason === null;
+    return reason ?? confinement;
+  };
+
+  return {
+    prepare: async (options) => {
+      const confinement = await prepareConfined(options);
+      if (typeof confinement !== 'string') return { kind: 'confined', confinement };
+      if (options.sandbox === 'required') return { kind: 'refused', reason: confinement };
+      return { kind: 'unconfined', confinement: await goWithout(nix, options), warning: confinement };
+    },
+  };
+};

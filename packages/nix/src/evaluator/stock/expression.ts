@@ -1,0 +1,168 @@
+// The Nix program that a worker runs: it visits a batch of attributes and traces one line a fact as soon as it knows
+// it. Written in what Nix 2.3 knew, so that every later version runs it.
+import { quoteNixString } from '../attr-path.ts';
+import type { EvaluationTarget } from '../evaluator.ts';
+
+/** One attribute to look at. The item with an empty path is the job's root: its children are found by visiting it. */
+export interface WorkItem {
+  /** Unique in one evaluation. */
+  readonly id: number;
+  readonly path: readonly string[];
+  /** False: let Nix die of a `throw`, to learn what it says. */
+  readonly guarded: boolean;
+  /** True: has brought a process down before, and gets one of its own. */
+  readonly alone: boolean;
+}
+
+export interface ExpressionOptions {
+  /** Hexadecimal; what tells our lines from the evaluated code's. */
+  readonly nonce: string;
+  readonly target: EvaluationTarget;
+  /** Where the tree is for the Nix process. */
+  readonly root: string;
+  /** Set for a flake: see `flake-source.ts`. */
+  readonly flakeUrl: string | null;
+  readonly items: readonly WorkItem[];
+}
+
+/** How many names one line carries: bounds the length of a line. */
+const namesPerLine = 1000;
+
+const nixList = (values: readonly string[]): string => `[ ${values.map(quoteNixString).join(' ')} ]`;
+
+const fileRoot = (root: string, target: EvaluationTarget & { kind: 'file' }): string => `
+  call = value: if b.isFunction value then value { } else value;
+  select = value: name:
+    if b.isAttrs value && value ? \${name} then call value.\${name}
+    else throw "attribute '\${name}' in selection path '\${b.concatStringsSep "." selection}' not found";
+  selection = ${nixList(target.attrPath)};
+  root = b.foldl' select (call (import (/. + ${quoteNixString(`${root}/${target.file}`)}))) selection;
+  enter = path: path == [ ];`;
+
+const flakeRoot = (target: EvaluationTarget & { kind: 'flake' }, url: string): string => `
+  flake = b.getFlake ${quoteNixString(url)};
+  outputs = flake.\${${quoteNixString(target.output)}} or { };
+  root = b.listToAttrs (b.map (name: { inherit name; value = outputs.\${name} or { }; })
+    (b.filter (name: outputs ? \${name}) ${nixList(target.systems)}));
+  enter = path: b.length path < 2;`;
+
+// What a package says of itself. Every field is type-checked before it is printed (a function would kill the process)
+// and read under tryEval, so that one broken field costs that field and no more.
+const metaFunctions = `
+  attempt = value: let tried = b.tryEval value; in if tried.success then tried.value else null;
+  text = value: if b.isString value && b.stringLength value <= 4096 then b.unsafeDiscardStringContext value else null;
+  take = n: list: b.genList (b.elemAt list) (if b.length list < n then b.length list else n);
+  listOf = value: take 200 (if b.isList value then value else if value == null then [ ] else [ value ]);
+  firstText = names: value: b.foldl' (found: name:
+    if found != null then found else attempt (text (value.\${name} or null))) null names;
+  label = names: value: attempt (if b.isAttrs value then firstText names value else text value);
+  labels = names: values: b.filter (value: value != null) (b.map (label names) values);
+  metaOf = package:
+    let
+      given = package.meta or { };
+      meta = if b.isAttrs given then given else { };
+      field = name: attempt (meta.\${name} or null);
+      flag = name: attempt ((meta.\${name} or false) == true) == true;
+      license = field "license";
+      licenses = if b.isAttrs license || b.isList license || b.isString license then listOf license else [ ];
+      maintainers = field "maintainers";
+      vulnerabilities = field "knownVulnerabilities";
+      platforms = field "platforms";
+      system = attempt (text (package.system or null));
+      otherPlatform = b.isList platforms && platforms != [ ] && system != null
+        && attempt (b.all b.isString platforms) == true && !(b.elem system platforms);
+    in b.toJSON {
+      pname = attempt (text (package.pname or null));
+      version = attempt (text (package.version or null));
+      licenses = labels [ "spdxId" "shortName" "fullName" ] licenses;
+      maintainers = if b.isList maintainers then labels [ "github" "name" "email" ] (listOf maintainers) else [ ];
+      position = attempt (text (meta.position or null));
+      broken = flag "broken";
+      insecure = flag "insecure" || (b.isList vulnerabilities && vulnerabilities != [ ]);
+      unfree = flag "unfree" || b.any (one: attempt (b.isAttrs one && (one.free or true) == false) == true) licenses;
+      unsupported = if meta ? unsupported then flag "unsupported" else otherPlatform;
+    };`;
+
+// Lines are `nonce sequence KIND id payload`. The kinds: S began, and where it is written when that is known by then, else
+// P; D is a derivation; M its meta; T threw; U meta of one that threw; C names of a set to enter; N nothing to see; X the
+// root is no set; E done, for those that no M, N or X ends. Every line costs a write and a read: hence no more of them.
+// Before the last one Nix may die: then what was said so far stands, and its own message tells the rest.
+const visitFunctions = `
+  describe = package:
+    let path = package.drvPath; plain = b.unsafeDiscardStringContext path; in
+    # A path that is in its own context is a derivation this evaluation wrote: it exists, and can be rooted.
+    b.toJSON { drvPath = plain; known = b.hasAttr plain (b.getContext path); };
+  look = path: value:
+    if b.isAttrs value && (value.type or null) == "derivation" then { kind = "derivation"; facts = describe value; }
+    else if !(b.isAttrs value) then { kind = if path == [ ] then "no-set" else "nothing"; facts = b.typeOf value; }
+    else if enter path || (value.recurseForDerivations or false) == true then { kind = "set"; facts = ""; }
+    else { kind = "nothing"; facts = ""; };
+  # For deaths that Nix gives no place for: a stack overflow, a killed process.
+  placeOf = path:
+    if path == [ ] then null else
+    let
+      parent = b.foldl' (set: name: set.\${name}) root (take (b.length path - 1) path);
+      place = b.unsafeGetAttrPos (b.elemAt path (b.length path - 1)) parent;
+    in if place == null then null else { inherit (place) file line column; };
+  whole = seen: b.seq seen.kind (b.seq seen.facts seen);
+  emit = sequence: text: b.seq (b.trace "\${nonce} \${toString sequence} \${text}" null) (sequence + 1);
+  emitNames = id: sequence: names:
+    b.foldl' (at: n: emit at "C \${id} \${b.toJSON (b.genList (i: b.elemAt names (n * chunk + i))
+      (if (n + 1) * chunk <= b.length names then chunk else b.length names - n * chunk))}")
+      sequence (b.genList (n: n) ((b.length names + chunk - 1) / chunk));
+  tell = id: value: seen: at:
+    if seen.kind == "derivation" then
+      let told = emit at "D \${id} \${seen.facts}"; in b.seq told (emit told "M \${id} \${metaOf value}")
+    else if seen.kind == "set" then
+      let told = emitNames id at (b.attrNames value); in b.seq told (emit told "E \${id}")
+    else emit at (if seen.kind == "no-set" then "X \${id} \${b.toJSON seen.facts}" else "N \${id}");
+  refuse = id: value: at:
+    let
+      told = emit at "T \${id}";
+      meta = b.tryEval (metaOf value);
+      all = if meta.success then emit told "U \${id} \${meta.value}" else told;
+    in b.seq told (b.seq all (emit all "E \${id}"));
+  begin = sequence: item: id:
+    let
+      tried = b.tryEval (placeOf item.path);
+      place = if tried.success && tried.value != null then " \${b.toJSON tried.value}" else "";
+      bare = emit sequence "S \${id}";
+    in
+      # Looking for the place may take the process down where the set around it was not looked at before.
+      if item.near then emit sequence "S \${id}\${place}"
+      else b.seq bare (if place == "" then bare else emit bare "P \${id}\${place}");
+  visit = sequence: item:
+    let
+      id = toString item.id;
+      began = begin sequence item id;
+      value = b.foldl' (set: name: set.\${name}) root item.path;
+      tried = if item.guarded then b.tryEval (whole (look item.path value))
+        else { success = true; value = whole (look item.path value); };
+    in b.seq began (if tried.success then tell id value tried.value began else refuse id value began);`;
+
+const nixItem = (item: WorkItem, index: number): string => {
+  const near = index > 0 && item.path.length === 1;
+  return `{ id = ${item.id}; guarded = ${item.guarded}; near = ${near}; path = ${nixList(item.path)}; }`;
+};
+
+const rootBindings = ({ target, root, flakeUrl }: Omit<ExpressionOptions, 'nonce' | 'items'>): string =>
+  target.kind === 'file' ? fileRoot(root, target) : flakeRoot(target, flakeUrl ?? '');
+
+/** The job's root alone, for evaluators that walk it themselves; the systems of a flake are marked to be entered. */
+export const rootExpression = (options: Omit<ExpressionOptions, 'nonce' | 'items'>): string =>
+  options.target.kind === 'file'
+    ? `let b = builtins;${rootBindings(options)} in root`
+    : `let b = builtins;${rootBindings(options)} in b.mapAttrs (system: set: set // { recurseForDerivations = true; }) root`;
+
+/** The whole program, for `nix-instantiate --eval --strict -`. Everything that came from outside is in quoted strings. */
+export const workerExpression = ({ nonce, items, ...root }: ExpressionOptions): string => `let
+  b = builtins;
+  nonce = ${quoteNixString(nonce)};
+  chunk = ${namesPerLine};
+${rootBindings(root)}
+${metaFunctions}
+${visitFunctions}
+in b.foldl' visit 0 [
+${items.map((item, index) => nixItem(item, index)).join('\n')}
+]
+`;

@@ -1,0 +1,48 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describeEvaluator } from '../evaluator.contract.ts';
+import type { EvaluationRequest } from '../evaluator.ts';
+import { collectEvaluation } from '../testing/collect.ts';
+import { drv } from '../testing/package-sets.ts';
+import { makeTemporaryStore, type TemporaryStore } from '../testing/temporary-store.ts';
+import { createStockEvaluator } from './stock-evaluator.ts';
+
+describeEvaluator('stock', (nix) => createStockEvaluator(nix));
+
+describe('the stock evaluator', () => {
+  let store: TemporaryStore;
+  beforeAll(async () => {
+    store = await makeTemporaryStore();
+  });
+  afterAll(() => store.remove());
+
+  const request = (tree: string, more: Partial<EvaluationRequest> = {}): EvaluationRequest => ({
+    tree,
+    target: { kind: 'file', file: 'default.nix', attrPath: [] },
+    limits: { workers: 1, maxMemoryMib: 512, timeoutMs: 60_000 },
+    allowImportFromDerivation: true,
+    allowNetwork: false,
+    sandbox: 'preferred',
+    rootsDir: join(store.folder, 'roots'),
+    ...more,
+  });
+
+  it('builds while evaluating where that is allowed, with the settings it was given', async () => {
+    const built = `(derivation { name = "made.nix"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo hello from the builder; echo '{ name = \\"imported\\"; }' > $out" ]; })`;
+    const tree = await store.tree({
+      'default.nix': `{ a = ${drv('x').replace('"x"', `(import ${built}).name`)}; }`,
+    });
+    const evaluator = createStockEvaluator(store.nix, { buildSettings: { sandbox: 'false' } });
+    const seen = await collectEvaluation(evaluator, request(tree));
+    expect(seen.records).toMatchObject([{ kind: 'derivation', name: 'imported' }]);
+    expect(seen.logs.join('\n')).toContain('hello from the builder');
+  });
+
+  it('starts few processes where nothing fails', async () => {
+    const packages = Array.from({ length: 60 }, (_, index) => `p${index} = ${drv(`p${index}`)};`).join('\n');
+    const tree = await store.tree({ 'default.nix': `{ ${packages} }` });
+    const seen = await collectEvaluation(createStockEvaluator(store.nix), request(tree));
+    expect(seen.end).toMatchObject({ kind: 'complete', records: 60 });
+    if (seen.end.kind === 'complete') expect(seen.end.processes).toBeLessThan(9);
+  });
+});

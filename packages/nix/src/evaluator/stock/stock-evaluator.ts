@@ -1,0 +1,106 @@
+// The evaluator that needs nothing but `nix-instantiate`.
+import type { EvaluationFailure } from '@eka-ci/core/evaluation';
+import type { NixInstallation } from '../../installation.ts';
+import { type Channel, createChannel } from '../channel.ts';
+import type { EvaluationEnd, EvaluationEvent, Evaluator } from '../evaluator.ts';
+import { createRootKeeper, RootingError, type RootKeeper } from '../gc-roots.ts';
+import { createLogLimit } from '../log-limit.ts';
+import { type NixSettings, workerArguments } from '../nix-options.ts';
+import {
+  createStop,
+  endFailed,
+  evaluatePrepared,
+  type Prepared,
+  type Stop,
+  timeoutFailure,
+} from '../preparation.ts';
+import { createSandbox, type Sandbox } from '../sandbox.ts';
+import { type EvaluationRun, startEvaluationRun } from './evaluation-run.ts';
+
+export interface StockEvaluatorDeps {
+  readonly sandbox?: Sandbox;
+  /** Nix settings for the builds of import-from-derivation, where that is allowed: substituters, keys, `sandbox`. */
+  readonly buildSettings?: NixSettings;
+}
+
+/** The events as they come; ends when the run has. Rejects with what a worker threw. */
+async function* readEvents(
+  events: Channel<EvaluationEvent>,
+  run: EvaluationRun,
+): AsyncGenerator<EvaluationEvent, EvaluationFailure | null> {
+  const closed = run.finished.finally(() => events.close());
+  closed.catch(() => {}); // Reported by `run.finished` below; this only keeps Node from calling it unhandled.
+  for (let event = await events.read(); event !== undefined; event = await events.read()) yield event;
+  return run.finished;
+}
+
+interface Finishing {
+  readonly run: EvaluationRun;
+  readonly roots: RootKeeper;
+  readonly stop: Stop;
+}
+
+const finish = async (
+  { request }: Prepared,
+  { run, roots, stop }: Finishing,
+  failure: EvaluationFailure | null,
+): Promise<EvaluationEnd> => {
+  const { evaluated, known, records, processes, peakMib } = run.tally;
+  if (stop.timedOut()) {
+    const reached = `${evaluated} of ${known} attributes found so far were evaluated`;
+    return endFailed(timeoutFailure(request, reached));
+  }
+  if (failure !== null) return endFailed(failure);
+  try {
+    await roots.finish();
+    return { kind: 'complete', records, processes, peakMib };
+  } catch (error) {
+    if (!(error instanceof RootingError)) throw error;
+    return endFailed({ kind: 'other', message: error.message, position: null });
+  }
+};
+
+export const createStockEvaluator = (nix: NixInstallation, deps: StockEvaluatorDeps = {}): Evaluator => {
+  const sandbox = deps.sandbox ?? createSandbox(nix);
+
+  async function* run(
+    prepared: Prepared,
+    caller: AbortSignal,
+  ): AsyncGenerator<EvaluationEvent, EvaluationEnd> {
+    const { request, confinement, flake } = prepared;
+    const stop = createStop(request.limits.timeoutMs, caller);
+    const events = createChannel<EvaluationEvent>(1000);
+    const roots = createRootKeeper(nix, request.rootsDir);
+    const logged = createLogLimit();
+    const running = startEvaluationRun({
+      nix,
+      request,
+      confinement,
+      flake,
+      roots,
+      events,
+      signal: stop.signal,
+      abort: stop.abort,
+      nixOptions: workerArguments(nix, request, deps.buildSettings ?? {}),
+      onText: async (text) => {
+        for (const event of logged(text)) await events.write(event);
+      },
+    });
+    try {
+      const failure = yield* readEvents(events, running);
+      caller.throwIfAborted();
+      return await finish(prepared, { run: running, roots, stop }, failure);
+    } finally {
+      stop.abort();
+      events.close();
+      await running.finished.catch(() => {}); // Told by readEvents unless the caller no longer reads.
+      await roots.finish().catch(() => {}); // No child of ours may outlive the generator.
+      stop.dispose();
+    }
+  }
+
+  return {
+    name: 'stock',
+    evaluate: (request, signal) => evaluatePrepared({ nix, sandbox, run }, request, signal),
+  };
+};
