@@ -55,7 +55,7 @@ describe('the launcher', () => {
   it('tells its verbs when it is given another', async () => {
     const { status, output } = await clone.run('toString');
     expect(status).toBe(1);
-    expect(output).toMatch(/^usage: .*demo\|test\|dev\|check\|fix\|docs\|bench\n$/);
+    expect(output).toMatch(/^usage: .*demo\|test\|dev\|check\|fix\|docs\|bench\|ekaci\n$/);
   });
 });
 

@@ -75,7 +75,7 @@ const heading =
 type MissingList = 'willBuild' | 'willSubstitute' | 'unknown';
 
 /** Reads what `nix-store --realise --dry-run` prints on stderr: headings, and below each its paths, indented. */
-export const parseDryRun = (text: string, storeDir: string): MissingPaths => {
+const parseDryRun = (text: string, storeDir: string): MissingPaths => {
   const found = {
     willBuild: new Set<DrvPath>(),
     willSubstitute: new Set<StorePath>(),
@@ -102,7 +102,7 @@ export const parseDryRun = (text: string, storeDir: string): MissingPaths => {
  * Reads what `nix-store --dump-db` prints: of each path a line each for path, hash, size, deriver (or an empty one), number
  * of references, and references.
  */
-export const parseDatabaseDump = (text: string, storeDir: string): Map<StorePath, PathInfo> => {
+const parseDatabaseDump = (text: string, storeDir: string): Map<StorePath, PathInfo> => {
   const lines = text.split('\n');
   const infos = new Map<StorePath, PathInfo>();
   for (let at = 0; at + 4 < lines.length; ) {

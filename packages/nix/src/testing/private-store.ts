@@ -27,7 +27,7 @@ export interface PrivateStoreOptions {
 /**
  * `shell "name" "script" { extra attributes }` is a derivation whose builder is /bin/sh. @default PATH has the usual tools
  */
-export const shellDerivation = `
+const shellDerivation = `
   shell = name: script: extra: derivation ({
     inherit name; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" script ];
     PATH = "/usr/bin:/bin";

@@ -69,7 +69,7 @@ const SizeCheck = object({
     .describe('Compare with this branch. Without it: the branch that the change wants to join.'),
 });
 
-export const JobSchema = object({
+const JobSchema = object({
   file: repositoryFile.describe(
     'The Nix file that is evaluated, relative to the root of the repository; of a directory its default.nix.',
   ),
@@ -94,7 +94,7 @@ export const JobSchema = object({
     .describe('Replace Git LFS pointers by the files they stand for before evaluating.'),
 });
 
-export const CheckSchema = object({
+const CheckSchema = object({
   shell: text(200).optional().describe('The development shell of the flake that the command runs in.'),
   shell_nix: flag().default(false).describe('Run in the environment of shell.nix in place of a flake shell.'),
   command: z
@@ -156,7 +156,7 @@ const Branch = object({
 const name = text(100).refine((value) => value.trim() === value, 'must not begin or end with a space');
 
 /** At most this many jobs, and as many checks, in one file. */
-export const mostJobs = 100;
+const mostJobs = 100;
 
 const named = <Value extends z.ZodType>(value: Value, what: string) =>
   z
@@ -188,8 +188,5 @@ export const RepositoryConfigSchema = object({
 
 /** A repository's configuration with every default filled in. Keys are spelled as in the documentation. */
 export type RepositoryConfig = z.output<typeof RepositoryConfigSchema>;
-export type JobConfig = z.output<typeof JobSchema>;
-export type CheckConfig = z.output<typeof CheckSchema>;
 export type ChangeSetConfig = RepositoryConfig['change_sets'][number];
 export type ChangeSetKind = ChangeSetConfig['kind'];
-export type BranchConfig = RepositoryConfig['branches'][number];

@@ -5,14 +5,7 @@ import { type JsonText, JsonTextError, readJsonText } from './json-text.ts';
 import { type ConfigPath, type Remark, type SpelledConfig, spellKeys } from './repository-config-keys.ts';
 import { type RepositoryConfig, RepositoryConfigSchema } from './repository-config-schema.ts';
 
-export type {
-  BranchConfig,
-  ChangeSetConfig,
-  ChangeSetKind,
-  CheckConfig,
-  JobConfig,
-  RepositoryConfig,
-} from './repository-config-schema.ts';
+export type { RepositoryConfig } from './repository-config-schema.ts';
 
 /** Where the file is looked for, in this order: the second is read only when the first is absent. */
 export const configFiles = ['.eka-ci/config.json', '.ekaci/config.json'] as const;

@@ -6,7 +6,6 @@ export type { BuildEvent, BuildOutcome } from './build-outcome.ts';
 export {
   type ScheduledBuilds,
   type ScheduleOptions,
-  ScheduleStuckError,
   type Slots,
 } from './schedule-options.ts';
 
