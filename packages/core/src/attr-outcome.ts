@@ -1,7 +1,8 @@
 // How building one attribute ended, and what the base's own build can say against a failure.
 import { type FailureCause, type InterruptionCause, isTransient } from './build-state.ts';
+import { isPassing } from './evaluation.ts';
 import type { DrvPath } from './ids.ts';
-import type { BuildRow } from './rebuild-plan.ts';
+import type { AddedRow, BuildRow } from './rebuild-plan.ts';
 
 /** The derivation whose own failure is behind an outcome. */
 export interface Culprit {
@@ -98,12 +99,20 @@ const unknowable = (why: string): BaseAnswer => ({
   note: `counted as newly failing: ${why}`,
 });
 
+/** Of an attribute that had no derivation on the base. */
+const askBaseOfAdded = ({ base, twin }: AddedRow, judged: AttrOutcome): BaseAnswer => {
+  if (twin !== null && endingOf(judged) === 'failed') {
+    return { base: 'failed', note: `the base has the same build as ${twin.attr}` };
+  }
+  if (base === null) return { base: 'absent', note: null };
+  if (base.kind === 'unavailable') return { base: 'unavailable', note: null };
+  if (isPassing(base.failure)) return unknowable(`the base was not evaluated (${base.failure.message})`);
+  return { base: 'unevaluable', note: null };
+};
+
 /** What the base can say against a failure of the judged tree. */
 export const askBase = (row: BuildRow, judged: AttrOutcome, { base }: OutcomeLookup): BaseAnswer => {
-  if (row.change === 'added') {
-    if (row.base === null) return { base: 'absent', note: null };
-    return { base: row.base.kind === 'failed' ? 'unevaluable' : 'unavailable', note: null };
-  }
+  if (row.change === 'added') return askBaseOfAdded(row, judged);
   const outcome = base(row.base.drvPath);
   const because = outcome.reason === undefined ? '' : ` (${outcome.reason})`;
   switch (endingOf(outcome)) {

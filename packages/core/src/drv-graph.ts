@@ -1,4 +1,6 @@
 // The dependency graph of derivations: a million nodes and their edges in about 200 MB of typed arrays.
+
+import type { DrvInput, DrvNode, DrvOutput, NodeId } from './drv-node.ts';
 import { countBlastRadii } from './graph/blast-radii.ts';
 import { cycleError, DrvGraphError } from './graph/drv-graph-error.ts';
 import { DrvPathTable } from './graph/drv-path-table.ts';
@@ -14,13 +16,12 @@ import {
   shortestPath,
   type Walk,
 } from './graph/traversal.ts';
-import type { DrvInput, DrvNode, DrvOutput, NodeId } from './drv-node.ts';
 import type { DrvPath } from './ids.ts';
 import type { NodeSet } from './node-set.ts';
 
+export type { DrvInput, DrvNode, DrvOutput, NodeId } from './drv-node.ts';
 export { DrvGraphError } from './graph/drv-graph-error.ts';
 export type { Links } from './graph/links.ts';
-export type { DrvInput, DrvNode, DrvOutput, NodeId } from './drv-node.ts';
 export { NodeSet } from './node-set.ts';
 
 const COMPLETE = 1;

@@ -49,6 +49,17 @@ export interface EvaluationFailure {
   readonly position: SourcePosition | null;
 }
 
+const passing: ReadonlySet<EvaluationFailureKind> = new Set<EvaluationFailureKind>([
+  'network',
+  'out-of-memory',
+  'stack-overflow',
+  'timeout',
+  'killed',
+]);
+
+/** True where the surroundings are to blame: it says nothing of the code, and asked again it may evaluate. */
+export const isPassing = ({ kind }: EvaluationFailure): boolean => passing.has(kind);
+
 interface AttrIdentity {
   /** Dotted attribute path, names quoted where Nix would: `python3.pkgs."a.b"`. */
   readonly attr: string;

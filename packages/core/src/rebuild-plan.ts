@@ -1,6 +1,13 @@
 // Judged minus base, attribute by attribute and by output paths: what a change adds, removes and rebuilds.
 import type { DrvGraph, NodeId } from './drv-graph.ts';
-import type { EvaluatedAttr, EvaluationRecord, FailedAttr, Jobset, UnavailableAttr } from './evaluation.ts';
+import {
+  type EvaluatedAttr,
+  type EvaluationRecord,
+  type FailedAttr,
+  isPassing,
+  type Jobset,
+  type UnavailableAttr,
+} from './evaluation.ts';
 import type { DrvPath } from './ids.ts';
 import { findRebuilt, type PlanRoots, type RebuiltClosure } from './rebuilt-closure.ts';
 
@@ -12,6 +19,8 @@ export interface AddedRow {
   /** Null where the base lacks the attribute; else why it had no derivation there. */
   readonly base: FailedAttr | UnavailableAttr | null;
   readonly judged: EvaluatedAttr;
+  /** The base's attribute that is the same build under another name. */
+  readonly twin: EvaluatedAttr | null;
 }
 
 export interface RemovedRow {
@@ -50,7 +59,7 @@ export interface UnevaluableRow {
   readonly attr: string;
   readonly base: EvaluationRecord | null;
   readonly judged: FailedAttr;
-  /** False where it fails on the base too. */
+  /** False where it fails on the base too, by the code's own doing. */
   readonly newly: boolean;
 }
 
@@ -96,15 +105,37 @@ const hasEqualOutputs = (base: EvaluatedAttr, judged: EvaluatedAttr): boolean =>
   });
 };
 
-const compareRecords = (base: EvaluationRecord | null, judged: EvaluationRecord): PlanRow => {
+const failsByItself = (record: EvaluationRecord | null): boolean =>
+  record?.kind === 'failed' && !isPassing(record.failure);
+
+/** Where the base evaluates in spite of what its meta says, that is not what refuses now: something else broke. */
+const unexplainedRefusal = (base: EvaluationRecord | null, judged: UnavailableAttr): FailedAttr | null => {
+  if (base?.kind !== 'derivation') return null;
+  const { meta } = base;
+  if (meta === null || !judged.reasons.every((reason) => meta[reason])) return null;
+  const { attr, attrPath, reasons } = judged;
+  const message = `it no longer evaluates; its meta says ${reasons.join(', ')}, but so it does on the base, where it evaluates`;
+  return { kind: 'failed', attr, attrPath, failure: { kind: 'throw', message, position: null } };
+};
+
+type FindTwin = (judged: EvaluatedAttr) => EvaluatedAttr | null;
+
+const compareRecords = (
+  base: EvaluationRecord | null,
+  judged: EvaluationRecord,
+  findTwin: FindTwin,
+): PlanRow => {
   const { attr } = judged;
   switch (judged.kind) {
     case 'failed':
-      return { change: 'unevaluable', attr, base, judged, newly: base?.kind !== 'failed' };
-    case 'unavailable':
+      return { change: 'unevaluable', attr, base, judged, newly: !failsByItself(base) };
+    case 'unavailable': {
+      const broken = unexplainedRefusal(base, judged);
+      if (broken !== null) return { change: 'unevaluable', attr, base, judged: broken, newly: true };
       return { change: 'unavailable', attr, base, judged, newly: base?.kind !== 'unavailable' };
+    }
     case 'derivation':
-      if (base?.kind !== 'derivation') return { change: 'added', attr, base, judged };
+      if (base?.kind !== 'derivation') return { change: 'added', attr, base, judged, twin: findTwin(judged) };
       return { change: hasEqualOutputs(base, judged) ? 'unchanged' : 'changed', attr, base, judged };
   }
 };
@@ -122,8 +153,21 @@ const assertSorted = (jobset: Jobset, side: string): void => {
   }
 };
 
+const createTwinFinder = (base: readonly EvaluationRecord[]): FindTwin => {
+  let byFirstOutput: Map<string, EvaluatedAttr> | null = null;
+  const keyOf = ({ outputs, drvPath }: EvaluatedAttr): string => Object.values(outputs)[0] ?? drvPath;
+  return (judged) => {
+    byFirstOutput ??= new Map(
+      base.flatMap((record) => (record.kind === 'derivation' ? [[keyOf(record), record] as const] : [])),
+    );
+    const candidate = byFirstOutput.get(keyOf(judged));
+    return candidate !== undefined && hasEqualOutputs(candidate, judged) ? candidate : null;
+  };
+};
+
 const joinByAttr = (base: readonly EvaluationRecord[], judged: readonly EvaluationRecord[]): PlanRow[] => {
   const rows: PlanRow[] = [];
+  const findTwin = createTwinFinder(base);
   let next = 0;
   const removeUpTo = (limit: string | null): void => {
     for (let record = base[next]; record !== undefined; record = base[++next]) {
@@ -136,7 +180,7 @@ const joinByAttr = (base: readonly EvaluationRecord[], judged: readonly Evaluati
     const candidate = base[next];
     const isSame = candidate?.attr === record.attr;
     if (isSame) next++;
-    rows.push(compareRecords(isSame ? candidate : null, record));
+    rows.push(compareRecords(isSame ? candidate : null, record, findTwin));
   }
   removeUpTo(null);
   return rows;

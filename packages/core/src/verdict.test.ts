@@ -39,6 +39,41 @@ const judge = (
 const edited = { before: { a: { recipe: '1' } }, after: { a: { recipe: '2' } } } as const;
 
 describe('judgeJobset', () => {
+  it('does not take a refusal for the reason where the base evaluates in spite of it', () => {
+    const { kinds, verdict } = judge({
+      before: { hidden: { unfree: 'allowed' }, always: { unfree: 'refused' } },
+      after: { hidden: { unfree: 'refused' }, always: { unfree: 'refused' } },
+    });
+    expect(kinds).toEqual({ hidden: 'newly-unevaluable' });
+    expect(verdict.conclusion).toBe('failure');
+  });
+
+  it('learns nothing from a base whose evaluation ran out of memory or time', () => {
+    const { kinds, verdict } = judge({
+      before: {
+        fails: { failing: 'it used too much', failingKind: 'out-of-memory' },
+        throws: { failing: 'it took too long', failingKind: 'timeout' },
+      },
+      after: { fails: { recipe: '2' }, throws: { failing: 'a typo' } },
+      judged: { fails: failed },
+    });
+    expect(kinds).toEqual({ fails: 'newly-failing', throws: 'newly-unevaluable' });
+    expect(verdict.rows.map(({ note }) => note)).toEqual([
+      'counted as newly failing: the base was not evaluated (it used too much)',
+      'counted as new: the base was not evaluated (it took too long)',
+    ]);
+  });
+
+  it('knows a build that fails on the base under another name', () => {
+    const { kinds, verdict } = judge({
+      before: { a: {} },
+      after: { a: { aliases: ['b'] } },
+      judged: { a: failed },
+    });
+    expect(kinds).toEqual({ b: 'still-failing' });
+    expect(verdict.conclusion).toBe('success');
+  });
+
   it('weighs each failure against the base', () => {
     const keys = ['better', 'both', 'fine', 'flaky', 'unsure', 'worse'];
     const set = (recipe: string): PackageSet => Object.fromEntries(keys.map((key) => [key, { recipe }]));

@@ -7,7 +7,7 @@ import {
   endingOf,
   type OutcomeLookup,
 } from './attr-outcome.ts';
-import type { EvaluationFailure, UnavailableReason } from './evaluation.ts';
+import { type EvaluationFailure, isPassing, type UnavailableReason } from './evaluation.ts';
 import type { DrvPath } from './ids.ts';
 import { type BuildRow, isBuildRow, type PlanRow, type RebuildPlan } from './rebuild-plan.ts';
 
@@ -116,8 +116,14 @@ const judgeBuild = (
 const baseOf = (row: PlanRow): BaseOutcome => {
   if (row.base === null) return 'absent';
   if (row.base.kind === 'derivation') return 'unknown';
-  return row.base.kind === 'failed' ? 'unevaluable' : 'unavailable';
+  if (row.base.kind === 'unavailable') return 'unavailable';
+  return isPassing(row.base.failure) ? 'unknowable' : 'unevaluable';
 };
+
+const noteOf = ({ base }: PlanRow): string | null =>
+  base?.kind === 'failed' && isPassing(base.failure)
+    ? `counted as new: the base was not evaluated (${base.failure.message})`
+    : null;
 
 const judgeRow = (row: PlanRow, outcomes: OutcomeLookup): VerdictRow | null => {
   const baseDrvPath = row.base?.kind === 'derivation' ? row.base.drvPath : null;
@@ -139,6 +145,7 @@ const judgeRow = (row: PlanRow, outcomes: OutcomeLookup): VerdictRow | null => {
     case 'unevaluable':
       return {
         ...unbuilt,
+        note: noteOf(row),
         kind: row.newly ? 'newly-unevaluable' : 'still-unevaluable',
         evaluation: row.judged.failure,
       };

@@ -1,6 +1,12 @@
 // A package set in a few words: paths follow from contents as in Nix, so that editing it has the effects it would have.
 import { DrvGraph } from '../drv-graph.ts';
-import type { EvaluatedAttr, EvaluationRecord, Jobset, PackageMeta } from '../evaluation.ts';
+import type {
+  EvaluatedAttr,
+  EvaluationFailureKind,
+  EvaluationRecord,
+  Jobset,
+  PackageMeta,
+} from '../evaluation.ts';
 import type { DrvPath } from '../ids.ts';
 
 /** One package, found as an attribute under its key unless `hidden`. */
@@ -24,7 +30,11 @@ export interface PackageSpec {
   /** No meta at all. */
   readonly metaless?: boolean;
   readonly failing?: string;
+  /** @default throw */
+  readonly failingKind?: EvaluationFailureKind;
   readonly broken?: boolean;
+  /** Its meta says so; `refused`: and therefore it does not evaluate. */
+  readonly unfree?: 'allowed' | 'refused';
 }
 
 export type PackageSet = Readonly<Record<string, PackageSpec>>;
@@ -91,17 +101,22 @@ const metaOf = (key: string, spec: PackageSpec): PackageMeta => ({
   position: null,
   broken: spec.broken ?? false,
   insecure: false,
-  unfree: false,
+  unfree: spec.unfree !== undefined,
   unsupported: false,
 });
 
 const recordOf = (attr: string, spec: PackageSpec, made: { key: string; built: Built }): EvaluationRecord => {
   const identity = { attr, attrPath: [attr] };
   if (spec.failing !== undefined) {
-    return { ...identity, kind: 'failed', failure: { kind: 'throw', message: spec.failing, position: null } };
+    return {
+      ...identity,
+      kind: 'failed',
+      failure: { kind: spec.failingKind ?? 'throw', message: spec.failing, position: null },
+    };
   }
   const meta = metaOf(made.key, spec);
   if (spec.broken === true) return { ...identity, kind: 'unavailable', reasons: ['broken'], meta };
+  if (spec.unfree === 'refused') return { ...identity, kind: 'unavailable', reasons: ['unfree'], meta };
   const { drvPath, name, output } = made.built;
   const evaluated: EvaluatedAttr = {
     ...identity,
