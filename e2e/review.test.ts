@@ -190,7 +190,7 @@ it('wrong folders, revisions, jobs and options: one clear sentence and status 2'
   expect(await said(repository.path, '--head', 'change', '--job', 'pakages')).toContain(
     'the jobs are: packages',
   );
-  expect(await said(repository.path, '--workers', 'many')).toContain('a whole number from 1 up');
+  expect(await said(repository.path, '--workers', 'many')).toContain('a whole number from 1 to');
 });
 
 it('a temporary folder that cannot be used, and a folder for logs that cannot be made: what to do', async () => {

@@ -2,6 +2,7 @@
 // verdict is the planted one. With `--once` it ends then; without, the repository stays until Ctrl-C.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { progressOnStderr } from '@eka-ci/cli/commands/review';
+import { printableLines } from '@eka-ci/cli/progress/progress-view';
 import { runReview } from '@eka-ci/cli/review';
 import { summaryText } from '@eka-ci/cli/summary-text';
 import type { ReviewRequest } from '@eka-ci/protocol/review';
@@ -37,6 +38,8 @@ const requestFor = (path: string, branch: string): ReviewRequest => ({
   },
 });
 
+const never = new AbortController().signal;
+
 const say = (text: string): void => {
   process.stdout.write(`${text}\n`);
 };
@@ -46,9 +49,12 @@ const judgeBranch = async (path: string, branch: DemoBranch, signal: AbortSignal
   say(
     `\n── ${branch.name}: ${branch.title} ${'─'.repeat(Math.max(3, 70 - branch.name.length - branch.title.length))}`,
   );
-  const outcome = await runReview(requestFor(path, branch.name), progressOnStderr(), signal);
+  const outcome = await runReview(requestFor(path, branch.name), progressOnStderr(), {
+    cancel: signal,
+    kill: never,
+  });
   if (outcome.kind !== 'judged') {
-    if (outcome.kind === 'fault') say(`no verdict: ${outcome.message}`);
+    if (outcome.kind === 'fault') say(`no verdict: ${printableLines(outcome.message)}`);
     return false;
   }
   const colours = process.stdout.isTTY === true && (process.env['NO_COLOR'] ?? '') === '';

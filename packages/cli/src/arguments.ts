@@ -1,13 +1,13 @@
 // Readers of option values: each gives the value or an error that names what is allowed.
 import { InvalidArgumentError } from 'commander';
 
-/** A whole number from `least` up. */
+/** A whole number from `least` to `most`. */
 export const wholeNumber =
-  (least: number) =>
+  (least: number, most = 1_000_000_000) =>
   (text: string): number => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least) {
-      throw new InvalidArgumentError(`a whole number from ${least} up is wanted.`);
+    if (!/^\d{1,12}$/.test(text) || value < least || value > most) {
+      throw new InvalidArgumentError(`a whole number from ${least} to ${most} is wanted.`);
     }
     return value;
   };

@@ -1,4 +1,5 @@
 // The process `ekaci`: argv in, exit status out. Each command has a file of its own in commands/.
+import { writeSync } from 'node:fs';
 import { Command } from 'commander';
 import { reviewCommand } from './commands/review.ts';
 
@@ -14,4 +15,21 @@ const program = new Command('ekaci')
 
 program.addCommand(reviewCommand().copyInheritedSettings(program));
 
-await program.parseAsync();
+/** A reader that is gone or a full disk must never look like "newly failing". */
+const endWithoutVerdict = (error: unknown): never => {
+  const message = error instanceof Error ? error.message : String(error);
+  try {
+    writeSync(2, `ekaci: ${message}\n`);
+  } catch {
+    // There is nobody to tell.
+  }
+  process.exit(2);
+};
+process.stdout.on('error', endWithoutVerdict);
+process.stderr.on('error', endWithoutVerdict);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  endWithoutVerdict(error);
+}

@@ -25,7 +25,7 @@ const startServer = (request: ReviewRequest): Promise<Child> =>
     env: inheritedEnvironment(),
     stdin: `${JSON.stringify(request)}\n`,
     keepStdinOpen: true,
-    killGraceMs: 10_000,
+    killGraceMs: 1000,
   });
 
 const parseEvent = (line: string): ReviewEvent => {
@@ -39,15 +39,40 @@ const parseEvent = (line: string): ReviewEvent => {
   }
 };
 
+export interface Cancellation {
+  /** Ends the review in good order. */
+  readonly cancel: AbortSignal;
+  /** Ends it at once. */
+  readonly kill: AbortSignal;
+}
+
+/** Longer than the server and Nix take to end in good order. */
+const patienceMs = 25_000;
+
+/** Asks the server to end by closing its standard input; one that does not is ended by force. */
+const endOnCancel = (server: Child, { cancel, kill }: Cancellation): (() => void) => {
+  let patience: NodeJS.Timeout | undefined;
+  const onKill = (): void => server.end();
+  const onCancel = (): void => {
+    server.stdin?.end();
+    patience = setTimeout(onKill, patienceMs);
+  };
+  cancel.addEventListener('abort', onCancel, { once: true });
+  kill.addEventListener('abort', onKill, { once: true });
+  if (cancel.aborted) onCancel();
+  return () => {
+    clearTimeout(patience);
+    cancel.removeEventListener('abort', onCancel);
+    kill.removeEventListener('abort', onKill);
+  };
+};
+
 /**
- * The events of one review, the last one `result` or `fault`. When `signal` aborts, the server is asked to end
- * by closing its standard input; it ends its children, and the stream ends with a `fault`.
+ * The events of one review, the last one `result` or `fault`. When it is cancelled the server ends its children, and
+ * the stream ends with a `fault`.
  * @throws ReviewServerError when the server dies without a last word
  */
-export async function* reviewEvents(
-  request: ReviewRequest,
-  signal: AbortSignal,
-): AsyncGenerator<ReviewEvent> {
+export async function* reviewEvents(request: ReviewRequest, stop: Cancellation): AsyncGenerator<ReviewEvent> {
   const server = await startServer(request);
   const complaints: string[] = [];
   const listening = (async () => {
@@ -56,11 +81,7 @@ export async function* reviewEvents(
       if (complaints.length > 40) complaints.shift();
     }
   })();
-  const onAbort = (): void => {
-    server.stdin?.end();
-  };
-  signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) onAbort();
+  const release = endOnCancel(server, stop);
   let last: ReviewEvent | undefined;
   try {
     for await (const line of readLines(server.stdout, 256 * 1024 * 1024)) {
@@ -74,7 +95,7 @@ export async function* reviewEvents(
       throw new ReviewServerError([`the server ended ${how} before a verdict`, ...complaints].join('\n'));
     }
   } finally {
-    signal.removeEventListener('abort', onAbort);
+    release();
     server.stdin?.end();
   }
 }

@@ -2,7 +2,7 @@
 import type { ChangeSummary } from '@eka-ci/protocol/change-summary';
 import type { ReviewRequest } from '@eka-ci/protocol/review';
 import type { ProgressView } from './progress/progress-view.ts';
-import { ReviewServerError, reviewEvents } from './review-server.ts';
+import { type Cancellation, ReviewServerError, reviewEvents } from './review-server.ts';
 
 export type ReviewOutcome =
   | {
@@ -16,11 +16,19 @@ export type ReviewOutcome =
   | { readonly kind: 'fault'; readonly code: string; readonly message: string }
   | { readonly kind: 'cancelled' };
 
-const exitStatusOf = (summary: ChangeSummary): 0 | 1 | 2 => {
+/** Neutral is an answer where builds were not wanted, and none where something stands that nobody judged. */
+const isAnswered = ({ jobs }: ChangeSummary, build: boolean): boolean =>
+  jobs.every((job) => job.notJudged === null) && (!build || jobs.every((job) => !hasOnlyUnbuilt(job)));
+
+const hasOnlyUnbuilt = ({ outcomeCounts, attributes }: ChangeSummary['jobs'][number]): boolean =>
+  outcomeCounts['not-built'] > 0 && outcomeCounts['not-built'] >= attributes.added + attributes.changed;
+
+const exitStatusOf = (summary: ChangeSummary, build: boolean): 0 | 1 | 2 => {
   switch (summary.conclusion) {
     case 'success':
-    case 'neutral':
       return 0;
+    case 'neutral':
+      return isAnswered(summary, build) ? 0 : 2;
     case 'failure':
       return 1;
     case 'pending':
@@ -34,14 +42,20 @@ const exitStatusOf = (summary: ChangeSummary): 0 | 1 | 2 => {
 export const runReview = async (
   request: ReviewRequest,
   view: ProgressView,
-  signal: AbortSignal,
+  stop: Cancellation,
 ): Promise<ReviewOutcome> => {
   let outcome: ReviewOutcome = { kind: 'fault', code: 'REVIEW_SERVER_FAILED', message: 'no verdict came' };
   try {
-    for await (const event of reviewEvents(request, signal)) {
+    for await (const event of reviewEvents(request, stop)) {
       if (event.type === 'result') {
         const { summary, markdown, logsDir } = event;
-        outcome = { kind: 'judged', summary, markdown, exitStatus: exitStatusOf(summary), logsDir };
+        outcome = {
+          kind: 'judged',
+          summary,
+          markdown,
+          exitStatus: exitStatusOf(summary, request.build),
+          logsDir,
+        };
       } else if (event.type === 'fault') {
         outcome = { kind: 'fault', code: event.code, message: event.message };
       } else {
@@ -54,5 +68,5 @@ export const runReview = async (
   } finally {
     view.end();
   }
-  return signal.aborted ? { kind: 'cancelled' } : outcome;
+  return stop.cancel.aborted ? { kind: 'cancelled' } : outcome;
 };

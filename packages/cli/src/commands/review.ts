@@ -6,7 +6,7 @@ import { Command } from 'commander';
 import { collect, wholeNumber } from '../arguments.ts';
 import { createLineView } from '../progress/line-view.ts';
 import { createLiveView } from '../progress/live-view.ts';
-import type { ProgressView } from '../progress/progress-view.ts';
+import { type ProgressView, printableLines } from '../progress/progress-view.ts';
 import { type ReviewOutcome, runReview } from '../review.ts';
 import { summaryText } from '../summary-text.ts';
 
@@ -38,7 +38,8 @@ Examples:
 Exit status:
   0    nothing newly fails
   1    something newly fails
-  2    no verdict: wrong usage, no repository, a merge conflict, no Nix, an evaluation that died
+  2    no verdict: wrong usage, no repository, a merge conflict, no Nix, an evaluation that died,
+       nothing that could be built
   130  cancelled
 `;
 
@@ -71,6 +72,9 @@ const toRequest = (path: string, options: ReviewOptions): ReviewRequest => ({
   },
 });
 
+/** The longest that a timer can wait. */
+const maxSeconds = 2_147_483;
+
 const silentView: ProgressView = { show: () => {}, end: () => {} };
 
 /** Progress goes to standard error, so that standard output holds the summary alone. */
@@ -101,11 +105,16 @@ const summaryOf = (outcome: Extract<ReviewOutcome, { kind: 'judged' }>, options:
 
 const review = async (path: string, options: ReviewOptions): Promise<void> => {
   const cancel = new AbortController();
-  process.on('SIGINT', () => cancel.abort());
-  process.on('SIGTERM', () => cancel.abort());
-  process.on('SIGHUP', () => cancel.abort());
+  const kill = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    // Asked once, it ends in good order; asked again, at once.
+    process.on(name, () => (cancel.signal.aborted ? kill.abort() : cancel.abort()));
+  }
   const view = options.quiet ? silentView : progressOnStderr();
-  const outcome = await runReview(toRequest(path, options), view, cancel.signal);
+  const outcome = await runReview(toRequest(path, options), view, {
+    cancel: cancel.signal,
+    kill: kill.signal,
+  });
   if (outcome.kind === 'judged') {
     process.stdout.write(summaryOf(outcome, options));
     if (outcome.logsDir !== null) process.stderr.write(`Build logs are kept in ${outcome.logsDir}\n`);
@@ -120,6 +129,7 @@ const review = async (path: string, options: ReviewOptions): Promise<void> => {
 export const reviewCommand = (): Command => {
   const cores = availableParallelism();
   const positive = wholeNumber(1);
+  const seconds = wholeNumber(1, maxSeconds);
   return new Command('review')
     .summary('judge one change of a local repository')
     .description(
@@ -138,10 +148,10 @@ export const reviewCommand = (): Command => {
     .option('-q, --quiet', 'show no progress')
     .option('--workers <n>', 'evaluation processes', positive, cores)
     .option('--max-memory <mib>', 'memory of one evaluation process', wholeNumber(64), 4096)
-    .option('--evaluation-timeout <seconds>', 'time for one evaluation', positive, 3600)
+    .option('--evaluation-timeout <seconds>', 'time for one evaluation', seconds, 3600)
     .option('--max-jobs <n>', 'builds at the same time', positive, cores)
-    .option('--silence-timeout <seconds>', 'a build silent for this long is hung', positive, 1200)
-    .option('--max-duration <seconds>', 'time for one build', positive, 14400)
+    .option('--silence-timeout <seconds>', 'a build silent for this long is hung', seconds, 1200)
+    .option('--max-duration <seconds>', 'time for one build', seconds, 14400)
     .addHelpText('after', examples)
     .action(review);
 };

@@ -27,6 +27,9 @@ export const printable = (text: string): string =>
     char === '\t' ? ' ' : `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
   );
 
+/** The same for several lines. */
+export const printableLines = (text: string): string => text.split('\n').map(printable).join('\n');
+
 /** `/nix/store/<hash>-fetcher-2.0.0.drv` as `fetcher-2.0.0`: what people know a derivation by. */
 export const shortenStorePaths = (text: string): string =>
   text.replace(/\/[^\s'"]*\/[0-9a-z]{32}-([\w+.?=-]*[\w+?=-])/g, (_path, name: string) =>

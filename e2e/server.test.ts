@@ -1,0 +1,151 @@
+// The server on the demo's repository: every branch judged, through kill -9, a stop, and a head that moves.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type RunResult, runChild } from '@eka-ci/process';
+import type { RecordedTransition } from '@eka-ci/server/database/database';
+import { openSqliteDatabase } from '@eka-ci/server/database/kysely/sqlite/sqlite-database';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { compareVerdict } from '../tools/demo/compare-verdict.ts';
+import { createDemoRepository, type DemoRepository } from '../tools/demo/repository.ts';
+import { createWorld, type World } from './testing/ekaci.ts';
+import {
+  type ChangeStateName,
+  configureServer,
+  databasePath,
+  runServer,
+  startServer,
+  type TestServer,
+  until,
+} from './testing/server.ts';
+
+let world: World;
+let repository: DemoRepository;
+let configFile: string;
+let server: TestServer;
+
+beforeAll(async () => {
+  world = await createWorld();
+  repository = await createDemoRepository(world.folder);
+  configFile = await configureServer(world, repository.path);
+});
+afterAll(async () => {
+  await server.stop();
+  await world.remove();
+});
+
+const git = async (...args: string[]): Promise<string> => {
+  const identity = ['-c', 'user.name=Ada', '-c', 'user.email=ada@example.org'];
+  const run: RunResult = await runChild({
+    command: 'git',
+    args: ['-C', repository.path, ...identity, ...args],
+    env: { ...world.env, GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' },
+  });
+  if (run.code !== 0) throw new Error(run.stderr);
+  return run.stdout.trim();
+};
+
+/** Writes a package onto the branch, and gives the new head. */
+const push = async (branch: string, pname: string, buildPhase: string): Promise<string> => {
+  await git('checkout', '--quiet', branch);
+  const meta = 'description = "A test"; license = "mit"; maintainers = [ "ada" ];';
+  const expression = `pname = "${pname}"; version = "1"; buildPhase = "${buildPhase}"; meta = { ${meta} };`;
+  await writeFile(
+    join(repository.path, 'pkgs', `${pname}.nix`),
+    `{ mkPackage }: mkPackage { ${expression} }\n`,
+  );
+  await git('add', '--all');
+  await git('commit', '--quiet', `--message=${pname}: init at 1`);
+  return git('rev-parse', 'HEAD');
+};
+
+const waitFor = (number: number, head: string, states: readonly ChangeStateName[]) =>
+  until(async () => {
+    const change = await server.change(number);
+    return change.headSha === head && states.includes(change.state) ? change : null;
+  });
+
+const activeBuilds = async (): Promise<number> => {
+  const status = await server.get('/v1/status');
+  return (status as { builds: { active: number } }).builds.active;
+};
+
+it('judges every branch as planted, also when it is killed in the middle', { timeout: 240_000 }, async () => {
+  server = await startServer(world, configFile);
+  await until(async () => ((await activeBuilds()) > 0 ? true : null));
+  await server.kill();
+  server = await startServer(world, configFile);
+  const changes = await until(async () => {
+    const found = await server.changes();
+    return found.length === 4 && found.every(({ conclusion }) => conclusion !== null) ? found : null;
+  });
+  for (const branch of repository.branches) {
+    const change = changes.find((one) => one.branch === branch.name);
+    if (change === undefined) throw new Error(`${branch.name} was not judged`);
+    const { summary, ...detail } = await server.change(change.number);
+    expect(detail).toMatchObject({ state: 'judged', conclusion: branch.expected.conclusion, fault: null });
+    expect(detail.title).toBe(branch.title);
+    if (summary === null) throw new Error(`${branch.name} has no summary`);
+    expect(compareVerdict(summary, branch.expected)).toEqual([]);
+  }
+  expect(changes.map(({ number }) => number).toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4]);
+  expect(await server.changes('&state=superseded')).toEqual([]);
+});
+
+it('is the only server of its database, and says so of a repository that it cannot read', {
+  timeout: 60_000,
+}, async () => {
+  const second = await runServer(world, configFile);
+  expect(second).toMatchObject({ code: 1, stdout: '' });
+  expect(second.stderr).toMatch(/is in use by another EkaCI server/);
+  const events = server
+    .log()
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const said = events.filter(({ repository: name }) => name === 'demo/gone');
+  expect(said).toHaveLength(1);
+  expect(said[0]?.['fault']).toMatch(/^GIT_NOT_A_REPOSITORY: /);
+});
+
+it('queues again what it was judging when it is stopped, and lets go of it for a newer head', {
+  timeout: 120_000,
+}, async () => {
+  const branch = 'add-json-tools';
+  const number = (await server.changes()).find((one) => one.branch === branch)?.number ?? 0;
+  const slow = await push(branch, 'slow', '/bin/sleep 600');
+  await waitFor(number, slow, ['judging']);
+  await until(async () => ((await activeBuilds()) > 0 ? true : null));
+  expect(await server.stop()).toEqual({ code: 0, signal: null });
+
+  server = await startServer(world, configFile);
+  const taken = await waitFor(number, slow, ['judging']);
+  await until(async () => ((await activeBuilds()) > 0 ? true : null));
+  await git('rm', '--quiet', 'pkgs/slow.nix');
+  const quick = await push(branch, 'quick', 'echo done');
+  const judged = await waitFor(number, quick, ['judged', 'failed']);
+  expect(judged).toMatchObject({ state: 'judged', conclusion: 'success', title: 'quick: init at 1' });
+  const replaced = await server.changes('&state=superseded');
+  expect(replaced.find(({ id }) => id === taken.id)).toMatchObject({ headSha: slow, conclusion: null });
+
+  await git('checkout', '--quiet', 'main');
+  await git('branch', '--quiet', '-D', branch);
+  await waitFor(number, quick, ['closed']);
+  expect(await server.stop()).toEqual({ code: 0, signal: null });
+});
+
+it('finished no build twice, and left none unfinished', async () => {
+  const database = await openSqliteDatabase({ path: databasePath(world), durability: 'power-loss' });
+  try {
+    const events = await database.builds.eventsSince(0, 100_000);
+    const built = events.filter(
+      ({ to, cause }: RecordedTransition) => to === 'succeeded' && cause === 'built',
+    );
+    expect(built.length).toBeGreaterThan(20);
+    expect(new Set(built.map(({ drv }) => drv)).size).toBe(built.length);
+    const unfinished = await database.builds.unfinished();
+    expect(unfinished.filter(({ state }) => state !== 'interrupted')).toEqual([]);
+    expect(await database.deliveries.unfinished(10)).toEqual([]);
+  } finally {
+    await database.close();
+  }
+});
