@@ -1,6 +1,7 @@
 // One evaluation with the stock driver: workers take batches from the queue until nothing is left to look at.
 import type { EvaluationFailure, EvaluationRecord } from '@eka-ci/core/evaluation';
 import type { NixInstallation } from '../../installation.ts';
+import { printAttrPath } from '../attr-path.ts';
 import type { Channel } from '../channel.ts';
 import type { EvaluationEvent, EvaluationRequest } from '../evaluator.ts';
 import type { RootKeeper } from '../gc-roots.ts';
@@ -82,8 +83,20 @@ const emitRecord = async ({ deps, tally }: State, record: EvaluationRecord): Pro
   if (tally.evaluated % progressEvery === 0) await deps.events.write(progressOf(tally));
 };
 
+/** What one job may have: ten times the largest package set there is; a set that holds itself has no end. */
+const mostAttributes = 1_000_000;
+const mostDepth = 32;
+
 const enterSet = (state: State, path: readonly string[], names: readonly string[]): void => {
   const { queue, tally } = state;
+  if (tally.known + names.length > mostAttributes || path.length >= mostDepth) {
+    const where = path.length === 0 ? 'the root' : printAttrPath(path);
+    const bound =
+      path.length >= mostDepth ? `${mostDepth} sets inside each other` : `${mostAttributes} attributes`;
+    const message = `there are more than ${bound} at ${where.slice(0, 200)}: does a set with recurseForDerivations hold itself?`;
+    state.failure ??= { kind: 'other', message, position: null };
+    return;
+  }
   queue.append(
     names.map((name) => {
       state.nextId += 1;

@@ -38,6 +38,17 @@ describe('the stock evaluator', () => {
     expect(seen.logs.join('\n')).toContain('hello from the builder');
   });
 
+  it('gives no jobset for a set that holds itself, and says so', async () => {
+    const tree = await store.tree({
+      'default.nix': 'let set = { recurseForDerivations = true; inner = set; }; in set',
+    });
+    const seen = await collectEvaluation(createStockEvaluator(store.nix), request(tree));
+    expect(seen.end).toMatchObject({
+      kind: 'failed',
+      failure: { message: expect.stringContaining('hold itself') },
+    });
+  });
+
   it('starts few processes where nothing fails', async () => {
     const packages = Array.from({ length: 60 }, (_, index) => `p${index} = ${drv(`p${index}`)};`).join('\n');
     const tree = await store.tree({ 'default.nix': `{ ${packages} }` });
