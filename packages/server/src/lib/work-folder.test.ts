@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -28,14 +28,18 @@ it('goes with all that is in it, write-protected folders included', () =>
 it('removes what a crashed run left, and nothing that somebody still uses', () =>
   inTemporaryFolder(async (parent) => {
     const abandoned = join(parent, 'work-abandoned');
+    const elsewhere = join(parent, 'work-of-another-container');
     const halfMade = join(parent, 'work-half-made');
     const inUse = await createWorkFolder('work-', parent);
     await mkdir(abandoned);
     // No process has this id: it is above the kernel's largest.
-    await writeFile(join(abandoned, 'owner.pid'), '999999999\n');
+    const [, namespace] = (await readFile(join(inUse.path, 'owner.pid'), 'utf8')).trim().split(' ');
+    await writeFile(join(abandoned, 'owner.pid'), `999999999 ${namespace}\n`);
+    await mkdir(elsewhere);
+    await writeFile(join(elsewhere, 'owner.pid'), '999999999 pid:[1]\n');
     await mkdir(halfMade);
     const next = await createWorkFolder('work-', parent);
     expect((await readdir(parent)).map((name) => join(parent, name)).toSorted()).toEqual(
-      [halfMade, inUse.path, next.path].toSorted(),
+      [elsewhere, halfMade, inUse.path, next.path].toSorted(),
     );
   }));

@@ -1,5 +1,5 @@
 // A private temporary folder that goes when its work ends, or, after a crash, when the next one is made.
-import { chmod, lstat, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -38,14 +38,21 @@ const isAlive = (pid: number): boolean => {
   }
 };
 
-/** Only folders of this user whose owner is certainly gone: a half-made one without an owner is left alone. */
+/** Where process ids mean the same: in a container sharing our temporary folder they do not. */
+const processNamespace = (): Promise<string> => readlink('/proc/self/ns/pid').catch(() => 'none');
+
+/** Only folders of this user whose owner is certainly gone: one without an owner, or of elsewhere, is left alone. */
 const removeAbandoned = async (parent: string, prefix: string): Promise<void> => {
+  const ours = await processNamespace();
   for (const name of await readdir(parent).catch(() => [])) {
     if (!name.startsWith(prefix)) continue;
     const path = join(parent, name);
     const found = await lstat(path).catch(() => null);
     if (found === null || !found.isDirectory() || found.uid !== process.getuid?.()) continue;
-    const pid = Number(await readFile(join(path, ownerFile), 'utf8').catch(() => 'none'));
+    const owner = await readFile(join(path, ownerFile), 'utf8').catch(() => '');
+    const [id, namespace] = owner.trim().split(' ');
+    const pid = Number(id);
+    if (namespace !== ours) continue;
     if (Number.isInteger(pid) && pid > 0 && !isAlive(pid)) await removeTree(path).catch(() => {});
   }
 };
@@ -57,6 +64,6 @@ const removeAbandoned = async (parent: string, prefix: string): Promise<void> =>
 export const createWorkFolder = async (prefix: string, parent = tmpdir()): Promise<WorkFolder> => {
   await removeAbandoned(parent, prefix);
   const path = await mkdtemp(join(parent, prefix));
-  await writeFile(join(path, ownerFile), `${process.pid}\n`);
+  await writeFile(join(path, ownerFile), `${process.pid} ${await processNamespace()}\n`);
   return { path, remove: () => removeTree(path) };
 };
