@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { renderErrors } from './errors.ts';
 import { renderConfigurationPage, renderConfigurationSchema } from './repository-configuration.ts';
+import { renderServerConfigurationPage, renderServerConfigurationSchema } from './server-configuration.ts';
 
 interface GeneratedDocument {
   /** From the repository's root, with forward slashes. */
@@ -11,6 +12,8 @@ interface GeneratedDocument {
 }
 
 const documents: readonly GeneratedDocument[] = [
+  { file: 'docs/reference/configuration.md', render: renderServerConfigurationPage },
+  { file: 'docs/reference/configuration.schema.json', render: renderServerConfigurationSchema },
   { file: 'docs/reference/errors.md', render: renderErrors },
   { file: 'docs/reference/repository-configuration.md', render: renderConfigurationPage },
   { file: 'docs/reference/repository-configuration.schema.json', render: renderConfigurationSchema },

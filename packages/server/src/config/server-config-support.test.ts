@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest';
+import { settingKeys } from './server-config-keys.ts';
+import { notYet } from './server-config-support.ts';
+import { complaints, configFile, load, loadValid } from './testing/config-sources.ts';
+
+describe('a key whose feature is not there yet', () => {
+  it('is a known key', () => {
+    expect(notYet.filter((name) => !settingKeys.has(name))).toEqual([]);
+    expect(new Set(notYet).size).toBe(notYet.length);
+  });
+
+  it('is refused wherever it is set, and fine at its default', async () => {
+    const refusal = 'is not supported by this version yet: leave it out';
+    expect(
+      await complaints({
+        toml: 'require_approval = true\ncaches = []\n[oauth]\nclient_id = "x"\n[[hooks]]\nid = "h"\ncommand = ["x"]',
+        env: { EKA_CI_GRAPH_LRU_CAPACITY: '5', JWT_SECRET: 'x' },
+        argv: ['--merge-queue-require-approval'],
+      }),
+    ).toEqual([
+      `${configFile}:1: require_approval: ${refusal} (its default is false)`,
+      `${configFile}:4: oauth.client_id: ${refusal}`,
+      `${configFile}:5: hooks: ${refusal}`,
+      `flag --merge-queue-require-approval: merge_queue_require_approval: ${refusal} (its default is false)`,
+      `environment EKA_CI_GRAPH_LRU_CAPACITY: graph_lru_capacity: ${refusal} (its default is 100000)`,
+      `environment JWT_SECRET: oauth.jwt_secret: ${refusal}`,
+    ]);
+    expect(
+      await complaints({
+        toml: [
+          'require_approval = false',
+          'graph_lru_capacity = 100_000',
+          'default_merge_method = "squash"',
+          'caches = []',
+          'web.public_url = "https://ci.example.com"',
+          'oauth.redirect_url = "https://ci.example.com/github/auth/callback"',
+          'security = { audit_hooks = true, max_hook_timeout_seconds = 300 }',
+        ].join('\n'),
+      }),
+    ).toEqual([]);
+  });
+
+  it('may be set in a file that something stronger brings back to the default', async () => {
+    const given = { toml: 'require_approval = true', env: { EKA_CI_REQUIRE_APPROVAL: 'false' } };
+    expect((await loadValid(given)).config.require_approval).toBe(false);
+  });
+});
+
+describe('rules between keys', () => {
+  it('name the later of two that are called the same', async () => {
+    const repository = '[[git_repositories]]\nname = "o/r"\nurl = "/r"\n';
+    expect(await complaints({ toml: repository + repository })).toEqual([
+      `${configFile}:5: git_repositories[1].name: is that of git_repositories[0] too`,
+    ]);
+  });
+
+  it('hold for hooks and caches, and doubtful permissions are pointed out', async () => {
+    const toml = [
+      '[[hooks]]',
+      'id = "h"',
+      'command = ["true"]',
+      'timeout_seconds = 301',
+      '[[caches]]',
+      'id = "c"',
+      'cache_type = "nix-copy"',
+      'destination = "file:///srv/cache"',
+      'credentials = "none"',
+      'permissions = { allowed_repos = ["o/*"] }',
+    ].join('\n');
+    const loaded = await load({ toml });
+    const told = loaded.kind === 'invalid' ? loaded.problems.map(({ message }) => message) : [];
+    expect(told).toContain('must be at most security.max_hook_timeout_seconds, 300 (it is 301)');
+    expect(told).toContain('may be a file: URL only with security.allow_private_cache_hosts = true');
+    expect(loaded.warnings).toEqual([
+      `${configFile}:10: caches[0].permissions: the lists hold nobody back while allow_all is true: set allow_all = false`,
+    ]);
+  });
+});
