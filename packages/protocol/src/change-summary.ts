@@ -104,7 +104,7 @@ export const PackageChange = z.object({
 
 const drvReference = z.object({ drvPath: z.string(), name: z.string(), attr: nullableText });
 
-export const Outcome = z.object({
+const Outcome = z.object({
   kind: verdictKind,
   attr: z.string(),
   aliases: texts,
@@ -169,7 +169,7 @@ const notice = z.object({
   message: z.string(),
 });
 
-export const JobSummary = z.object({
+const JobSummary = z.object({
   job: z.string(),
   conclusion,
   headline: z.string(),
@@ -190,22 +190,24 @@ export const JobSummary = z.object({
   sizes: sizes.nullable(),
   notices: z.array(notice),
 });
-export type JobSummary = z.infer<typeof JobSummary>;
+type JobSummary = z.infer<typeof JobSummary>;
 
-export const ChangeSummary = z.object({
-  schemaVersion: z.literal(1),
-  change: z.object({
-    repository: nullableText,
-    number: z.int().nullable(),
-    /** Null where there was nothing before, as for a first push. */
-    baseSha: nullableText,
-    headSha: z.string(),
-    judgedTree: z.string(),
-    merged: z.boolean(),
-  }),
-  conclusion,
-  headline: z.string(),
-  jobs: z.array(JobSummary),
-  notices: z.array(notice),
-});
+export const ChangeSummary = z
+  .object({
+    schemaVersion: z.literal(1),
+    change: z.object({
+      repository: nullableText,
+      number: z.int().nullable(),
+      /** Null where there was nothing before, as for a first push. */
+      baseSha: nullableText,
+      headSha: z.string(),
+      judgedTree: z.string(),
+      merged: z.boolean(),
+    }),
+    conclusion,
+    headline: z.string(),
+    jobs: z.array(JobSummary),
+    notices: z.array(notice),
+  })
+  .meta({ id: 'ChangeSummary' });
 export type ChangeSummary = z.infer<typeof ChangeSummary>;

@@ -14,6 +14,8 @@ export const ReviewRequest = z.strictObject({
   /** Names of jobs; empty means all. */
   jobs: z.array(z.string()),
   build: z.boolean(),
+  /** `preferred`: evaluate unconfined where namespaces are not to be had. */
+  sandbox: z.enum(['required', 'preferred']),
   /** Where the build logs are kept afterwards; null removes them. */
   keepLogs: z.string().nullable(),
   limits: z.strictObject({

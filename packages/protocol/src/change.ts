@@ -1,0 +1,56 @@
+// Changes: the heads of branches and pull requests that were or are being judged.
+import { z } from 'zod';
+import { ChangeSummary } from './change-summary.ts';
+import { nextCursor, PageQuery } from './page.ts';
+
+export const ChangeState = z.enum(['queued', 'judging', 'judged', 'failed', 'superseded', 'closed']);
+
+const change = z.object({
+  id: z.string(),
+  repository: z.string(),
+  /** From 1 in each repository. */
+  number: z.int().positive(),
+  branch: z.string(),
+  title: z.string(),
+  state: ChangeState,
+  baseSha: z.string(),
+  headSha: z.string(),
+  /** Null where there is none: the merge conflicts, or it was not tried yet. */
+  judgedTree: z.string().nullable(),
+  /** Null while it is being judged. */
+  conclusion: z.string().nullable(),
+  /** Why it could not be judged; null unless it failed. */
+  fault: z.string().nullable(),
+  /** Milliseconds since 1970. */
+  createdAtMs: z.number(),
+  /** Milliseconds since 1970: when the state last changed. */
+  updatedAtMs: z.number(),
+});
+
+export const Change = change.meta({ id: 'Change' });
+export type Change = z.infer<typeof Change>;
+
+export const ChangesQuery = PageQuery.extend({
+  /** The configured name; all repositories where absent. */
+  repository: z.string().min(1).max(500).optional(),
+  /** All but `superseded` where absent. */
+  state: ChangeState.optional(),
+});
+
+export const ChangePage = z.object({ changes: z.array(Change), nextCursor }).meta({ id: 'ChangePage' });
+export type ChangePage = z.infer<typeof ChangePage>;
+
+export const ChangeParams = z.object({
+  forge: z.string().min(1).max(100),
+  owner: z.string().min(1).max(300),
+  repo: z.string().min(1).max(300),
+  number: z.coerce.number().int().positive(),
+});
+
+export const ChangeDetail = change
+  .extend({
+    /** Null while there is none. */
+    summary: ChangeSummary.nullable(),
+  })
+  .meta({ id: 'ChangeDetail' });
+export type ChangeDetail = z.infer<typeof ChangeDetail>;

@@ -1,0 +1,81 @@
+// What the HTTP app needs to know from outside: its dependencies, facts that change, and the bounds of a request.
+import type { DrvPath } from '@eka-ci/core/ids';
+import type { Database } from '../database/database.ts';
+
+/** What the running server says of itself; read for each answer. */
+export interface StatusFacts {
+  /** Milliseconds since 1970. */
+  readonly startedAtMs: number;
+  readonly nixVersion: string;
+  /** Name and version of what evaluates. */
+  readonly evaluator: string;
+  /** Systems that can be built for. */
+  readonly systems: readonly string[];
+  /** True from SIGTERM on: nothing new is begun. */
+  readonly draining: boolean;
+  readonly builds: { readonly slots: number };
+  readonly changes: { readonly queued: number; readonly judging: number };
+}
+
+/** A build that runs now. */
+export interface ActiveBuild {
+  readonly drv: DrvPath;
+  readonly attempt: number;
+  readonly builder: string;
+  /** What the builder printed last as its phase: any text. */
+  readonly phase: string | null;
+  /** Milliseconds since 1970. */
+  readonly startedAtMs: number;
+}
+
+/** The builds that are wanted, as the schedulers see them now. Every method is cheap: it reads memory. */
+export interface LiveBuilds {
+  /** Oldest first. */
+  active(): readonly ActiveBuild[];
+  /** In the order in which they would be started. */
+  queued(): readonly DrvPath[];
+  /** One sentence on what a derivation waits for; null for one that nobody wants or that is settled. */
+  why(drv: DrvPath): string | null;
+}
+
+/** A repository as an address in the API names it. */
+export interface RepositoryAddress {
+  readonly forge: string;
+  readonly owner: string;
+  readonly name: string;
+}
+
+export interface HttpOptions {
+  /** `web.metrics_token`: opens the metrics over TCP; null keeps them to the unix socket. */
+  readonly metricsToken: string | null;
+  /** True where a proxy before the server speaks TLS: browsers are told to stay with it. */
+  readonly behindTls: boolean;
+}
+
+export interface HttpDeps {
+  readonly database: Pick<Database, 'meta' | 'derivations' | 'builds' | 'changes'>;
+  /** Absolute: below it lie the files that attempts name as their logs. */
+  readonly logsDir: string;
+  /** Without a slash at its end, for example `/nix/store`: a `{drv}` of the API is a name in it. */
+  readonly storeDir: string;
+  /** Of EkaCI. */
+  readonly version: string;
+  readonly status: () => StatusFacts;
+  /** False while the server starts or ends: a load balancer then sends nothing here. */
+  readonly isReady: () => boolean;
+  readonly builds: LiveBuilds;
+  /** The name under which the changes of a repository are kept; null for one that is not configured. */
+  readonly findRepository: (address: RepositoryAddress) => string | null;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  /** Told of every fault that was answered with a 5xx, but not of "not ready"; the answer holds no detail of it. */
+  readonly onFault: (fault: RequestFault) => void;
+  readonly options: HttpOptions;
+}
+
+export interface RequestFault {
+  readonly error: unknown;
+  readonly method: string;
+  /** The route's pattern, never the address that was asked for. */
+  readonly route: string;
+}

@@ -1,0 +1,66 @@
+// The metrics this slice of the server has: the process, requests, and builds as they stand.
+import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { HttpDeps } from './http-options.ts';
+
+export interface ServerMetrics {
+  readonly contentType: string;
+  /** @param route the pattern, so that the number of series is bounded */
+  observe(method: string, route: string, answer: { status: number; durationMs: number }): void;
+  read(): Promise<string>;
+  close(): void;
+}
+
+const prefix = 'eka_ci_';
+const durationBuckets = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60];
+/** Methods of which the answers are counted apart; any other text is somebody's invention. */
+const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+const addGauges = (registry: Registry, deps: HttpDeps): void => {
+  const registers = [registry];
+  const gauge = (name: string, help: string, read: () => number): Gauge =>
+    new Gauge({
+      name: `${prefix}${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  gauge('builds_active', 'Builds that run now.', () => deps.builds.active().length);
+  gauge('builds_queued', 'Builds that wait for inputs or for a slot.', () => deps.builds.queued().length);
+  gauge('build_slots', 'Builds that may run at once.', () => deps.status().builds.slots);
+  gauge('changes_queued', 'Changes that wait to be judged.', () => deps.status().changes.queued);
+  gauge('changes_judging', 'Changes that are being judged.', () => deps.status().changes.judging);
+  gauge('ready', '1 while the server takes work.', () => (deps.isReady() ? 1 : 0));
+  new Gauge({
+    name: `${prefix}info`,
+    help: 'Always 1; the labels say what runs.',
+    labelNames: ['version', 'nix'],
+    registers,
+    collect() {
+      this.set({ version: deps.version, nix: deps.status().nixVersion }, 1);
+    },
+  });
+};
+
+export const createServerMetrics = (deps: HttpDeps): ServerMetrics => {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, prefix });
+  addGauges(registry, deps);
+  const requests = new Histogram({
+    name: `${prefix}http_request_duration_seconds`,
+    help: 'From the first byte of a request to the last of its answer.',
+    labelNames: ['method', 'route', 'status'],
+    buckets: durationBuckets,
+    registers: [registry],
+  });
+  return {
+    contentType: registry.contentType,
+    observe(method, route, { status, durationMs }) {
+      const known = knownMethods.has(method) ? method : 'other';
+      requests.observe({ method: known, route, status: String(status) }, durationMs / 1000);
+    },
+    read: () => registry.metrics(),
+    close: () => registry.clear(),
+  };
+};

@@ -1,0 +1,142 @@
+// An app on a real database with one of everything, for the tests of the routes.
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
+import { exampleSummary } from '@eka-ci/core/testing/example-summary';
+import type { FastifyInstance } from 'fastify';
+import type { BuildTransition, Database, StoredChange } from '../../database/database.ts';
+import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { newNode, newPath, step } from '../../database/testing/samples.ts';
+import { createHttpApp } from '../app.ts';
+import type { HttpDeps, RequestFault } from '../http-options.ts';
+
+export const metricsToken = 'metrics-token-of-the-test';
+export const logText = 'configuring\n\u001b[31mfatal\u001b[0m: <script>alert(1)</script>\nlast line\n';
+export const head = 'a'.repeat(40) as CommitSha;
+export const base = 'b'.repeat(40) as CommitSha;
+
+export interface Served {
+  readonly app: FastifyInstance;
+  readonly deps: HttpDeps;
+  readonly database: Database;
+  readonly folder: string;
+  readonly logsDir: string;
+  readonly faults: RequestFault[];
+  /** Failed at its second attempt, of which `logText` is the log; needs `input`, and `dependent` needs it. */
+  readonly failed: DrvPath;
+  readonly input: DrvPath;
+  readonly dependent: DrvPath;
+  /** `hash-name.drv` of `failed`. */
+  readonly drv: string;
+  setReady(ready: boolean): void;
+  close(): Promise<void>;
+}
+
+export const newChange = (id: string, more: Partial<StoredChange> = {}): StoredChange => {
+  const summary = exampleSummary();
+  return {
+    id,
+    repository: 'example/packages',
+    number: 7,
+    branch: 'update-openssl',
+    base,
+    head,
+    judgedTree: 'c'.repeat(40) as TreeSha,
+    title: 'openssl: 3.5 -> 3.6',
+    state: 'judged',
+    createdAtMs: 1000,
+    updatedAtMs: 2000,
+    conclusion: summary.conclusion,
+    fault: null,
+    summaryJson: JSON.stringify(summary),
+    markdown: '# As the forge has it\n',
+    ...more,
+  };
+};
+
+/** Two attempts, the first interrupted. */
+const attemptsOf = (drv: DrvPath, logFile: string): BuildTransition[] => [
+  step(drv, null, 'queued'),
+  step(drv, 'queued', 'buildable'),
+  step(drv, 'buildable', 'building', { atMs: 2000 }),
+  step(drv, 'building', 'interrupted', { atMs: 3000, cause: 'timeout', message: 'silent' }),
+  step(drv, 'interrupted', 'buildable', { attempt: 2, atMs: 3000 }),
+  step(drv, 'buildable', 'building', { attempt: 2, atMs: 4000 }),
+  step(drv, 'building', 'failed', {
+    attempt: 2,
+    atMs: 5000,
+    cause: 'builder-exit',
+    message: 'exit 2',
+    logFile,
+  }),
+];
+
+/** Opens the log of `drv` to the API under whatever name. */
+export const recordLog = async (served: Served, logFile: string): Promise<string> => {
+  const path = newPath('logged-1.0');
+  await served.database.derivations.save([newNode([], { path })]);
+  const [queued, buildable, building] = attemptsOf(path, '').slice(0, 3);
+  const end = step(path, 'building', 'succeeded', { cause: 'built', logFile });
+  const steps = [queued, buildable, building, end].filter((one) => one !== undefined);
+  await served.database.builds.recordTransitions(steps);
+  return path.slice(path.lastIndexOf('/') + 1);
+};
+
+export const serve = async (more: Partial<HttpDeps> = {}): Promise<Served> => {
+  const folder = await mkdtemp(join(tmpdir(), 'http-test-'));
+  const logsDir = join(folder, 'logs');
+  const database = await openSqliteDatabase({ path: join(folder, 'test.db'), durability: 'process-death' });
+  const [input, failed, dependent] = [newPath('zlib-1.3'), newPath('curl-8.1'), newPath('git-2.47')];
+  await database.derivations.save([
+    newNode([], { path: input }),
+    newNode([{ path: input, outputs: ['out'] }], { path: failed }),
+    newNode([{ path: failed, outputs: ['out'] }], { path: dependent }),
+  ]);
+  await database.builds.recordTransitions([
+    ...attemptsOf(failed, 'ab/curl.2.log'),
+    step(dependent, null, 'queued'),
+  ]);
+  await mkdir(dirname(join(logsDir, 'ab/curl.2.log')), { recursive: true });
+  await writeFile(join(logsDir, 'ab/curl.2.log'), logText);
+  await database.changes.save(newChange('judged'));
+  const faults: RequestFault[] = [];
+  let ready = true;
+  const deps: HttpDeps = {
+    database,
+    logsDir,
+    storeDir: '/nix/store',
+    version: '0.1.0',
+    status: () => ({
+      startedAtMs: 1000,
+      nixVersion: '2.8.0',
+      evaluator: 'nix-instantiate 2.8.0',
+      systems: ['x86_64-linux'],
+      draining: false,
+      builds: { slots: 2 },
+      changes: { queued: 1, judging: 1 },
+    }),
+    isReady: () => ready,
+    builds: {
+      active: () => [{ drv: input, attempt: 1, builder: 'local', phase: 'buildPhase', startedAtMs: 900 }],
+      queued: () => [dependent],
+      why: (drv) => (drv === dependent ? 'git-2.47 waits for curl-8.1.' : null),
+    },
+    findRepository: ({ forge, owner, name }) => (forge === 'github' ? `${owner}/${name}` : null),
+    clock: () => 61_000,
+    onFault: (fault) => faults.push(fault),
+    options: { metricsToken: metricsToken, behindTls: false },
+    ...more,
+  };
+  const app = await createHttpApp(deps);
+  const close = async (): Promise<void> => {
+    await app.close();
+    await database.close();
+    await rm(folder, { recursive: true, force: true });
+  };
+  const drv = failed.slice(failed.lastIndexOf('/') + 1);
+  const setReady = (value: boolean): void => {
+    ready = value;
+  };
+  return { app, deps, database, folder, logsDir, faults, failed, input, dependent, drv, setReady, close };
+};
