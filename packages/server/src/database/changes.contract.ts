@@ -6,13 +6,19 @@ import type { Database, StoredChange } from './database.ts';
 const newChange = (id: string, more: Partial<StoredChange> = {}): StoredChange => ({
   id,
   repository: 'somewhere',
+  number: 1,
+  branch: 'topic/"quoted" 🦀',
   base: 'b'.repeat(40) as CommitSha,
   head: 'c'.repeat(40) as CommitSha,
   judgedTree: 'd'.repeat(40) as TreeSha,
   title: 'A title with "quotes" and 🦀',
+  state: 'judged',
   createdAtMs: 1_700_000_000_000,
+  updatedAtMs: 1_700_000_000_500,
   conclusion: 'success',
+  fault: null,
   summaryJson: '{"rebuilds":1}',
+  markdown: '# Rebuilds one',
   ...more,
 });
 
@@ -38,6 +44,7 @@ export const changeContract = (given: () => Database): void => {
     const first = await changes.list({ repository, limit: 2 });
     expect(first.changes.map((change) => change.id)).toEqual(['p4', 'p0']);
     expect(first.changes[0]).not.toHaveProperty('summaryJson');
+    expect(first.changes[0]).not.toHaveProperty('markdown');
     await changes.save(newChange('p9', { repository, createdAtMs: 100 }));
     const ids: string[] = [];
     for (let cursor = first.nextCursor; cursor !== null; ) {
@@ -46,6 +53,22 @@ export const changeContract = (given: () => Database): void => {
       cursor = page.nextCursor;
     }
     expect(ids).toEqual(['p3', 'p2', 'p1', 'p5']);
+  });
+
+  it('finds the newest head of a number, and every change of a head', async () => {
+    const { changes } = given();
+    const repository = 'numbered';
+    const head = 'e'.repeat(40) as CommitSha;
+    await changes.save(newChange('n1', { repository, number: 7, state: 'superseded', createdAtMs: 50 }));
+    await changes.save(newChange('n2', { repository, number: 7, head, createdAtMs: 40 }));
+    await changes.save(newChange('n3', { repository, number: 8, head }));
+    expect(await changes.findByNumber(repository, 7)).toEqual(await changes.find('n2'));
+    expect(await changes.findByNumber(repository, 9)).toBeNull();
+    expect(await changes.findByNumber('elsewhere', 7)).toBeNull();
+    expect((await changes.findByHead(head)).map(({ id }) => id)).toEqual(['n3', 'n2']);
+    const current = await changes.list({ repository, states: ['judged'], limit: 10 });
+    expect(current.changes.map(({ id }) => id)).toEqual(['n3', 'n2']);
+    expect((await changes.list({ repository, states: [], limit: 10 })).changes).toEqual([]);
   });
 
   it('refuses a cursor that is none', async () => {

@@ -5,6 +5,7 @@ import { changeContract } from './changes.contract.ts';
 import type { Database } from './database.ts';
 import { derivationContract } from './derivations.contract.ts';
 import { jobsetContract } from './jobsets.contract.ts';
+import { judgingContract } from './judging.contract.ts';
 import { newNode, step } from './testing/samples.ts';
 
 /** @param open makes an empty database that nobody else uses */
@@ -31,6 +32,9 @@ export const describeDatabase = (name: string, open: () => Promise<Database>): v
     });
     describe('changes', () => {
       changeContract(given);
+    });
+    describe('changes to judge', () => {
+      judgingContract(open);
     });
     describe('closing', () => {
       closingContract(open);

@@ -6,8 +6,22 @@ import type { BuildCause, BuildState } from '@eka-ci/core/build-state';
 import type { DrvNode } from '@eka-ci/core/drv-graph';
 import type { EvaluationRecord } from '@eka-ci/core/evaluation';
 import type { Brand, CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
+import type { Changes } from './changes.ts';
 
-export { DatabaseError, type DatabaseErrorCode, StaleTransitionError } from './database-error.ts';
+export type {
+  AppliedUpdate,
+  BranchUpdate,
+  ChangeClaim,
+  ChangeListing,
+  ChangePage,
+  ChangeQuery,
+  ChangeResult,
+  ChangeState,
+  Changes,
+  DeliveredUpdate,
+  Lease,
+  StoredChange,
+} from './changes.ts';
 
 export interface Database {
   readonly meta: Meta;
@@ -15,6 +29,7 @@ export interface Database {
   readonly builds: Builds;
   readonly jobsets: Jobsets;
   readonly changes: Changes;
+  readonly deliveries: Deliveries;
   /** Finishes what was asked before, then closes. Later calls reject with DATABASE_CLOSED. Idempotent. */
   close(): Promise<void>;
 }
@@ -170,48 +185,23 @@ export interface Jobsets {
   remove(id: JobsetId): Promise<void>;
 }
 
-export interface ChangeListing {
-  /** The caller's choice; unique. */
-  readonly id: string;
-  /** Clone address or path, as the user named it; never with credentials. */
-  readonly repository: string;
-  readonly base: CommitSha;
-  readonly head: CommitSha;
-  /** Null where there is none: the merge conflicts, or it was not tried yet. */
-  readonly judgedTree: TreeSha | null;
-  readonly title: string;
-  /** Milliseconds since 1970. */
-  readonly createdAtMs: number;
-  /** Null while it is being judged. */
-  readonly conclusion: string | null;
+export interface Delivery {
+  /** Names what happened, once and for all: forge, repository, the forge's own delivery id. */
+  readonly key: string;
+  /** JSON text; parsed by whoever knows its schema. */
+  readonly payload: string;
+  readonly receivedAtMs: number;
 }
 
-export interface StoredChange extends ChangeListing {
-  /** The change summary as JSON text; parsed by whoever knows its schema. Null while there is none. */
-  readonly summaryJson: string | null;
-}
-
-export interface ChangePage {
-  readonly changes: readonly ChangeListing[];
-  /** Null on the last page. Opaque; good for ever, also when changes are added meanwhile. */
-  readonly nextCursor: string | null;
-}
-
-export interface ChangeQuery {
-  readonly repository?: string;
-  /** `nextCursor` of the page before. */
-  readonly cursor?: string;
-  /** From 1 to 1000. */
-  readonly limit: number;
-}
-
-export interface Changes {
-  /** Inserts, or replaces the one with that id. */
-  save(change: StoredChange): Promise<void>;
-  find(id: string): Promise<StoredChange | null>;
+/** Events of forges, kept from the moment they are acknowledged. */
+export interface Deliveries {
   /**
-   * Newest first, without summaries.
-   * @throws DatabaseError DATABASE_BAD_CURSOR when the cursor is none of ours
+   * In one transaction. A key that is stored already keeps its first payload.
+   * @returns by index: `new`, `unfinished` (stored before, to be processed again), `done` (to be ignored)
    */
-  list(query: ChangeQuery): Promise<ChangePage>;
+  receive(deliveries: readonly Delivery[]): Promise<readonly ('new' | 'unfinished' | 'done')[]>;
+  /** Oldest first: what a restarted server processes. */
+  unfinished(limit: number): Promise<readonly Delivery[]>;
+  /** Idempotent. */
+  finish(key: string, doneAtMs: number): Promise<void>;
 }

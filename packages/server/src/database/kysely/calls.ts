@@ -2,8 +2,10 @@
 // of these in port.ts; between the two there may be a thread.
 import { type BuildCalls, buildCalls } from './builds.ts';
 import { type ChangeCalls, changeCalls } from './changes.ts';
+import { type DeliveryCalls, deliveryCalls } from './deliveries.ts';
 import { type DerivationCalls, derivationCalls } from './derivations.ts';
 import { type JobsetCalls, jobsetCalls } from './jobsets.ts';
+import { type JudgingCalls, judgingCalls } from './judging.ts';
 import { type MetaCalls, metaCalls } from './meta.ts';
 import type { Session } from './session.ts';
 
@@ -13,6 +15,8 @@ export interface Calls {
   readonly builds: BuildCalls;
   readonly jobsets: JobsetCalls;
   readonly changes: ChangeCalls;
+  readonly judging: JudgingCalls;
+  readonly deliveries: DeliveryCalls;
 }
 
 export const createCalls = (session: Session): Calls => ({
@@ -21,4 +25,6 @@ export const createCalls = (session: Session): Calls => ({
   builds: buildCalls(session),
   jobsets: jobsetCalls(session),
   changes: changeCalls(session),
+  judging: judgingCalls(session),
+  deliveries: deliveryCalls(session),
 });

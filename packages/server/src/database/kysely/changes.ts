@@ -1,17 +1,19 @@
 // Changes that were or are being judged, with their summaries.
 import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
-import type { ChangeListing, ChangePage, ChangeQuery, StoredChange } from '../database.ts';
+import type { ChangeListing, ChangePage, ChangeQuery, ChangeState, StoredChange } from '../database.ts';
 import { DatabaseError } from '../database-error.ts';
-import type { Session } from './session.ts';
+import { type Session, takeNumbers } from './session.ts';
 import type { ChangeTable } from './tables.ts';
 
 export interface ChangeCalls {
   save(change: StoredChange): Promise<void>;
   find(id: string): Promise<StoredChange | null>;
+  findByNumber(repository: string, number: number): Promise<StoredChange | null>;
+  findByHead(sha: string): Promise<readonly ChangeListing[]>;
   list(query: ChangeQuery): Promise<ChangePage>;
 }
 
-const listed = [
+export const listedColumns = [
   'id',
   'repository',
   'base_commit',
@@ -20,18 +22,34 @@ const listed = [
   'title',
   'created_at_ms',
   'conclusion',
+  'number',
+  'branch',
+  'state',
+  'updated_at_ms',
+  'fault',
 ] as const;
 
-const listingOf = (row: Pick<ChangeTable, (typeof listed)[number]>): ChangeListing => ({
+export const listingOf = (row: Pick<ChangeTable, (typeof listedColumns)[number]>): ChangeListing => ({
   id: row.id,
   repository: row.repository,
-  // The casts are the edge: only `save` writes these columns, from the same types.
+  number: row.number,
+  branch: row.branch,
+  // The casts are the edge: only this folder writes these columns, from the same types.
   base: row.base_commit as CommitSha,
   head: row.head_commit as CommitSha,
   judgedTree: row.judged_tree as TreeSha | null,
   title: row.title,
+  state: row.state as ChangeState,
   createdAtMs: row.created_at_ms,
+  updatedAtMs: row.updated_at_ms,
   conclusion: row.conclusion,
+  fault: row.fault,
+});
+
+export const storedOf = (row: ChangeTable): StoredChange => ({
+  ...listingOf(row),
+  summaryJson: row.summary_json,
+  markdown: row.markdown,
 });
 
 const save = async (session: Session, change: StoredChange): Promise<void> => {
@@ -44,10 +62,19 @@ const save = async (session: Session, change: StoredChange): Promise<void> => {
     created_at_ms: change.createdAtMs,
     conclusion: change.conclusion,
     summary_json: change.summaryJson,
+    number: change.number,
+    branch: change.branch,
+    state: change.state,
+    updated_at_ms: change.updatedAtMs,
+    fault: change.fault,
+    markdown: change.markdown,
+    lease_owner: null,
+    lease_until_ms: null,
   };
+  const sequence = await takeNumbers(session, 'change', 1);
   await session.kysely
     .insertInto('changes')
-    .values({ id: change.id, ...columns })
+    .values({ id: change.id, sequence, ...columns })
     .onConflict((conflict) => conflict.column('id').doUpdateSet(columns))
     .execute();
 };
@@ -75,11 +102,12 @@ const list = async (session: Session, query: ChangeQuery): Promise<ChangePage> =
   const limit = Math.min(1000, Math.max(1, Math.trunc(query.limit)));
   let select = session.kysely
     .selectFrom('changes')
-    .select(listed)
+    .select(listedColumns)
     .orderBy('created_at_ms', 'desc')
     .orderBy('id', 'desc')
     .limit(limit + 1);
   if (query.repository !== undefined) select = select.where('repository', '=', query.repository);
+  if (query.states !== undefined) select = select.where('state', 'in', query.states);
   if (query.cursor !== undefined) {
     const { createdAtMs, id } = readCursor(query.cursor);
     select = select.where((expression) =>
@@ -99,7 +127,27 @@ export const changeCalls = (session: Session): ChangeCalls => ({
       .selectAll()
       .where('id', '=', id)
       .executeTakeFirst();
-    return row === undefined ? null : { ...listingOf(row), summaryJson: row.summary_json };
+    return row === undefined ? null : storedOf(row);
+  },
+  async findByNumber(repository, number) {
+    const row = await session.kysely
+      .selectFrom('changes')
+      .selectAll()
+      .where('repository', '=', repository)
+      .where('number', '=', number)
+      .orderBy('sequence', 'desc')
+      .limit(1)
+      .executeTakeFirst();
+    return row === undefined ? null : storedOf(row);
+  },
+  async findByHead(sha) {
+    const rows = await session.kysely
+      .selectFrom('changes')
+      .select(listedColumns)
+      .where('head_commit', '=', sha)
+      .orderBy('sequence', 'desc')
+      .execute();
+    return rows.map(listingOf);
   },
   list: (query) => list(session, query),
 });

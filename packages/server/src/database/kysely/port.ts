@@ -57,7 +57,20 @@ export const databaseOver = (calls: Calls, close: () => Promise<void>): Database
   changes: {
     save: (change) => calls.changes.save(change),
     find: (id) => calls.changes.find(id),
+    findByNumber: (repository, number) => calls.changes.findByNumber(repository, number),
+    findByHead: (sha) => calls.changes.findByHead(sha),
     list: (query) => calls.changes.list(query),
+    apply: async (updates, atMs) => (updates.length === 0 ? [] : calls.judging.apply(updates, atMs)),
+    claimNext: (claim) => calls.judging.claimNext(claim),
+    renew: (lease, untilMs) => calls.judging.renew(lease, untilMs),
+    release: (lease, atMs) => calls.judging.release(lease, atMs),
+    releaseAll: (owner, atMs) => calls.judging.releaseAll(owner, atMs),
+    finish: (lease, result, atMs) => calls.judging.finish(lease, result, atMs),
+  },
+  deliveries: {
+    receive: async (deliveries) => (deliveries.length === 0 ? [] : calls.deliveries.receive(deliveries)),
+    unfinished: (limit) => calls.deliveries.unfinished(limit),
+    finish: (key, doneAtMs) => calls.deliveries.finish(key, doneAtMs),
   },
   close,
 });

@@ -10,6 +10,7 @@ export interface Tables {
   jobsets: JobsetTable;
   jobset_chunks: JobsetChunkTable;
   changes: ChangeTable;
+  deliveries: DeliveryTable;
 }
 
 export interface CounterTable {
@@ -97,4 +98,24 @@ export interface ChangeTable {
   created_at_ms: number;
   conclusion: string | null;
   summary_json: string | null;
+  /** In the order of arrival; never reused. */
+  sequence: number;
+  number: number;
+  branch: string;
+  state: string;
+  updated_at_ms: number;
+  fault: string | null;
+  markdown: string | null;
+  /** This and the next: null unless it is being judged. */
+  lease_owner: string | null;
+  lease_until_ms: number | null;
+}
+
+export interface DeliveryTable {
+  key: string;
+  /** In the order of arrival. */
+  sequence: number;
+  payload: string;
+  received_at_ms: number;
+  done_at_ms: number | null;
 }

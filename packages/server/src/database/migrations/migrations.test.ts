@@ -65,6 +65,19 @@ const expectFirstSamples = async (database: Database): Promise<void> => {
   expect(attrs).toEqual(['a']);
 };
 
+/** What the second's say: what it made of the first's, and its own. */
+const expectSecondSamples = async (database: Database): Promise<void> => {
+  expect(await database.changes.find('c1')).toMatchObject({ number: 1, branch: 'c1', state: 'judged' });
+  expect(await database.changes.findByNumber('r', 2)).toMatchObject({ id: 'c2', state: 'judging' });
+  expect(await database.deliveries.unfinished(10)).toEqual([
+    { key: 'k2', payload: '{"a":1}', receivedAtMs: 2000 },
+  ]);
+  expect(await database.changes.claimNext({ owner: 'x', nowMs: 8999, untilMs: 9999 })).toBeNull();
+  expect(await database.changes.claimNext({ owner: 'x', nowMs: 9001, untilMs: 9999 })).toMatchObject({
+    id: 'c2',
+  });
+};
+
 describe('migrations', () => {
   it.each(migrations.map(({ name }, index) => ({ name, count: index + 1 })))(
     'upgrades a used database of $name',
@@ -78,6 +91,7 @@ describe('migrations', () => {
       try {
         expect(await database.meta.schemaVersion()).toBe(migrations.length);
         await expectFirstSamples(database);
+        if (count >= 2) await expectSecondSamples(database);
       } finally {
         await database.close();
       }

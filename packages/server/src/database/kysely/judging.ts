@@ -1,0 +1,218 @@
+// Changes as a queue: what a branch's update makes of them, and who judges which under a lease.
+import { sql } from 'kysely';
+import type {
+  AppliedUpdate,
+  BranchUpdate,
+  ChangeClaim,
+  ChangeListing,
+  ChangeResult,
+  DeliveredUpdate,
+  Lease,
+  StoredChange,
+} from '../database.ts';
+import { listedColumns, listingOf, storedOf } from './changes.ts';
+import { finishDelivery, isDeliveryDone } from './deliveries.ts';
+import { type Session, takeNumbers } from './session.ts';
+
+export interface JudgingCalls {
+  apply(updates: readonly DeliveredUpdate[], atMs: number): Promise<readonly AppliedUpdate[]>;
+  claimNext(claim: ChangeClaim): Promise<StoredChange | null>;
+  renew(lease: Lease, untilMs: number): Promise<boolean>;
+  release(lease: Lease, atMs: number): Promise<boolean>;
+  releaseAll(owner: string, atMs: number): Promise<number>;
+  finish(lease: Lease, result: ChangeResult, atMs: number): Promise<boolean>;
+}
+
+const unleased = { lease_owner: null, lease_until_ms: null };
+const live = ['queued', 'judging'] as const;
+
+interface BranchOf {
+  readonly repository: string;
+  readonly branch: string;
+}
+
+/** The newest change of a branch; undefined for a branch that was never seen. */
+const currentOf = (session: Session, { repository, branch }: BranchOf) =>
+  session.kysely
+    .selectFrom('changes')
+    .select(listedColumns)
+    .where('repository', '=', repository)
+    .where('branch', '=', branch)
+    .orderBy('sequence', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+
+const nextNumber = async (session: Session, repository: string): Promise<number> => {
+  const row = await session.kysely
+    .selectFrom('changes')
+    .select((expression) => expression.fn.max('number').as('last'))
+    .where('repository', '=', repository)
+    .executeTakeFirst();
+  return Number(row?.last ?? 0) + 1;
+};
+
+/** @returns ids of those that were queued or being judged */
+const endOthers = async (
+  session: Session,
+  { repository, branch }: BranchOf,
+  end: { readonly state: 'superseded' | 'closed'; readonly atMs: number },
+): Promise<string[]> => {
+  const others = session.kysely
+    .selectFrom('changes')
+    .select(['id', 'state'])
+    .where('repository', '=', repository)
+    .where('branch', '=', branch)
+    .where('state', 'not in', ['superseded', end.state]);
+  const ended = await others.orderBy('sequence').execute();
+  for (const { id } of ended) {
+    await session.kysely
+      .updateTable('changes')
+      .set({ state: end.state, updated_at_ms: end.atMs, ...unleased })
+      .where('id', '=', id)
+      .execute();
+  }
+  return ended.filter(({ state }) => live.some((one) => one === state)).map(({ id }) => id);
+};
+
+const queueHead = async (
+  session: Session,
+  update: Extract<BranchUpdate, { kind: 'head-moved' }>,
+  atMs: number,
+): Promise<AppliedUpdate> => {
+  const current = await currentOf(session, update);
+  const isOpen = current !== undefined && current.state !== 'closed' && current.state !== 'superseded';
+  if (isOpen && current.head_commit === update.head) return { queued: null, ended: [] };
+  const ended = await endOthers(session, update, { state: 'superseded', atMs });
+  const row = {
+    id: update.newId,
+    repository: update.repository,
+    base_commit: update.base,
+    head_commit: update.head,
+    judged_tree: null,
+    title: update.title,
+    created_at_ms: atMs,
+    conclusion: null,
+    summary_json: null,
+    sequence: await takeNumbers(session, 'change', 1),
+    number: current?.number ?? (await nextNumber(session, update.repository)),
+    branch: update.branch,
+    state: 'queued',
+    updated_at_ms: atMs,
+    fault: null,
+    markdown: null,
+    ...unleased,
+  };
+  await session.kysely.insertInto('changes').values(row).execute();
+  return { queued: listingOf(row), ended };
+};
+
+const applyOne = async (session: Session, update: BranchUpdate, atMs: number): Promise<AppliedUpdate> => {
+  switch (update.kind) {
+    case 'head-moved':
+      return queueHead(session, update, atMs);
+    case 'branch-gone':
+      return { queued: null, ended: await endOthers(session, update, { state: 'closed', atMs }) };
+  }
+};
+
+const apply = async (session: Session, updates: readonly DeliveredUpdate[], atMs: number) => {
+  // The lock comes before the look: of two writers of one branch the second must see the first.
+  await takeNumbers(session, 'change', 0);
+  const applied: AppliedUpdate[] = [];
+  for (const { deliveryKey, update } of updates) {
+    if (await isDeliveryDone(session, deliveryKey)) {
+      applied.push({ queued: null, ended: [] });
+      continue;
+    }
+    applied.push(await applyOne(session, update, atMs));
+    await finishDelivery(session, deliveryKey, atMs);
+  }
+  return applied;
+};
+
+const claimNext = async (session: Session, claim: ChangeClaim): Promise<StoredChange | null> => {
+  await takeNumbers(session, 'change', 0);
+  const { nowMs, untilMs, owner } = claim;
+  const next = await session.kysely
+    .selectFrom('changes')
+    .select('id')
+    // Said again for the partial index, which holds these states alone.
+    .where('state', 'in', live)
+    .where(
+      sql<boolean>`(state = 'queued' or lease_until_ms is null or lease_until_ms < ${sql.lit(Math.trunc(nowMs))})`,
+    )
+    .orderBy('sequence')
+    .limit(1)
+    .executeTakeFirst();
+  if (next === undefined) return null;
+  const row = await session.kysely
+    .updateTable('changes')
+    .set({ state: 'judging', updated_at_ms: nowMs, lease_owner: owner, lease_until_ms: untilMs })
+    .where('id', '=', next.id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  return storedOf(row);
+};
+
+type ChangedColumns = Partial<{
+  state: ChangeListing['state'];
+  base_commit: string;
+  judged_tree: string;
+  title: string;
+  conclusion: string;
+  summary_json: string;
+  markdown: string;
+  fault: string;
+  updated_at_ms: number;
+  lease_owner: string | null;
+  lease_until_ms: number | null;
+}>;
+
+/** Changes what the lease is on; false when it is lost. */
+const underLease = async (session: Session, { id, owner }: Lease, set: ChangedColumns): Promise<boolean> => {
+  const row = await session.kysely
+    .updateTable('changes')
+    .set(set)
+    .where('id', '=', id)
+    .where('state', '=', 'judging')
+    .where('lease_owner', '=', owner)
+    .returning('id')
+    .executeTakeFirst();
+  return row !== undefined;
+};
+
+const resultColumns = (result: ChangeResult): ChangedColumns => {
+  switch (result.state) {
+    case 'failed':
+      return { state: 'failed', conclusion: result.conclusion, fault: result.fault };
+    case 'judged':
+      return {
+        state: 'judged',
+        base_commit: result.base,
+        judged_tree: result.judgedTree,
+        title: result.title,
+        conclusion: result.conclusion,
+        summary_json: result.summaryJson,
+        markdown: result.markdown,
+      };
+  }
+};
+
+export const judgingCalls = (session: Session): JudgingCalls => ({
+  apply: (updates, atMs) => apply(session, updates, atMs),
+  claimNext: (claim) => claimNext(session, claim),
+  renew: (lease, untilMs) => underLease(session, lease, { lease_until_ms: untilMs }),
+  release: (lease, atMs) => underLease(session, lease, { state: 'queued', updated_at_ms: atMs, ...unleased }),
+  async releaseAll(owner, atMs) {
+    const rows = await session.kysely
+      .updateTable('changes')
+      .set({ state: 'queued', updated_at_ms: atMs, ...unleased })
+      .where('state', '=', 'judging')
+      .where('lease_owner', '=', owner)
+      .returning('id')
+      .execute();
+    return rows.length;
+  },
+  finish: (lease, result, atMs) =>
+    underLease(session, lease, { ...resultColumns(result), updated_at_ms: atMs, ...unleased }),
+});
