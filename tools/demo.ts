@@ -27,6 +27,7 @@ const requestFor = (path: string, branch: string): ReviewRequest => ({
   merge: true,
   jobs: [],
   build: true,
+  sandbox: 'preferred',
   keepLogs: null,
   limits: {
     workers: 2,

@@ -30,7 +30,7 @@ export interface TestServer {
 
 export type ChangeStateName = (typeof ChangeState.options)[number];
 
-export const repositoryName = 'demo/package-set';
+const repositoryName = 'demo/package-set';
 const main = fileURLToPath(new URL('../../packages/server/src/main.ts', import.meta.url));
 
 export const databasePath = (world: World): string => join(world.folder, 'state', 'sqlite.db');

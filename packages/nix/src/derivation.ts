@@ -19,7 +19,7 @@ import {
   skipText,
 } from './aterm.ts';
 
-export { DerivationError, type DerivationFault, textOf } from './aterm.ts';
+export { DerivationError, textOf } from './aterm.ts';
 
 export interface DerivationOutput {
   readonly name: string;

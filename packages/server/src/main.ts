@@ -1,71 +1,44 @@
-// The process `eka-ci-server`. Today it does one thing: `review`, one change for the `ekaci` that started it.
-import { createInterface } from 'node:readline';
-import { endAllChildren } from '@eka-ci/process';
-import { type ReviewEvent, ReviewRequest, type Sent } from '@eka-ci/protocol/review';
-import { errorCodeOf } from './lib/error-code.ts';
-import { explainSystemError } from './lib/system-error.ts';
-import { reviewOnce } from './server.ts';
+// The process `eka-ci-server`: argv in, exit status out. Each command has a file of its own in commands/, loaded when
+// it is asked for: a review should not wait for the code of the server.
+import { createConfigHost } from './config/config-host.ts';
 
-const usage = `eka-ci-server review
+/** Of packages/server/package.json. */
+const version = '0.1.0';
 
-Reads one review request, a line of JSON, from standard input, and writes events to standard output, a line of JSON
-each. Closing its standard input cancels the review. "ekaci review" starts it; there is no need to do so by hand.
-`;
-
-const send = (event: Sent<ReviewEvent>): void => {
-  process.stdout.write(`${JSON.stringify(event)}\n`);
-};
-
-const faultOf = (error: unknown): ReviewEvent => {
-  const code = errorCodeOf(error);
-  if (error instanceof Error && code !== '')
-    return { type: 'fault', code, message: explainSystemError(error) ?? error.message };
-  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { type: 'fault', code: 'INTERNAL', message: `this is a bug in EkaCI; please report it:\n${detail}` };
-};
-
-/** Cancels when the one who asked has gone, or wants the end. */
-const cancelWithClient = (): AbortController => {
-  const cancel = new AbortController();
-  process.stdin.once('end', () => cancel.abort());
-  process.stdout.once('error', () => cancel.abort());
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => cancel.abort());
-  return cancel;
-};
-
-const readRequest = async (): Promise<ReviewRequest> => {
-  const lines = createInterface({ input: process.stdin });
-  const line = await new Promise<string>((resolve, reject) => {
-    lines.once('line', resolve);
-    lines.once('close', () => reject(new Error('no request came on standard input')));
-  });
-  return ReviewRequest.parse(JSON.parse(line));
-};
-
-const review = async (): Promise<void> => {
-  const cancel = cancelWithClient();
-  try {
-    const request = await readRequest();
-    const { summary, markdown, logsDir } = await reviewOnce(
-      { env: process.env, onEvent: send },
-      request,
-      cancel.signal,
-    );
-    send({ type: 'result', summary, markdown, logsDir });
-  } catch (error) {
-    send(cancel.signal.aborted ? { type: 'fault', code: 'CANCELLED', message: 'cancelled' } : faultOf(error));
-    process.exitCode = 1;
-  } finally {
-    await endAllChildren();
-    process.stdin.destroy();
+const runServer = async (argv: readonly string[]): Promise<void> => {
+  const { readServerFlags, serverUsage } = await import('./config/server-flags.ts');
+  const command = readServerFlags(argv, process.cwd());
+  switch (command.kind) {
+    case 'help':
+      process.stdout.write(serverUsage);
+      break;
+    case 'version':
+      process.stdout.write(`eka-ci-server ${version}\n`);
+      break;
+    case 'refused':
+      process.stderr.write(`eka-ci-server: ${command.message}\n(run with --help for examples)\n`);
+      process.exitCode = 2;
+      break;
+    case 'check-config': {
+      const { checkConfig } = await import('./commands/check-config.ts');
+      const report = await checkConfig(command, { env: process.env, host: createConfigHost() });
+      process.stdout.write(report.found);
+      process.stderr.write(report.complaints);
+      process.exitCode = report.status;
+      break;
+    }
+    case 'serve': {
+      const { serve } = await import('./commands/serve.ts');
+      process.exitCode = await serve(command, { env: process.env, host: createConfigHost(), version });
+      break;
+    }
   }
 };
 
-if (process.argv[2] === 'review' && process.argv.length === 3) {
-  await review();
-} else if (process.argv.includes('--help')) {
-  process.stdout.write(usage);
+const [first, ...rest] = process.argv.slice(2);
+if (first === 'review') {
+  const { review } = await import('./commands/review.ts');
+  await review(rest);
 } else {
-  process.stderr.write(usage);
-  process.exitCode = 2;
+  await runServer(process.argv.slice(2));
 }

@@ -15,6 +15,7 @@ interface ReviewOptions {
   readonly head: string;
   readonly merge: boolean;
   readonly build: boolean;
+  readonly sandbox: boolean;
   readonly job: readonly string[];
   readonly markdown?: true;
   readonly json?: true;
@@ -61,6 +62,7 @@ const toRequest = (path: string, options: ReviewOptions): ReviewRequest => ({
   merge: options.merge,
   jobs: [...options.job],
   build: options.build,
+  sandbox: options.sandbox ? 'required' : 'preferred',
   keepLogs: options.keepLogs === undefined ? null : resolve(options.keepLogs),
   limits: {
     workers: options.workers,
@@ -119,9 +121,9 @@ const review = async (path: string, options: ReviewOptions): Promise<void> => {
     process.stdout.write(summaryOf(outcome, options));
     if (outcome.logsDir !== null) process.stderr.write(`Build logs are kept in ${outcome.logsDir}\n`);
   } else {
-    process.stderr.write(
-      `${outcome.kind === 'cancelled' ? 'cancelled' : `ekaci review: ${outcome.message}`}\n`,
-    );
+    const said =
+      outcome.kind === 'cancelled' ? 'cancelled' : `ekaci review: ${printableLines(outcome.message)}`;
+    process.stderr.write(`${said}\n`);
   }
   process.exitCode = exitStatus(outcome);
 };
@@ -141,6 +143,7 @@ export const reviewCommand = (): Command => {
     .option('--head <rev>', 'the change', 'HEAD')
     .option('--no-merge', 'judge the head as it is, not its merge into the base')
     .option('--no-build', 'evaluate and compare only')
+    .option('--no-sandbox', 'evaluate also where bubblewrap cannot confine it: the code can read your files')
     .option('--job <name>', 'only this job of .eka-ci/config.json; may be repeated', collect, [])
     .option('--markdown', 'print the summary as Markdown')
     .option('--json', 'print the summary as JSON')

@@ -62,7 +62,7 @@ export const positionIn = (places: readonly NixPlace[], roots: SourceRoots): Sou
 const withoutRoots = (text: string, roots: SourceRoots): string =>
   roots.reduce((shown, root) => shown.replaceAll(`${root}/`, '').replaceAll(root, '.'), text);
 
-export const cutMessage = (text: string): string =>
+const cutMessage = (text: string): string =>
   text.length <= maxMessageLength ? text : `${text.slice(0, maxMessageLength)} […]`;
 
 /** Newer Nix says what differs instead of which assertion failed; that is in what it was doing then. */

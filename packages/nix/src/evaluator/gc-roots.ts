@@ -37,7 +37,7 @@ const run = async (
 };
 
 /** Roots those derivations by one new link in `dir`. */
-export const rootDerivations = async (
+const rootDerivations = async (
   nix: NixInstallation,
   dir: string,
   drvs: readonly DrvPath[],

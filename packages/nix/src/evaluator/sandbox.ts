@@ -7,7 +7,7 @@ import { findProgram, runChild } from '@eka-ci/process';
 import type { NixInstallation } from '../installation.ts';
 
 /** Where every tree is inside the sandbox, so that nothing of its place on this machine gets into derivations. */
-export const treeInside = '/build/source';
+const treeInside = '/build/source';
 const homeInside = '/build/home';
 const confInside = '/build/conf';
 

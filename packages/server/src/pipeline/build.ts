@@ -9,6 +9,7 @@ import type { ReviewEvent } from '@eka-ci/protocol/review';
 import type { Builder } from '../builder/builder.ts';
 import { toAttrOutcome } from './attr-outcome.ts';
 import type { BuildEvent, BuildOutcome } from './build-outcome.ts';
+import type { LiveBuilds } from './live-builds.ts';
 import type { Recorder } from './record.ts';
 import { type ScheduleOptions, type Slots, scheduleBuilds } from './schedule.ts';
 
@@ -20,6 +21,8 @@ export interface BuildStage {
   readonly limits: ScheduleOptions['limits'];
   readonly logs: ScheduleOptions['logs'];
   readonly onEvent: (event: ReviewEvent) => void;
+  /** Where others see what is wanted and what runs. */
+  readonly live?: LiveBuilds;
 }
 
 export interface BuildRequest {
@@ -107,6 +110,37 @@ const toNode = (graph: DrvGraph, drv: DrvPath): NodeId => {
 const isAmong = (paths: ReadonlySet<string>, graph: DrvGraph, node: NodeId): boolean =>
   graph.outputsOf(node).some(({ path }) => paths.has(path));
 
+interface WantedBuilds extends Pick<Run, 'progress' | 'signal'> {
+  readonly wanted: ReadonlySet<NodeId>;
+  readonly roots: readonly NodeId[];
+}
+
+const runBuilds = async (stage: BuildStage, request: BuildRequest, wantedBuilds: WantedBuilds) => {
+  const { graph } = request;
+  const { builder, recorder, slots, limits, logs, live } = stage;
+  const { wanted, roots, progress, signal } = wantedBuilds;
+  const report = createReporter(stage, request, progress);
+  const paths = [...wanted].map((node) => graph.pathOf(node));
+  const run = live?.follow(paths, (drv) => builds.why(drv));
+  const onEvent = (event: BuildEvent): void => {
+    run?.take(event);
+    report(event);
+  };
+  const builds = scheduleBuilds({
+    graph,
+    wanted,
+    roots,
+    builder,
+    recorder,
+    slots,
+    limits,
+    logs,
+    onEvent,
+    signal,
+  });
+  return builds.finished.finally(() => run?.end());
+};
+
 /** Builds `roots` with everything they lack. @returns outcomes of what was wanted; all else was valid already */
 const buildRoots = async (
   stage: BuildStage,
@@ -125,21 +159,7 @@ const buildRoots = async (
   progress.total += wanted.size;
   stage.onEvent({ type: 'building', side, toBuild, toSubstitute: fetched.size });
   if (wanted.size === 0) return new Map();
-  const { builder, recorder, slots, limits, logs } = stage;
-  const onEvent = createReporter(stage, request, progress);
-  const builds = scheduleBuilds({
-    graph,
-    wanted,
-    roots: rootNodes,
-    builder,
-    recorder,
-    slots,
-    limits,
-    logs,
-    onEvent,
-    signal,
-  });
-  const outcomes = await builds.finished;
+  const outcomes = await runBuilds(stage, request, { wanted, roots: rootNodes, progress, signal });
   signal.throwIfAborted();
   return outcomes;
 };

@@ -17,6 +17,8 @@ export interface CheckoutRequest {
   readonly head: string;
   /** False: the judged tree is the head's own, not its merge into the base. */
   readonly merge: boolean;
+  /** The repository's mirror, kept from change to change. @default one in the change's own folder */
+  readonly mirrorFolder?: string;
 }
 
 export interface NamedCommit extends ResolvedCommit {
@@ -55,7 +57,7 @@ const resolveBase = async (mirror: Mirror, asked: string | null): Promise<NamedC
 };
 
 /**
- * @param folder empty; gets the mirror, and nothing else is written
+ * @param folder empty; gets the mirror where the request names no other place, and nothing else is written
  * @throws GitError
  */
 export const checkOut = async (
@@ -63,7 +65,8 @@ export const checkOut = async (
   request: CheckoutRequest,
   { folder, signal }: { folder: string; signal: AbortSignal },
 ): Promise<Checkout> => {
-  const mirror = await git.openMirror(request.source, join(folder, 'mirror.git'), signal);
+  const mirrorFolder = request.mirrorFolder ?? join(folder, 'mirror.git');
+  const mirror = await git.openMirror(request.source, mirrorFolder, signal);
   const base = await resolveBase(mirror, request.base);
   const head = { revision: request.head, ...(await mirror.resolve(request.head)) };
   if (!request.merge) {

@@ -1,12 +1,14 @@
 // Stage: one job, both trees → two jobsets, evaluated at the same time.
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import type { EvaluationFailure, Jobset } from '@eka-ci/core/evaluation';
-import type { EvaluationTarget, Evaluator } from '@eka-ci/nix/evaluator/evaluator';
+import type { TreeSha } from '@eka-ci/core/ids';
+import type { EvaluationRequest, EvaluationTarget, Evaluator } from '@eka-ci/nix/evaluator/evaluator';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
 import { resolveJobFile } from '../config/job-file.ts';
+import { type CombinedSides, combineSides } from './combine-sides.ts';
 import { type Evaluation, evaluateJob } from './evaluate.ts';
 import type { Job } from './jobs.ts';
+import type { JobsetQuestion, KeptJobsets } from './kept-jobsets.ts';
 import type { JudgedJobPair } from './load-jobs.ts';
 
 export interface SideLimits {
@@ -21,19 +23,16 @@ export interface EvaluateSidesDeps {
   readonly limits: SideLimits;
   /** Exported trees. The same folder twice where both are one tree. */
   readonly trees: { readonly base: string; readonly judged: string };
+  /** Of those folders. */
+  readonly treeShas: { readonly base: TreeSha; readonly judged: TreeSha };
+  /** `preferred`: where there are no namespaces, evaluate unconfined with a warning. For trusted authors only. */
+  readonly sandbox: EvaluationRequest['sandbox'];
   /** Gets the links that keep the jobsets' derivations from being collected. */
   readonly rootsDir: string;
+  /** Jobsets of earlier evaluations; null where none are kept. */
+  readonly kept: KeptJobsets | null;
   readonly onEvent: (event: ReviewEvent) => void;
 }
-
-export type EvaluatedSides =
-  | {
-      readonly kind: 'evaluated';
-      readonly base: Jobset;
-      readonly judged: Jobset;
-      readonly warnings: readonly string[];
-    }
-  | { readonly kind: 'failed'; readonly failure: EvaluationFailure; readonly warnings: readonly string[] };
 
 type Side = 'base' | 'judged';
 
@@ -55,6 +54,12 @@ const createProgress = (deps: EvaluateSidesDeps, job: string, side: Side) => {
   };
 };
 
+/** What every evaluation of a change is allowed. */
+const evaluationRules = {
+  allowImportFromDerivation: false,
+  allowNetwork: false,
+} as const;
+
 const resolveTarget = async (
   tree: string,
   target: EvaluationTarget,
@@ -64,9 +69,15 @@ const resolveTarget = async (
   return resolved.kind === 'refused' ? resolved : { ...target, file: resolved.path };
 };
 
-const evaluateSide = async (
+interface SideToEvaluate {
+  readonly job: Job;
+  readonly side: Side;
+  readonly workers: number;
+}
+
+const evaluateTree = async (
   deps: EvaluateSidesDeps,
-  { job, side, workers }: { job: Job; side: Side; workers: number },
+  { job, side, workers, rootsDir }: SideToEvaluate & { readonly rootsDir: string },
   signal: AbortSignal,
 ): Promise<Evaluation> => {
   const tree = deps.trees[side];
@@ -85,10 +96,9 @@ const evaluateSide = async (
         tree,
         target,
         limits: { ...deps.limits, workers },
-        allowImportFromDerivation: false,
-        allowNetwork: false,
-        sandbox: 'preferred',
-        rootsDir: join(deps.rootsDir, randomUUID()),
+        ...evaluationRules,
+        sandbox: deps.sandbox,
+        rootsDir,
       },
     },
     signal,
@@ -97,40 +107,44 @@ const evaluateSide = async (
   return evaluation;
 };
 
+/** As `evaluateTree`, unless the same question was answered before. */
+const evaluateSide = async (
+  deps: EvaluateSidesDeps,
+  { job, side, workers }: SideToEvaluate,
+  signal: AbortSignal,
+): Promise<Evaluation> => {
+  const { kept, limits, evaluator } = deps;
+  if (kept === null) {
+    const rootsDir = join(deps.rootsDir, randomUUID());
+    return evaluateTree(deps, { job, side, workers, rootsDir }, signal);
+  }
+  const question: JobsetQuestion = {
+    tree: deps.treeShas[side],
+    job,
+    evaluator: evaluator.name,
+    settings: { ...evaluationRules, maxMemoryMib: limits.maxMemoryMib, timeoutMs: limits.timeoutMs },
+  };
+  const jobset = await kept.find(question);
+  if (jobset !== null) return { kind: 'complete', jobset, warnings: [] };
+  const rootsDir = await kept.prepareRoots(question);
+  const evaluation = await evaluateTree(deps, { job, side, workers, rootsDir }, signal);
+  if (evaluation.kind === 'complete') await kept.keep(question, evaluation.jobset);
+  return evaluation;
+};
+
 const isSameQuestion = (deps: EvaluateSidesDeps, { base, judged }: JudgedJobPair): boolean =>
   deps.trees.base === deps.trees.judged && JSON.stringify(base) === JSON.stringify(judged);
-
-const emptyBase = (job: string, failure: EvaluationFailure): { jobset: Jobset; warnings: string[] } => ({
-  jobset: { job, records: [] },
-  warnings: [`The base does not evaluate (${failure.message}): every package counts as added.`],
-});
-
-const combine = (job: string, base: Evaluation | null, judged: Evaluation): EvaluatedSides => {
-  const warnings = [...new Set([...(base?.warnings ?? []), ...judged.warnings])];
-  if (judged.kind === 'failed') return { kind: 'failed', failure: judged.failure, warnings };
-  if (base === null)
-    return { kind: 'evaluated', base: { job, records: [] }, judged: judged.jobset, warnings };
-  if (base.kind === 'complete')
-    return { kind: 'evaluated', base: base.jobset, judged: judged.jobset, warnings };
-  const empty = emptyBase(job, base.failure);
-  return {
-    kind: 'evaluated',
-    base: empty.jobset,
-    judged: judged.jobset,
-    warnings: [...warnings, ...empty.warnings],
-  };
-};
 
 /** @throws the signal's reason when it aborts; StartError when the evaluator cannot be started */
 export const evaluateSides = async (
   deps: EvaluateSidesDeps,
   pair: JudgedJobPair,
   signal: AbortSignal,
-): Promise<EvaluatedSides> => {
+): Promise<CombinedSides> => {
   const { workers } = deps.limits;
   if (pair.base === null || isSameQuestion(deps, pair)) {
     const judged = await evaluateSide(deps, { job: pair.judged, side: 'judged', workers }, signal);
-    return combine(pair.name, pair.base === null ? null : judged, judged);
+    return combineSides(pair.name, pair.base === null ? null : judged, judged);
   }
   const share = Math.max(1, Math.floor(workers / 2));
   const ended = new AbortController();
@@ -141,7 +155,7 @@ export const evaluateSides = async (
   ] as const;
   try {
     const [base, judged] = await Promise.all(sides);
-    return combine(pair.name, base, judged);
+    return combineSides(pair.name, base, judged);
   } finally {
     // Where one side threw, the other must not go on behind our back.
     ended.abort();

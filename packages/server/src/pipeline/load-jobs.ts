@@ -22,6 +22,8 @@ export interface JobsToJudge {
   readonly judgedConfig: RepositoryConfig;
   /** What decides trust is read from here; null where the base has none that can be read. */
   readonly baseConfig: RepositoryConfig | null;
+  /** Jobs of the base that the judged tree no longer has, by name. */
+  readonly removedJobs: readonly string[];
   /** Sentences for the summary. */
   readonly warnings: readonly string[];
 }
@@ -75,6 +77,17 @@ const unsupported = (config: RepositoryConfig): string[] => {
   return checks.length === 0 ? [] : [`Checks are not run by this version: ${checks.join(', ')}.`];
 };
 
+/** Systems that the change no longer asks for: what it breaks there is not looked at. */
+const narrowed = (jobs: readonly JudgedJobPair[]): string[] =>
+  jobs.flatMap(({ name, base, judged }) => {
+    if (base === null || judged.systems === null) return [];
+    const kept = judged.systems;
+    const left =
+      base.systems === null ? 'others' : base.systems.filter((system) => !kept.includes(system)).join(', ');
+    if (left === '') return [];
+    return [`The change makes ${name} look at ${kept.join(', ')} only: ${left} are no longer judged.`];
+  });
+
 const select = (jobs: readonly Job[], wanted: readonly string[]): readonly Job[] => {
   if (jobs.length === 0) {
     throw new LoadJobsError(
@@ -115,10 +128,14 @@ export const loadJobs = async (
     judged: job,
     base: baseJobs.find(({ name }) => name === job.name) ?? null,
   }));
+  const names = new Set(jobs.map(({ name }) => name));
+  const removedJobs =
+    wanted.length > 0 ? [] : baseJobs.map(({ name }) => name).filter((name) => !names.has(name));
   return {
     jobs,
+    removedJobs,
     judgedConfig: judged.config,
     baseConfig: ofBase.kind === 'valid' ? ofBase.config : null,
-    warnings: [...judged.warnings, ...baseWarnings(ofBase), ...unsupported(judged.config)],
+    warnings: [...judged.warnings, ...baseWarnings(ofBase), ...narrowed(jobs), ...unsupported(judged.config)],
   };
 };

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import type { UnjudgedJob } from '@eka-ci/core/change-summary/build';
 import type { ChangeSummary, Notice } from '@eka-ci/core/change-summary/document';
 import { DrvGraph } from '@eka-ci/core/drv-graph';
-import type { EvaluationFailure, Jobset } from '@eka-ci/core/evaluation';
-import type { DrvPath } from '@eka-ci/core/ids';
+import type { Jobset } from '@eka-ci/core/evaluation';
+import type { CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
 import type { NameRules } from '@eka-ci/core/package-changes';
 import { planRebuilds } from '@eka-ci/core/rebuild-plan';
 import type { Evaluator } from '@eka-ci/nix/evaluator/evaluator';
@@ -12,11 +12,13 @@ import type { ReviewEvent } from '@eka-ci/protocol/review';
 import { matchesChangeSet } from '../config/change-sets.ts';
 import type { Database } from '../database/database.ts';
 import type { Git } from '../git/git.ts';
-import { type BuildStage, type BuiltChange, buildChange } from './build.ts';
+import { type BuildStage, buildChange } from './build.ts';
 import { type CheckedOut, type CheckoutRequest, checkOut } from './checkout.ts';
+import type { CombinedSides } from './combine-sides.ts';
 import { type EvaluateSidesDeps, evaluateSides, type SideLimits } from './evaluate-sides.ts';
 import { ingestClosure } from './ingest.ts';
 import { judgeChange, nothingBuilt, type PlannedJob, renderSummary } from './judge.ts';
+import type { KeptJobsets } from './kept-jobsets.ts';
 import { type JobsToJudge, type JudgedJobPair, loadJobs } from './load-jobs.ts';
 import { measureSizes } from './measure-sizes.ts';
 
@@ -24,6 +26,8 @@ export interface PipelineDeps {
   readonly git: Git;
   readonly evaluator: Evaluator;
   readonly database: Database;
+  /** Jobsets of earlier changes; null judges every tree anew. */
+  readonly kept: KeptJobsets | null;
   readonly builds: BuildStage;
   readonly nameRules: NameRules;
   readonly nix: { readonly version: string; readonly storeDir: string };
@@ -35,10 +39,14 @@ export interface PipelineDeps {
 export interface PipelineRequest extends CheckoutRequest {
   /** For people, in the summary. */
   readonly repository: string | null;
+  /** The change's, in the summary. @default null */
+  readonly number?: number;
   /** Names; empty means all. */
   readonly jobs: readonly string[];
   readonly build: boolean;
   readonly limits: SideLimits;
+  /** `required` refuses to evaluate where namespaces are not to be had. */
+  readonly sandbox: EvaluateSidesDeps['sandbox'];
   /** Empty, and the caller's to remove. */
   readonly folder: string;
 }
@@ -46,6 +54,11 @@ export interface PipelineRequest extends CheckoutRequest {
 export interface Judgement {
   readonly summary: ChangeSummary;
   readonly markdown: string;
+  /** What it was judged against. */
+  readonly base: CommitSha;
+  readonly judgedTree: TreeSha;
+  /** First line of the head's message: written by anyone, of any length. */
+  readonly subject: string;
 }
 
 /** Thrown when the head cannot be merged into the base: there is no tree to judge. */
@@ -98,15 +111,18 @@ const exportTrees = async ({ mirror, base, judgedTree }: CheckedOut, folder: str
   return { base: baseTree, judged: await mirror.exportTree(judgedTree, join(folder, 'judged')) };
 };
 
-/** What the paths of the diff alone prove, as the base's configuration says; null where they prove nothing. */
-const provenUntouched = async (checkout: CheckedOut, { baseConfig }: JobsToJudge): Promise<string | null> => {
+/** What the paths of the diff alone say, by the base's configuration. */
+const changeSetOf = async (checkout: CheckedOut, { baseConfig }: JobsToJudge) => {
   const changeSets = baseConfig?.change_sets ?? [];
   if (changeSets.length === 0) return null;
   const paths = await checkout.mirror.changedPaths(checkout.base.tree, checkout.judgedTree);
-  const kind = matchesChangeSet(changeSets, paths);
-  if (kind === null || kind === 'full-rebuild') return null;
-  return `Every path of the change is ${kind} by the base's change_sets: nothing can rebuild, nothing was evaluated.`;
+  return matchesChangeSet(changeSets, paths);
 };
+
+type ChangeSetKind = Awaited<ReturnType<typeof changeSetOf>>;
+
+const untouchedBy = (kind: Exclude<ChangeSetKind, 'full-rebuild' | null>): string =>
+  `Every path of the change is ${kind} by the base's change_sets: nothing can rebuild, nothing was evaluated.`;
 
 const warnings = (about: Notice['about'], messages: readonly string[]): Notice[] =>
   messages.map((message) => ({ level: 'warning', about, message }));
@@ -114,11 +130,24 @@ const warnings = (about: Notice['about'], messages: readonly string[]): Notice[]
 const drvPathsOf = ({ records }: Jobset): DrvPath[] =>
   records.flatMap((record) => (record.kind === 'derivation' ? [record.drvPath] : []));
 
-const unevaluated = (job: string, failure: EvaluationFailure, notices: readonly Notice[]): UnjudgedJob => {
-  const { position, message } = failure;
+const unevaluated = (
+  job: string,
+  { failure, because }: Extract<CombinedSides, { kind: 'failed' }>,
+  notices: readonly Notice[],
+): UnjudgedJob => {
+  const { position, message, kind } = failure;
   const place = position === null ? '' : ` at ${position.file}:${position.line}:${position.column}`;
-  const conclusion = failure.kind === 'timeout' ? 'timed-out' : 'failure';
-  return { kind: 'not-judged', job, conclusion, reason: `${message}${place}`, notices };
+  const reason = `${message}${place}`;
+  switch (because) {
+    case 'new':
+      return { kind: 'not-judged', job, conclusion: 'failure', reason, notices };
+    case 'as-on-base':
+      return { kind: 'not-judged', job, conclusion: 'neutral', reason: `as on the base: ${reason}`, notices };
+    case 'unknown': {
+      const conclusion = kind === 'timeout' ? 'timed-out' : 'neutral';
+      return { kind: 'not-judged', job, conclusion, reason, notices };
+    }
+  }
 };
 
 interface PlanStage {
@@ -132,7 +161,7 @@ const planJob = async (stage: PlanStage, pair: JudgedJobPair): Promise<PlannedJo
   const { deps, graph, signal } = stage;
   const sides = await evaluateSides(stage.evaluation, pair, signal);
   const notices = warnings('evaluation', sides.warnings);
-  if (sides.kind === 'failed') return unevaluated(pair.name, sides.failure, notices);
+  if (sides.kind === 'failed') return unevaluated(pair.name, sides, notices);
   const { base, judged } = sides;
   const roots = new Set([...drvPathsOf(base), ...drvPathsOf(judged)]);
   await ingestClosure({ storeDir: deps.nix.storeDir, graph, database: deps.database }, [...roots], signal);
@@ -156,8 +185,41 @@ const planJobs = async (stage: PlanStage, { jobs }: JobsToJudge): Promise<(Plann
 const plansOf = (jobs: readonly (PlannedJob | UnjudgedJob)[]) =>
   jobs.flatMap((job) => (job.kind === 'planned' ? [job.plan] : []));
 
+/** Nothing of a job that the change takes away was judged, and that must not look like a good end. */
+const removed = ({ removedJobs }: JobsToJudge): UnjudgedJob[] =>
+  removedJobs.map((job) => {
+    const reason = 'the change takes this job out of the configuration: nothing of it was judged';
+    return { kind: 'not-judged', job, conclusion: 'neutral', reason, notices: [] };
+  });
+
 const untouched = ({ jobs }: JobsToJudge, reason: string): UnjudgedJob[] =>
   jobs.map(({ name }) => ({ kind: 'not-judged', job: name, conclusion: 'success', reason, notices: [] }));
+
+interface ChangeToPlan {
+  readonly request: PipelineRequest;
+  readonly checkout: CheckedOut;
+  readonly jobs: JobsToJudge;
+  /** True: no kept jobset is used. */
+  readonly anew: boolean;
+}
+
+const planChange = async (
+  stage: Omit<PlanStage, 'evaluation'>,
+  { request, checkout, jobs, anew }: ChangeToPlan,
+): Promise<(PlannedJob | UnjudgedJob)[]> => {
+  const { deps } = stage;
+  const evaluation: EvaluateSidesDeps = {
+    evaluator: deps.evaluator,
+    limits: request.limits,
+    sandbox: request.sandbox,
+    trees: await exportTrees(checkout, request.folder),
+    treeShas: { base: checkout.base.tree, judged: checkout.judgedTree },
+    rootsDir: join(request.folder, 'roots'),
+    kept: anew ? null : deps.kept,
+    onEvent: deps.onEvent,
+  };
+  return planJobs({ ...stage, evaluation }, jobs);
+};
 
 /**
  * Judges one change. Everything it starts has ended when it settles.
@@ -172,39 +234,35 @@ export const runPipeline = async (
   const checkout = await requireTree(deps, request, signal);
   const jobs = await loadJobs(checkout, request.jobs, deps.system);
   const graph = new DrvGraph();
-  const proof = await provenUntouched(checkout, jobs);
-  let planned: readonly (PlannedJob | UnjudgedJob)[];
-  let built: BuiltChange | null = null;
-  if (proof === null) {
-    const evaluation: EvaluateSidesDeps = {
-      evaluator: deps.evaluator,
-      limits: request.limits,
-      trees: await exportTrees(checkout, request.folder),
-      rootsDir: join(request.folder, 'roots'),
-      onEvent: deps.onEvent,
-    };
-    planned = await planJobs({ deps, graph, evaluation, signal }, jobs);
-    if (request.build) built = await buildChange(deps.builds, { graph, plans: plansOf(planned) }, signal);
-  } else {
-    planned = untouched(jobs, proof);
-  }
+  const changeSet = await changeSetOf(checkout, jobs);
+  const isUntouched = changeSet !== null && changeSet !== 'full-rebuild';
+  const planned = isUntouched
+    ? untouched(jobs, untouchedBy(changeSet))
+    : await planChange(
+        { deps, graph, signal },
+        { request, checkout, jobs, anew: changeSet === 'full-rebuild' },
+      );
+  const plans = plansOf(planned);
+  const built =
+    request.build && !isUntouched ? await buildChange(deps.builds, { graph, plans }, signal) : null;
   const { base, head, judgedTree, merged } = checkout;
   const summary = judgeChange({
     change: {
       repository: request.repository,
-      number: null,
+      number: request.number ?? null,
       baseSha: base.sha,
       headSha: head.sha,
       judgedTree,
       merged,
     },
-    jobs: planned,
+    jobs: [...planned, ...removed(jobs)],
     graph,
     outcomes: built?.outcomes ?? nothingBuilt,
-    sizes: built === null ? null : await measureSizes(deps.builds.store, { graph, plans: plansOf(planned) }),
+    sizes: built === null ? null : await measureSizes(deps.builds.store, { graph, plans }),
     config: jobs.judgedConfig,
     nameRules: deps.nameRules,
     notices: warnings('configuration', jobs.warnings),
   });
-  return { summary, markdown: renderSummary(summary, jobs.judgedConfig) };
+  const markdown = renderSummary(summary, jobs.judgedConfig);
+  return { summary, markdown, base: base.sha, judgedTree, subject: head.subject };
 };

@@ -22,8 +22,10 @@ export interface Recorder {
    * No other scheduler may be at work on any of them.
    */
   enqueue(drvs: Iterable<DrvPath>): Promise<readonly RecordedTransition[]>;
+  /** Reads where these are, so that steps can be recorded from there without anybody wanting them. */
+  load(drvs: Iterable<DrvPath>): Promise<void>;
   /**
-   * All or nothing, in the given order, on derivations that were enqueued here.
+   * All or nothing, in the given order, on derivations that were enqueued or loaded here.
    * @throws IllegalBuildStepError when a step is not legal; nothing is recorded then
    * @throws DatabaseError, StaleTransitionError as the database does; nothing is recorded then
    */
@@ -82,15 +84,14 @@ class DatabaseRecorder implements Recorder {
   enqueue(drvs: Iterable<DrvPath>): Promise<readonly RecordedTransition[]> {
     const wanted = new Set(drvs);
     return this.#inTurn(async () => {
-      const stored = await this.#deps.database.builds.statesOf(wanted);
-      for (const drv of wanted) {
-        const build = stored.get(drv);
-        if (build === undefined) this.#known.set(drv, untouched);
-        else
-          this.#known.set(drv, { ...build, used: build.startedAtMs !== null || build.state === 'building' });
-      }
+      await this.#read(wanted);
       return this.#write([...wanted].flatMap((drv) => stepsToQueue(drv, this.#stateOf(drv).state)));
     });
+  }
+
+  load(drvs: Iterable<DrvPath>): Promise<void> {
+    const wanted = new Set(drvs);
+    return this.#inTurn(() => this.#read(wanted));
   }
 
   record(steps: readonly StepToRecord[]): Promise<readonly RecordedTransition[]> {
@@ -103,6 +104,15 @@ class DatabaseRecorder implements Recorder {
 
   #stateOf(drv: DrvPath): Known {
     return this.#known.get(drv) ?? untouched;
+  }
+
+  async #read(drvs: ReadonlySet<DrvPath>): Promise<void> {
+    const stored = await this.#deps.database.builds.statesOf(drvs);
+    for (const drv of drvs) {
+      const build = stored.get(drv);
+      const used = build !== undefined && (build.startedAtMs !== null || build.state === 'building');
+      this.#known.set(drv, build === undefined ? untouched : { ...build, used });
+    }
   }
 
   #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {

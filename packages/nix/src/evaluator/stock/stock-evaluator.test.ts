@@ -43,10 +43,8 @@ describe('the stock evaluator', () => {
       'default.nix': 'let set = { recurseForDerivations = true; inner = set; }; in set',
     });
     const seen = await collectEvaluation(createStockEvaluator(store.nix), request(tree));
-    expect(seen.end).toMatchObject({
-      kind: 'failed',
-      failure: { message: expect.stringContaining('hold itself') },
-    });
+    expect(seen.end.kind).toBe('failed');
+    if (seen.end.kind === 'failed') expect(seen.end.failure.message).toContain('hold itself');
   });
 
   it('starts few processes where nothing fails', async () => {

@@ -1,0 +1,73 @@
+// `eka-ci-server --check-config`: every effective value with its origin, secrets redacted, and whether a start would be
+// allowed.
+import { Secret } from '../config/secret.ts';
+import { type ConfigSources, type LoadedServerConfig, loadServerConfig } from '../config/server-config.ts';
+import { settingKeys, valueAt } from '../config/server-config-keys.ts';
+import type { ServerCommand } from '../config/server-flags.ts';
+import { formatOrigin, formatProblem } from '../config/setting.ts';
+import { startFaults, startWarnings } from '../config/start-conditions.ts';
+
+type ValidConfig = Extract<LoadedServerConfig, { kind: 'valid' }>;
+
+export interface CheckReport {
+  /** For standard output. */
+  readonly found: string;
+  /** For standard error: warnings and errors, a line each. */
+  readonly complaints: string;
+  readonly status: 0 | 1;
+}
+
+/** JSON, in which every secret prints itself redacted. */
+const formatValue = (value: unknown): string =>
+  value === undefined ? 'unset' : value instanceof Secret ? String(value) : JSON.stringify(value);
+
+const isTable = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && !(value instanceof Secret);
+
+/** A list of tables takes a line an entry. */
+const linesOf = (name: string, value: unknown): (readonly [name: string, text: string])[] =>
+  Array.isArray(value) && value.some(isTable)
+    ? value.map((entry: unknown, index) => [`${name}[${index}]`, formatValue(entry)])
+    : [[name, formatValue(value)]];
+
+const describeValues = ({ config, origins }: ValidConfig): string => {
+  const lines = [...settingKeys.values()].flatMap(({ name, path }) => {
+    const origin = formatOrigin(origins.get(name) ?? { kind: 'default' });
+    return linesOf(name, valueAt(config, path)).map(([key, text]) => ({
+      setting: `${key} = ${text}`,
+      origin,
+    }));
+  });
+  const width = Math.min(60, Math.max(...lines.map(({ setting }) => setting.length)));
+  return lines.map(({ setting, origin }) => `${setting.padEnd(width)}  # ${origin}\n`).join('');
+};
+
+const describeFile = (loaded: LoadedServerConfig): string =>
+  loaded.file === null ? 'There is no configuration file.' : `Configuration file: ${loaded.file}`;
+
+const complain = (warnings: readonly string[], errors: readonly string[]): string =>
+  [...warnings.map((text) => `warning: ${text}\n`), ...errors.map((text) => `error: ${text}\n`)].join('');
+
+/** Loads the configuration and tells what it is, or everything that is wrong with it. */
+export const checkConfig = async (
+  { flags, extent }: Extract<ServerCommand, { kind: 'check-config' }>,
+  surroundings: Pick<ConfigSources, 'host' | 'env'>,
+): Promise<CheckReport> => {
+  const scope = extent === 'syntax' ? 'file' : 'everything';
+  const loaded = await loadServerConfig({ ...surroundings, flags, scope });
+  if (loaded.kind === 'invalid') {
+    return {
+      found: `${describeFile(loaded)}\n`,
+      complaints: complain(loaded.warnings, loaded.problems.map(formatProblem)),
+      status: 1,
+    };
+  }
+  const faults = extent === 'everything' ? startFaults(loaded.config).map(({ message }) => message) : [];
+  const warnings = [...loaded.warnings, ...(extent === 'syntax' ? [] : startWarnings(loaded.config))];
+  const verdict = faults.length === 0 ? 'The configuration is valid.\n' : '';
+  return {
+    found: `${describeFile(loaded)}\n\n${describeValues(loaded)}\n${verdict}`,
+    complaints: complain(warnings, faults),
+    status: faults.length === 0 ? 0 : 1,
+  };
+};

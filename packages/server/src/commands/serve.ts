@@ -1,0 +1,132 @@
+// `eka-ci-server`: serves until it is told to end. Configuration in, exit status out.
+import { endAllChildren } from '@eka-ci/process';
+import { type ConfigSources, loadServerConfig, type ServerConfig } from '../config/server-config.ts';
+import type { ServerCommand } from '../config/server-flags.ts';
+import { formatProblem } from '../config/setting.ts';
+import { startFaults, startWarnings } from '../config/start-conditions.ts';
+import { errorCodeOf } from '../lib/error-code.ts';
+import { createLoggers, type Logger } from '../lib/logger.ts';
+import { explainSystemError } from '../lib/system-error.ts';
+import { type RunningServer, type ServerOptions, startServer } from '../server.ts';
+
+const dayMs = 24 * 60 * 60_000;
+const mib = 1024 * 1024;
+
+/** A server that has not ended by then ends at once; what it was at is queued again by the next one. */
+const endTimeoutMs = 25_000;
+
+const serverOptions = (config: ServerConfig, version: string): ServerOptions => ({
+  version,
+  dbPath: config.db_path,
+  logs: { folder: config.logs_dir, maxBytes: config.retention.max_log_mib * mib },
+  repositories: config.git_repositories.map((one) => ({
+    name: one.name,
+    url: one.url,
+    baseBranch: one.base_branch,
+    pollIntervalMs: one.poll_interval_seconds * 1000,
+  })),
+  slots: { build: config.builders.local_max_jobs, fixedOutput: config.builders.fod_max_jobs },
+  buildLimits: {
+    silenceTimeoutMs: config.build_no_output_timeout_seconds * 1000,
+    maxDurationMs: config.build_max_duration_seconds * 1000,
+  },
+  evaluationLimits: {
+    workers: config.evaluation.workers,
+    maxMemoryMib: config.evaluation.max_memory_mib,
+    timeoutMs: config.evaluation.timeout_seconds * 1000,
+  },
+  rootsMaxAgeMs: config.retention.gc_root_days * dayMs,
+  listen: {
+    tcp: { address: config.web.address, port: config.web.port },
+    socket: { path: config.unix.socket_path, mode: Number.parseInt(config.unix.socket_mode, 8) },
+    closeTimeoutMs: 5000,
+  },
+  http: {
+    metricsToken: config.web.metrics_token?.reveal() ?? null,
+    behindTls: config.web.public_url.startsWith('https:'),
+  },
+});
+
+const loggersOn = (env: NodeJS.ProcessEnv): ((target: string) => Logger) =>
+  createLoggers({
+    filter: env['EKA_CI_LOG'] || env['RUST_LOG'],
+    format: process.stderr.isTTY === true ? 'plain' : 'json',
+    write: (line) => process.stderr.write(line),
+  });
+
+/** Null, after saying why, where the configuration does not let a server start. */
+const loadOrExplain = async (sources: ConfigSources, logger: Logger): Promise<ServerConfig | null> => {
+  const loaded = await loadServerConfig(sources);
+  const faults =
+    loaded.kind === 'invalid'
+      ? loaded.problems.map(formatProblem)
+      : startFaults(loaded.config).map(({ message }) => message);
+  const warnings = loaded.kind === 'invalid' ? [] : startWarnings(loaded.config);
+  for (const message of [...loaded.warnings, ...warnings]) logger.warn(message);
+  for (const message of faults) process.stderr.write(`eka-ci-server: ${message}\n`);
+  return loaded.kind === 'invalid' || faults.length > 0 ? null : loaded.config;
+};
+
+const explain = (error: unknown): string => {
+  if (error instanceof Error && errorCodeOf(error) !== '') return explainSystemError(error) ?? error.message;
+  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return `this is a bug in EkaCI; please report it:\n${detail}`;
+};
+
+const addressOf = ({ tcp, socketPath }: RunningServer['listening']): string => {
+  if (tcp === null) return String(socketPath);
+  const host = tcp.address.includes(':') ? `[${tcp.address}]` : tcp.address;
+  return `http://${host}:${tcp.port}`;
+};
+
+/** Resolves at the first signal to end. A second one ends the process at once. */
+const untilSignal = (): Promise<void> =>
+  new Promise((resolve) => {
+    let asked = false;
+    for (const name of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(name, () => {
+        if (asked) process.exit(1);
+        asked = true;
+        resolve();
+      });
+    }
+  });
+
+/** True when all has ended in time. */
+const stopInTime = async (server: RunningServer): Promise<boolean> => {
+  const late = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => late.resolve(false), endTimeoutMs);
+  const ended = server.stop().then(() => true);
+  try {
+    return await Promise.race([ended, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+/** @returns the process's exit status */
+export const serve = async (
+  { flags }: Extract<ServerCommand, { kind: 'serve' }>,
+  { env, host, version }: Pick<ConfigSources, 'host'> & { env: NodeJS.ProcessEnv; version: string },
+): Promise<number> => {
+  const loggerFor = loggersOn(env);
+  const config = await loadOrExplain({ env, host, flags, scope: 'everything' }, loggerFor('http'));
+  if (config === null) return 1;
+  const ending = untilSignal();
+  let server: RunningServer;
+  try {
+    server = await startServer(serverOptions(config, version), { env, loggerFor });
+  } catch (error) {
+    process.stderr.write(`eka-ci-server: ${explain(error)}\n`);
+    await endAllChildren();
+    return 1;
+  }
+  process.stdout.write(`eka-ci-server listens on ${addressOf(server.listening)}\n`);
+  await ending;
+  loggerFor('scheduler').info('ending: what is being judged is queued again');
+  const inTime = await stopInTime(server);
+  await endAllChildren(inTime ? 'SIGTERM' : 'SIGKILL');
+  if (!inTime)
+    process.stderr.write('eka-ci-server: not all ended in time; the next start takes it up again\n');
+  return inTime ? 0 : 1;
+};

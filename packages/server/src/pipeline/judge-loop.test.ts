@@ -1,0 +1,164 @@
+// The loop on a real database, with judgements that end as the test says.
+import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { ChangeResult, Database, StoredChange } from '../database/database.ts';
+import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
+import { type JudgeEvent, type JudgeLoop, type JudgeLoopDeps, startJudgeLoop } from './judge-loop.ts';
+
+type Judged = Extract<ChangeResult, { state: 'judged' }>;
+
+const judged: Judged = {
+  state: 'judged',
+  base: '9'.repeat(40) as CommitSha,
+  judgedTree: 'd'.repeat(40) as TreeSha,
+  title: 'a title',
+  conclusion: 'success',
+  summaryJson: '{}',
+  markdown: '',
+};
+
+let database: Database;
+let loop: JudgeLoop;
+let told: number;
+
+beforeEach(async () => {
+  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  told = 0;
+});
+afterEach(async () => {
+  await loop.stop();
+  await database.close();
+});
+
+const push = async (branch: string): Promise<void> => {
+  const key = `d${told++}`;
+  await database.deliveries.receive([{ key, payload: '{}', receivedAtMs: 0 }]);
+  const head = String(told).padStart(40, '0') as CommitSha;
+  const update = {
+    kind: 'head-moved',
+    repository: 'r/r',
+    branch,
+    base: judged.base,
+    head,
+    title: branch,
+  } as const;
+  const [applied] = await database.changes.apply(
+    [{ deliveryKey: key, update: { ...update, newId: key } }],
+    1,
+  );
+  loop.cancel(applied?.ended ?? []);
+  loop.wake();
+};
+
+const start = (judge: JudgeLoopDeps['judge'], more: Partial<JudgeLoopDeps> = {}) => {
+  const events: JudgeEvent[] = [];
+  const waiting: { kind: JudgeEvent['kind']; count: number; resolve: () => void }[] = [];
+  const countOf = (kind: JudgeEvent['kind']): number => events.filter((event) => event.kind === kind).length;
+  loop = startJudgeLoop({
+    database,
+    judge,
+    owner: 'server',
+    clock: Date.now,
+    idleMs: 10,
+    onEvent: (event) => {
+      events.push(event);
+      for (const one of waiting) if (countOf(one.kind) >= one.count) one.resolve();
+    },
+    ...more,
+  });
+  /** Resolves when there were so many events of the kind. */
+  const seen = (kind: JudgeEvent['kind'], count = 1): Promise<void> =>
+    new Promise((resolve) => {
+      waiting.push({ kind, count, resolve });
+      if (countOf(kind) >= count) resolve();
+    });
+  return { events, seen };
+};
+
+const untilAborted = (_change: StoredChange, signal: AbortSignal): Promise<Judged> =>
+  new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    if (signal.aborted) reject(signal.reason as Error);
+  });
+
+const stateOf = async (branch: string) => {
+  const { changes } = await database.changes.list({ limit: 100 });
+  return changes.filter((one) => one.branch === branch).map(({ state }) => state);
+};
+
+it('judges one after the other, in the order of arrival, and keeps what came out', async () => {
+  const order: string[] = [];
+  let running = 0;
+  const { seen } = start(async ({ branch }) => {
+    running += 1;
+    expect(running).toBe(1);
+    order.push(branch);
+    await Promise.resolve();
+    running -= 1;
+    if (branch === 'conflict') throw Object.assign(new Error('rebase it'), { code: 'MERGE_CONFLICT' });
+    if (branch === 'bug') throw new TypeError('x is undefined');
+    return judged;
+  });
+  for (const branch of ['a', 'conflict', 'bug', 'z']) await push(branch);
+  await seen('finished', 4);
+  expect(order).toEqual(['a', 'conflict', 'bug', 'z']);
+  const { changes } = await database.changes.list({ limit: 10, states: ['failed'] });
+  expect(Object.fromEntries(changes.map(({ branch, fault }) => [branch, fault]))).toEqual({
+    conflict: 'MERGE_CONFLICT: rebase it',
+    bug: 'INTERNAL: this is a bug in EkaCI: x is undefined',
+  });
+  expect(await stateOf('z')).toEqual(['judged']);
+});
+
+it('ends the judgement of a head that was replaced, and judges the new one', async () => {
+  const { seen, events } = start((change, signal) =>
+    change.id === 'd0' ? untilAborted(change, signal) : Promise.resolve(judged),
+  );
+  await push('a');
+  await seen('started');
+  await push('a');
+  await seen('finished');
+  expect((await stateOf('a')).toSorted()).toEqual(['judged', 'superseded']);
+  expect(events.find(({ kind }) => kind === 'stopped')).toMatchObject({ reason: 'not-wanted' });
+});
+
+it('notices by its lease what nobody told it', async () => {
+  const { seen, events } = start(
+    (change, signal) => (change.id === 'd0' ? untilAborted(change, signal) : Promise.resolve(judged)),
+    { leaseMs: 60 },
+  );
+  await push('a');
+  await seen('started');
+  loop.cancel = () => {};
+  await push('a');
+  await seen('finished');
+  expect(events.find(({ kind }) => kind === 'stopped')).toMatchObject({ reason: 'lease-lost' });
+});
+
+it('queues again what it was at when it is stopped', async () => {
+  const { seen } = start(untilAborted);
+  await push('a');
+  await push('b');
+  await seen('started');
+  await Promise.all([loop.stop(), loop.stop()]);
+  expect([await stateOf('a'), await stateOf('b')]).toEqual([['queued'], ['queued']]);
+  expect(loop.current()).toBeNull();
+});
+
+it('keeps a change for later while the database does not answer', async () => {
+  let broken = true;
+  const changes: Database['changes'] = {
+    ...database.changes,
+    finish: (...args) =>
+      broken
+        ? Promise.reject(Object.assign(new Error('the disk is full'), { code: 'DATABASE_FULL' }))
+        : database.changes.finish(...args),
+  };
+  const { seen } = start(async () => judged, { database: { changes }, leaseMs: 50 });
+  await push('a');
+  await seen('database-fault');
+  expect(await stateOf('a')).toEqual(['judging']);
+  broken = false;
+  await seen('finished');
+  expect(await stateOf('a')).toEqual(['judged']);
+});

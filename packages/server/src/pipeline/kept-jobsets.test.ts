@@ -1,0 +1,130 @@
+// Kept jobsets: the same question is answered from the database, another one and a stale one are not.
+import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { EvaluationRecord, Jobset } from '@eka-ci/core/evaluation';
+import type { DrvPath, TreeSha } from '@eka-ci/core/ids';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { Database } from '../database/database.ts';
+import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
+import type { Job } from './jobs.ts';
+import { createKeptJobsets, type JobsetQuestion, type KeptJobsets, removeOldRoots } from './kept-jobsets.ts';
+
+const job: Job = {
+  name: 'packages',
+  target: { kind: 'file', file: 'default.nix', attrPath: [] },
+  systems: null,
+  allowEvalFailures: true,
+};
+const question: JobsetQuestion = {
+  tree: 'd'.repeat(40) as TreeSha,
+  job,
+  evaluator: 'stock',
+  settings: { maxMemoryMib: 1, allowNetwork: false },
+};
+
+let folder: string;
+let database: Database;
+let kept: KeptJobsets;
+let drvPath: DrvPath;
+let jobset: Jobset;
+
+const keptWith = (version: string): KeptJobsets =>
+  createKeptJobsets({
+    database,
+    nix: { version, storeDir: folder },
+    rootsDir: join(folder, 'roots'),
+    clock: () => 1,
+  });
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'eka-ci-kept-'));
+  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  kept = keptWith('2.8.0');
+  // Made here, so that the file can be taken away.
+  drvPath = join(folder, `${'a'.repeat(32)}-hello-1.0.drv`) as DrvPath;
+  await writeFile(drvPath, 'Derive(…)');
+  const hello: EvaluationRecord = {
+    kind: 'derivation',
+    attr: 'hello',
+    attrPath: ['hello'],
+    name: 'hello-1.0',
+    system: 'x86_64-linux',
+    drvPath,
+    outputs: { out: null },
+    meta: null,
+    metaError: null,
+  };
+  const failed: EvaluationRecord = {
+    kind: 'failed',
+    attr: 'thrown',
+    attrPath: ['thrown'],
+    failure: { kind: 'throw', message: 'no', position: null },
+  };
+  jobset = { job: 'packages', records: [hello, failed] };
+});
+afterEach(async () => {
+  await database.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const evaluate = async (): Promise<void> => {
+  await kept.prepareRoots(question);
+  await kept.keep(question, jobset);
+};
+
+it('gives the jobset again for the same question, and for no other', async () => {
+  expect(await kept.find(question)).toBeNull();
+  await evaluate();
+  expect(await kept.find(question)).toEqual(jobset);
+  // What the job is called and whether failures are allowed changes no derivation.
+  const renamed = { ...question, job: { ...job, name: 'all', allowEvalFailures: false } };
+  expect(await kept.find(renamed)).toEqual({ ...jobset, job: 'all' });
+  const others: JobsetQuestion[] = [
+    { ...question, tree: 'e'.repeat(40) as TreeSha },
+    { ...question, evaluator: 'nix-eval-jobs' },
+    { ...question, settings: { ...question.settings, allowNetwork: true } },
+    { ...question, job: { ...job, systems: ['x86_64-linux'] } },
+    { ...question, job: { ...job, target: { kind: 'file', file: 'default.nix', attrPath: ['a'] } } },
+  ];
+  for (const other of others) expect(await kept.find(other)).toBeNull();
+  expect(await keptWith('2.8.1').find(question)).toBeNull();
+});
+
+it('is of no use once its derivations or their roots are gone', async () => {
+  await evaluate();
+  await rm(drvPath);
+  expect(await kept.find(question)).toBeNull();
+  await writeFile(drvPath, 'Derive(…)');
+  // It was forgotten, not only passed over.
+  expect(await kept.find(question)).toBeNull();
+  await evaluate();
+  await rm(join(folder, 'roots'), { recursive: true });
+  expect(await kept.find(question)).toBeNull();
+});
+
+it('does not keep what may evaluate next time', async () => {
+  for (const kind of ['network', 'out-of-memory', 'timeout', 'killed'] as const) {
+    const record: EvaluationRecord = {
+      kind: 'failed',
+      attr: 'a',
+      attrPath: ['a'],
+      failure: { kind, message: 'later perhaps', position: null },
+    };
+    await kept.prepareRoots(question);
+    await kept.keep(question, { job: 'packages', records: [record] });
+    expect(await kept.find(question)).toBeNull();
+  }
+});
+
+it('removes roots by their age', async () => {
+  await evaluate();
+  const rootsDir = join(folder, 'roots');
+  await mkdir(join(rootsDir, 'old'));
+  await utimes(join(rootsDir, 'old'), 1, 1);
+  await removeOldRoots(rootsDir, { maxAgeMs: 60_000, nowMs: Date.now() });
+  expect(await kept.find(question)).toEqual(jobset);
+  await removeOldRoots(rootsDir, { maxAgeMs: -60_000, nowMs: Date.now() });
+  expect(await kept.find(question)).toBeNull();
+  await removeOldRoots(join(folder, 'missing'), { maxAgeMs: 0, nowMs: 0 });
+});

@@ -1,0 +1,131 @@
+// Jobsets of earlier evaluations, by the question they answer. Each has a folder of garbage-collection roots: a jobset
+// without it, or whose derivations are gone in spite of it, is evaluated again.
+import { createHash } from 'node:crypto';
+import { access, mkdir, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { EvaluationFailureKind, EvaluationRecord, Jobset } from '@eka-ci/core/evaluation';
+import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
+import type { Evaluator } from '@eka-ci/nix/evaluator/evaluator';
+import type { Database, JobsetKey } from '../database/database.ts';
+import { removeTree } from '../lib/work-folder.ts';
+import type { Job } from './jobs.ts';
+
+export interface JobsetQuestion {
+  readonly tree: TreeSha;
+  readonly job: Job;
+  readonly evaluator: Evaluator['name'];
+  /** What else changes the answer. */
+  readonly settings: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface KeptJobsets {
+  /** Null when it was never answered, or the answer is of no use any more. */
+  find(question: JobsetQuestion): Promise<Jobset | null>;
+  /** Empties the folder for the roots of an evaluation that is to be kept. */
+  prepareRoots(question: JobsetQuestion): Promise<string>;
+  /** Keeps it, unless another evaluation could give another answer. */
+  keep(question: JobsetQuestion, jobset: Jobset): Promise<void>;
+}
+
+export interface KeptJobsetsDeps {
+  readonly database: Pick<Database, 'jobsets'>;
+  readonly nix: { readonly version: string; readonly storeDir: string };
+  /** A folder a jobset inside. */
+  readonly rootsDir: string;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+}
+
+const hashOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');
+
+/** Stands for "all that the evaluation gives" among systems; no system is called so. */
+const everySystem = '*';
+
+const keyOf = (question: JobsetQuestion, { nix }: KeptJobsetsDeps): JobsetKey => {
+  const { tree, job, settings } = question;
+  const { target } = job;
+  const sorted = Object.entries(settings).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return {
+    tree,
+    // Only flakes see their commit; `rev` was one when the job was made.
+    commit: target.kind === 'flake' && target.rev !== null ? (target.rev as CommitSha) : null,
+    jobDefinition: hashOf(target),
+    systems: job.systems ?? [everySystem],
+    evaluator: question.evaluator,
+    evaluatorVersion: nix.version,
+    settings: hashOf([nix.storeDir, sorted]),
+  };
+};
+
+/** Failures of the surroundings: asked again, the attribute may well evaluate. */
+const passing: ReadonlySet<EvaluationFailureKind> = new Set([
+  'network',
+  'out-of-memory',
+  'stack-overflow',
+  'timeout',
+  'killed',
+]);
+
+const isFinal = (record: EvaluationRecord): boolean =>
+  record.kind !== 'failed' || !passing.has(record.failure.kind);
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+const allExist = async (records: readonly EvaluationRecord[]): Promise<boolean> => {
+  const paths = records.flatMap((record) => (record.kind === 'derivation' ? [record.drvPath] : []));
+  // In groups: one by one takes its time, all at once as many open requests as there are packages.
+  for (let at = 0; at < paths.length; at += 256) {
+    const found = await Promise.all(paths.slice(at, at + 256).map(exists));
+    if (found.includes(false)) return false;
+  }
+  return true;
+};
+
+export const createKeptJobsets = (deps: KeptJobsetsDeps): KeptJobsets => {
+  const { jobsets } = deps.database;
+  const rootsOf = (question: JobsetQuestion): string =>
+    join(deps.rootsDir, hashOf(keyOf(question, deps)).slice(0, 40));
+  return {
+    async find(question) {
+      const stored = await jobsets.find(keyOf(question, deps));
+      if (stored === null) return null;
+      const records: EvaluationRecord[] = [];
+      for await (const batch of jobsets.records(stored.id)) records.push(...batch);
+      if ((await exists(rootsOf(question))) && (await allExist(records))) {
+        return { job: question.job.name, records };
+      }
+      await jobsets.remove(stored.id);
+      return null;
+    },
+    async prepareRoots(question) {
+      const folder = rootsOf(question);
+      await removeTree(folder);
+      await mkdir(folder, { recursive: true });
+      return folder;
+    },
+    async keep(question, jobset) {
+      if (!jobset.records.every(isFinal)) return;
+      await jobsets.saveComplete({
+        key: keyOf(question, deps),
+        records: [jobset.records],
+        completedAtMs: deps.clock(),
+      });
+    },
+  };
+};
+
+/** Removes roots older than `maxAgeMs`: what they held is evaluated again when it is asked for. */
+export const removeOldRoots = async (
+  rootsDir: string,
+  { maxAgeMs, nowMs }: { readonly maxAgeMs: number; readonly nowMs: number },
+): Promise<void> => {
+  for (const name of await readdir(rootsDir).catch(() => [])) {
+    const folder = join(rootsDir, name);
+    const made = await stat(folder).catch(() => null);
+    if (made !== null && nowMs - made.mtimeMs > maxAgeMs) await removeTree(folder);
+  }
+};

@@ -1,0 +1,82 @@
+// The server's work in the words of its log.
+import type { ReviewEvent } from '@eka-ci/protocol/review';
+import type { StoredChange } from '../database/database.ts';
+import type { RepositoryStatus } from '../forge/forge.ts';
+import type { Logger } from '../lib/logger.ts';
+import type { JudgeEvent } from './judge-loop.ts';
+
+const nameOf = ({ repository, number, branch, head }: StoredChange) => ({
+  repository,
+  number,
+  branch,
+  head: head.slice(0, 12),
+});
+
+const sayJudging = (logger: Logger, event: JudgeEvent): void => {
+  switch (event.kind) {
+    case 'started':
+      return logger.info('judging', nameOf(event.change));
+    case 'finished': {
+      const { result, change } = event;
+      const facts = { ...nameOf(change), conclusion: result.conclusion };
+      if (result.state === 'judged') return logger.info('judged', facts);
+      return logger.warn('could not be judged', { ...facts, fault: result.fault });
+    }
+    case 'bug':
+      return logger.error('a bug kept a change from being judged', {
+        ...nameOf(event.change),
+        err: event.error,
+      });
+    case 'stopped':
+      return logger.info('stopped judging', { ...nameOf(event.change), reason: event.reason });
+    case 'database-fault':
+      return logger.error('the database does not answer; trying again', { err: event.error });
+  }
+};
+
+const sayProgress = (
+  loggerFor: (target: string) => Logger,
+  change: StoredChange,
+  event: ReviewEvent,
+): void => {
+  const { repository, number } = change;
+  switch (event.type) {
+    case 'evaluating':
+      if (event.done) loggerFor('evaluation').info('evaluated', { repository, number, ...event });
+      return;
+    case 'checked-out': {
+      const { base, head, judgedTree } = event;
+      return loggerFor('scheduler').info(event.type, {
+        repository,
+        number,
+        base: base.sha,
+        head: head.sha,
+        judgedTree,
+      });
+    }
+    case 'planned':
+    case 'building':
+      return loggerFor('scheduler').info(event.type, { repository, number, ...event });
+    case 'notice':
+      return loggerFor('scheduler').warn(event.message, { repository, number });
+    case 'build-started':
+    case 'build-finished':
+      return loggerFor('scheduler').debug(event.type, { repository, number, ...event });
+    case 'build-phase':
+    case 'result':
+    case 'fault':
+      return;
+  }
+};
+
+export const createJudgeLog = (loggerFor: (target: string) => Logger) => ({
+  judging: (event: JudgeEvent): void => sayJudging(loggerFor('scheduler'), event),
+  progress: (change: StoredChange, event: ReviewEvent): void => sayProgress(loggerFor, change, event),
+});
+
+export const createForgeLog =
+  (logger: Logger) =>
+  ({ repository, fault, failures, warnings }: RepositoryStatus): void => {
+    if (fault !== null) logger.warn('a repository cannot be read', { repository, failures, fault });
+    else logger.info('the repository is read', { repository, warnings });
+  };
