@@ -168,6 +168,46 @@ it.each(failures)('%s fails the job with its reason', async (_what, files, said)
   expect(summary.jobs[0]?.notJudged).toMatch(said);
 });
 
+it('a change that deletes a job is no safe change, and one whose base ran out of memory no judged one', async () => {
+  const both = JSON.stringify({ jobs: { packages: { file: 'default.nix' }, tools: { file: 'tools.nix' } } });
+  const repository = await repositoryWith(
+    { ...packages(hello), '.eka-ci/config.json': both, 'tools.nix': '{ }' },
+    { 'tools.nix': null, '.eka-ci/config.json': config },
+  );
+  const removed = await world.review(repository.path, '--head', 'change', '--no-build');
+  expect(removed.status).toBe(2);
+  expect(removed.summary.jobs.find(({ job }) => job === 'tools')?.notJudged).toMatch(/takes this job out/);
+
+  const eats = `builtins.foldl' (all: i: all ++ builtins.genList (x: { inherit x i; }) 200000) [ ] (builtins.genList (i: i) 400)`;
+  await repository.commit('a heavy base', packages(`  hello = builtins.deepSeq (${eats}) hello;`));
+  await repository.branch('repair', packages(`  hello = throw "a new mistake";`));
+  const judged = await world.review(repository.path, '--head', 'repair', '--no-build', '--max-memory', '256');
+  expect(judged.status).toBe(1);
+  expect(judged.summary.jobs[0]?.outcomes).toMatchObject([{ attr: 'hello', kind: 'newly-unevaluable' }]);
+});
+
+it('output that cannot be written is no verdict', async () => {
+  const repository = await repositoryWith(packages(hello), packages(helloTwo));
+  const main = join(import.meta.dirname, '../packages/cli/src/main.ts');
+  const command = `"${process.execPath}" "${main}" review "${repository.path}" --head change --no-build -q`;
+  for (const shell of [`${command} > /dev/full`, `set -o pipefail; ${command} --markdown | true`]) {
+    const run = await runChild({ command: 'bash', args: ['-c', shell], env: world.env });
+    expect([shell, run.code]).not.toEqual([shell, 1]);
+    expect(run.stderr).not.toContain('node:');
+  }
+});
+
+it('text of the repository reaches a terminal harmless, also where there is no verdict', async () => {
+  const name = 'x\u001b]0;title\u0007\u001b[2J';
+  const repository = await repositoryWith({ ...packages(hello), [name]: 'one' }, { [name]: 'two' });
+  await repository.commit('main moves on', { [name]: 'three' });
+  const run = await world.ekaci('review', repository.path, '--head', 'change');
+  expect(run.code).toBe(2);
+  expect(run.stderr).toContain('conflicts');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what must not be there
+  expect(run.stderr).not.toMatch(/[\u0007\u001b]/);
+});
+
 it('a merge conflict: no verdict, and the files that conflict', async () => {
   const repository = await repositoryWith(packages(hello), packages(helloTwo));
   await repository.commit('main moves on', packages(`  hello = package "hello-3.0" "echo three > $out";`));
