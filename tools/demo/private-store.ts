@@ -16,6 +16,7 @@ export const createDemoStore = async (folder: string): Promise<Record<string, st
     NIX_STATE_DIR: join(folder, 'var'),
     NIX_LOG_DIR: join(folder, 'log'),
     NIX_CONF_DIR: join(folder, 'conf'),
+    NIX_USER_CONF_FILES: '/dev/null',
     NIX_REMOTE: 'local',
   };
 };

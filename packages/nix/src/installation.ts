@@ -21,7 +21,10 @@ export interface NixInstallation {
   /** `direct`: this user writes the store itself; `daemon`: a daemon does, asked over its socket. */
   readonly access: 'direct' | 'daemon';
   readonly daemonSocket: string;
-  /** The whole environment of a Nix child: an allow-list, nothing secret, `NIX_PATH` empty. */
+  /**
+   * The environment of a Nix child that builds or is asked: an allow-list, `NIX_PATH` empty. It leads to the user's own
+   * settings, which may hold access tokens: evaluation gets less.
+   */
   readonly env: Readonly<Record<string, string>>;
 }
 
@@ -47,8 +50,18 @@ const passedOn = [
   'NIX_REMOTE',
   'NIX_DAEMON_SOCKET_PATH',
   'NIX_SSL_CERT_FILE',
+  'NIX_CONFIG',
   'TMPDIR',
 ] as const;
+
+/** Where Nix would look: the home folder that builders must not see is where the user's own settings are. */
+const userConfFiles = (from: NodeJS.ProcessEnv): Record<string, string> => {
+  const named = from['NIX_USER_CONF_FILES'];
+  if (named !== undefined) return { NIX_USER_CONF_FILES: named };
+  const home = from['HOME'];
+  const folder = from['XDG_CONFIG_HOME'] ?? (home === undefined ? undefined : join(home, '.config'));
+  return folder === undefined ? {} : { NIX_USER_CONF_FILES: join(folder, 'nix', 'nix.conf') };
+};
 
 const nixEnvironment = (from: NodeJS.ProcessEnv): Record<string, string> => {
   const cache = from['XDG_CACHE_HOME'] ?? join(from['HOME'] ?? tmpdir(), '.cache');
@@ -58,6 +71,7 @@ const nixEnvironment = (from: NodeJS.ProcessEnv): Record<string, string> => {
     NIX_PATH: '',
     HOME: '/homeless-shelter',
     XDG_CACHE_HOME: cache,
+    ...userConfFiles(from),
   };
   for (const name of passedOn) {
     const value = from[name];

@@ -117,7 +117,7 @@ export const sandboxArguments = (nix: NixInstallation, options: ConfinementOptio
 
 /** What evaluated code may read with `getEnv`, and where Nix finds no configuration: it may hold access tokens. */
 const childEnvironment = (nix: NixInstallation, home: string, conf: string): Record<string, string> => {
-  const { TMPDIR: _ours, ...env } = nix.env;
+  const { TMPDIR: _ours, NIX_CONFIG: _settings, ...env } = nix.env;
   const remote = nix.access === 'daemon' ? { NIX_REMOTE: env['NIX_REMOTE'] ?? 'daemon' } : {};
   return {
     ...env,

@@ -84,7 +84,7 @@ export const hostileSet = (confDir: string): string => {
 in {
   honest = ${traced};
   probe = builtins.trace ("probed " + builtins.concatStringsSep " " [
-    (builtins.getEnv "EKA_CI_CANARY") "conf=\${see ${confDir}/nix.conf}" "etc=\${see /etc/nix}" "home=\${see /root}" "shadow=\${see /etc/shadow}"
+    (builtins.getEnv "EKA_CI_CANARY") (builtins.getEnv "NIX_CONFIG") "conf=\${see ${confDir}/nix.conf}" "etc=\${see /etc/nix}" "home=\${see /root}" "shadow=\${see /etc/shadow}"
     "path=\${builtins.getEnv "NIX_PATH"}"
   ]) ${drv('probe')};
 }

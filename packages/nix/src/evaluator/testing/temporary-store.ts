@@ -31,6 +31,7 @@ export const makeTemporaryStore = async (): Promise<TemporaryStore> => {
     NIX_STATE_DIR: at('var'),
     NIX_LOG_DIR: at('log'),
     NIX_CONF_DIR: at('conf'),
+    NIX_CONFIG: '# canary-in-the-configuration',
   });
   let trees = 0;
   return {
