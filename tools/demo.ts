@@ -1,20 +1,21 @@
 // `npm run demo`: makes a small package set in a private store, judges its four branches, and says whether each
-// verdict is the planted one. With `--once` it ends then; without, the repository stays until Ctrl-C.
-import { setTimeout as sleep } from 'node:timers/promises';
+// verdict is the planted one. With `--once` it ends then; without, a server goes on judging them until Ctrl-C.
 import { progressOnStderr } from '@eka-ci/cli/commands/review';
 import { printableLines } from '@eka-ci/cli/progress/progress-view';
 import { runReview } from '@eka-ci/cli/review';
 import { summaryText } from '@eka-ci/cli/summary-text';
+import type { Change } from '@eka-ci/protocol/change';
 import type { ReviewRequest } from '@eka-ci/protocol/review';
 import { createWorkFolder } from '@eka-ci/server/lib/work-folder';
 import { compareVerdict } from './demo/compare-verdict.ts';
 import { createDemoStore } from './demo/private-store.ts';
-import { createDemoRepository, type DemoBranch } from './demo/repository.ts';
+import { createDemoRepository, type DemoBranch, type DemoRepository } from './demo/repository.ts';
+import { type DemoService, startDemoService } from './demo/service.ts';
 
 const help = `npm run demo [-- --once]
 
 Makes a package set of about 40 derivations with four branches, and judges each branch with real git and real Nix
-in a store of its own. Nothing is left behind.
+in a store of its own. Then a server watches the repository until Ctrl-C. Nothing is left behind.
 
   --once   end after the four verdicts: status 0 when all are the expected ones, 1 when not
   --help   this text
@@ -66,13 +67,41 @@ const judgeBranch = async (path: string, branch: DemoBranch, signal: AbortSignal
   return differences.length === 0;
 };
 
-const stayUntilCancelled = async (path: string, signal: AbortSignal): Promise<void> => {
-  const variables = ['NIX_STORE_DIR', 'NIX_STATE_DIR', 'NIX_LOG_DIR', 'NIX_CONF_DIR', 'NIX_REMOTE'];
-  say(`\nThe repository stays until you press Ctrl-C: ${path}`);
-  say('Change something in it, commit, and judge it yourself from another terminal:\n');
-  say(`  ${variables.map((name) => `${name}=${process.env[name]}`).join(' ')} \\`);
-  say(`    npm run --silent ekaci -- review ${path} --base main --head bump-libpng\n`);
-  await sleep(2 ** 31 - 1, undefined, { signal }).catch(() => {});
+const verdictOf = ({ state, conclusion }: Change): string =>
+  state === 'judged' ? (conclusion ?? '') : state;
+
+const serveUntilCancelled = async (
+  folder: string,
+  repository: DemoRepository,
+  signal: AbortSignal,
+): Promise<void> => {
+  say('\nNow a server watches the same repository, and judges its branches by itself.');
+  const service = await startDemoService(folder, repository.path);
+  const onAbort = (): void => void service.stop();
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    const judged = service.judged(repository.branches.length);
+    const changes = await Promise.race([judged, service.ended.then(() => [])]);
+    for (const change of changes.toSorted((a, b) => a.number - b.number)) {
+      say(`  #${change.number} ${change.branch.padEnd(22)} ${verdictOf(change)}`);
+    }
+    if (!signal.aborted) sayWhatToTry(service, repository);
+    await service.ended;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    await service.stop();
+  }
+};
+
+const sayWhatToTry = ({ address, socket }: DemoService, { path }: DemoRepository): void => {
+  say(`\nIt stays up at ${address} until you press Ctrl-C. From another terminal:\n`);
+  say(`  curl -s ${address}/v1/prs`);
+  say(`  curl -s ${address}/v1/prs/git/demo/package-set/1`);
+  say(`  curl -s ${address}/v1/openapi.json`);
+  say(`  EKA_CI_SOCKET=${socket} npm run --silent ekaci -- changes`);
+  say('\nChange a branch, and it is judged again within seconds:\n');
+  say(`  git -C ${path} checkout bump-libpng`);
+  say(`  git -C ${path} commit --allow-empty --message 'try again'\n`);
 };
 
 const demo = async (once: boolean, signal: AbortSignal): Promise<number> => {
@@ -87,7 +116,8 @@ const demo = async (once: boolean, signal: AbortSignal): Promise<number> => {
       if (signal.aborted) return 130;
     }
     say(`\n${expected} of ${repository.branches.length} verdicts are the planted ones.`);
-    if (!once && expected === repository.branches.length) await stayUntilCancelled(repository.path, signal);
+    if (!once && expected === repository.branches.length)
+      await serveUntilCancelled(folder.path, repository, signal);
     return expected === repository.branches.length ? 0 : 1;
   } finally {
     await folder.remove();
