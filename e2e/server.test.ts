@@ -1,7 +1,8 @@
 // The server on the demo's repository: every branch judged, through kill -9, a stop, and a head that moves.
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type RunResult, runChild } from '@eka-ci/process';
+import { Derivation } from '@eka-ci/protocol/derivation';
 import type { RecordedTransition } from '@eka-ci/server/database/database';
 import { openSqliteDatabase } from '@eka-ci/server/database/kysely/sqlite/sqlite-database';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -105,6 +106,64 @@ it('is the only server of its database, and says so of a repository that it cann
   const said = events.filter(({ repository: name }) => name === 'demo/gone');
   expect(said).toHaveLength(1);
   expect(said[0]?.['fault']).toMatch(/^GIT_NOT_A_REPOSITORY: /);
+});
+
+it('is asked from the command line over its socket, which tells what HTTP tells', {
+  timeout: 60_000,
+}, async () => {
+  const at = ['--socket', join(world.folder, 'ekaci.socket')];
+  const ask = async (...args: string[]): Promise<string> => {
+    const run = await world.ekaci(...args);
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    return run.stdout;
+  };
+  const askJson = async (...args: string[]): Promise<unknown> => JSON.parse(await ask(...args, '--json'));
+  const branch = 'update-fetcher';
+  const judged = (await server.changes()).find((one) => one.branch === branch);
+  const detail = await server.change(judged?.number ?? 0);
+  const failing = detail.summary?.jobs[0]?.outcomes.find(({ attr }) => attr === 'fetcher');
+  const [name, number, drv] = [detail.repository, String(detail.number), failing?.drvPath ?? ''];
+
+  expect(await askJson('status', '--server', server.address)).toMatchObject({ ready: true });
+  expect(await ask('status', ...at)).toMatch(
+    /^server +ready, up for .*\nchanges +0 being judged, 0 queued\n/,
+  );
+  expect(await askJson('changes', ...at)).toEqual(await server.get('/v1/prs?limit=50'));
+  expect(await ask('changes', '--repository', name, '--limit', '500', ...at)).toMatch(
+    new RegExp(`^${name} +${number} +${branch} +\\d+[sm] +failure$`, 'm'),
+  );
+  expect(await askJson('summary', name, number, ...at)).toEqual(detail.summary);
+  expect(await askJson('summary', detail.headSha, ...at)).toEqual(detail.summary);
+  expect(await ask('summary', name, number, ...at)).toMatch(/^✘ Do not merge[^]*Newly failing \(6\)/);
+  expect(await ask('summary', name, number, '--markdown', ...at)).toMatch(/fetcher/);
+  const path = `/v1/drvs/${basename(drv)}`;
+  const derivation = Derivation.parse(await server.get(path));
+  expect(await askJson('drv', 'info', drv, ...at)).toEqual(derivation);
+  const last = derivation.attempts.at(-1);
+  const attempt = String(last?.attempt);
+  expect(await ask('drv', 'info', drv, ...at)).toMatch(
+    new RegExp(`^${attempt} +failed +builder-exit +\\S+ +`, 'm'),
+  );
+  const log = await (await fetch(`${server.address}${last?.logPath}`)).text();
+  expect(log).toContain('\nerror: fetcher 2.0.0 needs libssl 3, found ');
+  expect(await ask('logs', drv, '--attempt', attempt, ...at)).toBe(log);
+  expect(await askJson('drv', 'why', drv, ...at)).toEqual(await server.get(`${path}/why`));
+  expect(await ask('queue', ...at)).toBe('Nothing is being built, and nothing waits.\n');
+
+  const refused = await world.ekaci('summary', name, '999', ...at);
+  expect(refused).toMatchObject({ code: 1, stdout: '' });
+  expect(refused.stderr).toMatch(/^ekaci: CHANGE_NOT_FOUND: /);
+});
+
+it('is missed by the command line where it does not run, in words that say what to do', async () => {
+  const socket = join(world.folder, 'none.socket');
+  const run = await world.ekaci('status', '--socket', socket);
+  expect(run).toMatchObject({ code: 2, stdout: '' });
+  expect(run.stderr).toMatch(/^ekaci: SERVER_NOT_RUNNING: no server answers: start eka-ci-server/);
+  expect(run.stderr).toContain(`\n  ${socket}: does not exist\n`);
+  const unreachable = await world.ekaci('status', '--server', 'http://127.0.0.1:1');
+  expect(unreachable).toMatchObject({ code: 2, stdout: '' });
+  expect(unreachable.stderr).toMatch(/^ekaci: SERVER_UNREACHABLE: /);
 });
 
 it('queues again what it was judging when it is stopped, and lets go of it for a newer head', {

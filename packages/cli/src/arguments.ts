@@ -14,3 +14,24 @@ export const wholeNumber =
 
 /** For options that may be given several times. */
 export const collect = (value: string, earlier: readonly string[]): readonly string[] => [...earlier, value];
+
+/** A derivation by its path or by the last part of it. @returns `hash-name.drv` */
+export const derivationName = (text: string): string => {
+  const name = text.slice(text.lastIndexOf('/') + 1);
+  if (!/^[0-9a-z]{32}-[\w+.?=-]+\.drv$/.test(name)) {
+    throw new InvalidArgumentError(
+      'a derivation is wanted: /nix/store/<hash>-<name>.drv, or <hash>-<name>.drv.',
+    );
+  }
+  return name;
+};
+
+/** @returns the URL without a slash at its end */
+export const serverUrl = (text: string): string => {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const isPlain = url !== null && url.username === '' && url.search === '' && url.hash === '';
+  if (!isPlain || !['http:', 'https:'].includes(url.protocol)) {
+    throw new InvalidArgumentError('an address is wanted, for example https://ci.example.org.');
+  }
+  return url.href.replace(/\/+$/, '');
+};

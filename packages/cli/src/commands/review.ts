@@ -9,6 +9,7 @@ import { createLiveView } from '../progress/live-view.ts';
 import { type ProgressView, printableLines } from '../progress/progress-view.ts';
 import { type ReviewOutcome, runReview } from '../review.ts';
 import { summaryText } from '../summary-text.ts';
+import { columnsOf, useColours } from '../terminal.ts';
 
 interface ReviewOptions {
   readonly base?: string;
@@ -96,13 +97,10 @@ export const progressOnStderr = (): ProgressView => {
   return createLiveView(terminal, Date.now);
 };
 
-const useColours = (): boolean =>
-  process.stdout.isTTY === true && (process.env['NO_COLOR'] ?? '') === '' && process.env['TERM'] !== 'dumb';
-
 const summaryOf = (outcome: Extract<ReviewOutcome, { kind: 'judged' }>, options: ReviewOptions): string => {
   if (options.json) return `${JSON.stringify(outcome.summary, null, 2)}\n`;
   if (options.markdown) return outcome.markdown.endsWith('\n') ? outcome.markdown : `${outcome.markdown}\n`;
-  return summaryText(outcome.summary, { colours: useColours(), columns: process.stdout.columns ?? 100 });
+  return summaryText(outcome.summary, { colours: useColours(), columns: columnsOf() });
 };
 
 const review = async (path: string, options: ReviewOptions): Promise<void> => {
