@@ -85,7 +85,7 @@ describe('without any setting', () => {
 describe('the file', () => {
   it('is the one of the flag, else of the variable, else the default one, which alone may be missing', async () => {
     const port = (value: number) => `[web]\nport = ${value}`;
-    const files = { '/work/a': port(1), '/b': port(2), '/home/u/.config/ekaci/ekaci.toml': port(3) };
+    const files = { '/cwd/a': port(1), '/b': port(2), '/home/u/.config/ekaci/ekaci.toml': port(3) };
     const env = { EKA_CI_CONFIG_FILE: '/b' };
     const portOf = async (given: object) => (await loadValid({ files, ...given })).config.web.port;
     expect(await portOf({ env, argv: ['--config-file', 'a'] })).toBe(1);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readServerFlags, serverUsage, settingFlags } from './server-flags.ts';
 
-const read = (...argv: string[]) => readServerFlags(argv, '/work');
+const read = (...argv: string[]) => readServerFlags(argv, '/cwd');
 
 describe('the command line of the server', () => {
   it('sets keys, with paths from where it was given', () => {
@@ -22,7 +22,7 @@ describe('the command line of the server', () => {
     expect(Object.fromEntries(command.flags.settings.map(({ key, value }) => [key.name, value]))).toEqual({
       'web.port': 8080,
       'web.address': '::1',
-      db_path: '/work/x.db',
+      db_path: '/cwd/x.db',
       logs_dir: '/l',
       require_approval: true,
     });

@@ -28,7 +28,7 @@ const memoryHost = (files: Given['files'] = {}): ConfigHost => ({
 
 export const sourcesOf = ({ files, toml, env = {}, argv = [] }: Given): ConfigSources => {
   const named = toml === undefined ? [] : ['--config-file', configFile];
-  const command = readServerFlags([...argv, ...named], '/work');
+  const command = readServerFlags([...argv, ...named], '/cwd');
   if (command.kind !== 'serve') throw new Error(`not flags alone: ${JSON.stringify(command)}`);
   return {
     host: memoryHost({ ...files, ...(toml !== undefined && { [configFile]: toml }) }),
