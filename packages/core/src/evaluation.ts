@@ -52,7 +52,6 @@ export interface EvaluationFailure {
 const passing: ReadonlySet<EvaluationFailureKind> = new Set<EvaluationFailureKind>([
   'network',
   'out-of-memory',
-  'stack-overflow',
   'timeout',
   'killed',
 ]);

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { access, mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { EvaluationFailureKind, EvaluationRecord, Jobset } from '@eka-ci/core/evaluation';
+import { type EvaluationRecord, isPassing, type Jobset } from '@eka-ci/core/evaluation';
 import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
 import type { Evaluator } from '@eka-ci/nix/evaluator/evaluator';
 import type { Database, JobsetKey } from '../database/database.ts';
@@ -57,17 +57,7 @@ const keyOf = (question: JobsetQuestion, { nix }: KeptJobsetsDeps): JobsetKey =>
   };
 };
 
-/** Failures of the surroundings: asked again, the attribute may well evaluate. */
-const passing: ReadonlySet<EvaluationFailureKind> = new Set([
-  'network',
-  'out-of-memory',
-  'stack-overflow',
-  'timeout',
-  'killed',
-]);
-
-const isFinal = (record: EvaluationRecord): boolean =>
-  record.kind !== 'failed' || !passing.has(record.failure.kind);
+const isFinal = (record: EvaluationRecord): boolean => record.kind !== 'failed' || !isPassing(record.failure);
 
 const exists = (path: string): Promise<boolean> =>
   access(path).then(
