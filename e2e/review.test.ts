@@ -246,17 +246,8 @@ it('a temporary folder that cannot be used, and a folder for logs that cannot be
   );
   expect(logs.code).toBe(2);
   expect(logs.stderr).toMatch(/file\/logs.*choose another/);
-  const run = await runChild({
-    command: process.execPath,
-    args: [
-      join(import.meta.dirname, '../packages/cli/src/main.ts'),
-      'review',
-      repository.path,
-      '--head',
-      'change',
-    ],
-    env: { ...world.env, TMPDIR: join(world.folder, 'missing') },
-  });
+  const missing = join(world.folder, 'missing');
+  const run = await world.ekaciWith({ TMPDIR: missing }, 'review', repository.path, '--head', 'change');
   expect(run.code).toBe(2);
   expect(run.stderr).toMatch(/TMPDIR/);
   expect(await readdir(world.temporary)).toEqual([]);
@@ -272,17 +263,7 @@ it('no Nix installed: how to get it', async () => {
     env: { PATH: world.env['PATH'] ?? '' },
   });
   await writeFile(join(bin, 'git'), `#!/bin/sh\nexec ${git.stdout.trim()} "$@"\n`, { mode: 0o755 });
-  const run = await runChild({
-    command: process.execPath,
-    args: [
-      join(import.meta.dirname, '../packages/cli/src/main.ts'),
-      'review',
-      repository.path,
-      '--head',
-      'change',
-    ],
-    env: { ...world.env, PATH: bin },
-  });
+  const run = await world.ekaciWith({ PATH: bin }, 'review', repository.path, '--head', 'change');
   expect(run.code).toBe(2);
   expect(run.stderr).toMatch(/apt-get install nix-bin/);
 });

@@ -14,6 +14,8 @@ export interface World {
   readonly temporary: string;
   readonly env: Readonly<Record<string, string>>;
   ekaci(...args: readonly string[]): Promise<RunResult>;
+  /** The same with some variables set otherwise. */
+  ekaciWith(env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<RunResult>;
   /** Starts the command and leaves it running. */
   start(...args: readonly string[]): Promise<Child>;
   /** Runs `ekaci review --json` and gives its summary; a status of 2 is an error that holds what was said. */
@@ -34,10 +36,10 @@ export const createWorld = async (): Promise<World> => {
     HOME: folder,
     ...(await createDemoStore(join(folder, 'nix'))),
   };
-  const child = (args: readonly string[]) => ({
+  const child = (args: readonly string[], more: Readonly<Record<string, string>> = {}) => ({
     command: process.execPath,
     args: [main, ...args],
-    env,
+    env: { ...env, ...more },
     cwd: folder,
   });
   const ekaci = (...args: readonly string[]): Promise<RunResult> => runChild(child(args));
@@ -46,6 +48,7 @@ export const createWorld = async (): Promise<World> => {
     temporary,
     env,
     ekaci,
+    ekaciWith: (more, ...args) => runChild(child(args, more)),
     start: (...args) => startChild(child(args)),
     review: async (...args) => {
       const run = await ekaci('review', ...args, '--json');

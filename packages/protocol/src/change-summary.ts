@@ -1,5 +1,6 @@
 // The change summary on the wire: the same document that the core builds, checked where it comes in.
 import { z } from 'zod';
+import { FailedBuildCause } from './build-cause.ts';
 
 const count = z.int().nonnegative();
 const nullableText = z.string().nullable();
@@ -7,24 +8,6 @@ const texts = z.array(z.string());
 
 const conclusion = z.enum(['success', 'failure', 'cancelled', 'timed-out', 'neutral', 'pending']);
 const unavailableReason = z.enum(['broken', 'insecure', 'unfree', 'unsupported']);
-const cause = z.enum([
-  'builder-exit',
-  'missing-output',
-  'hash-mismatch',
-  'output-rejected',
-  'not-deterministic',
-  'invalid-derivation',
-  'network',
-  'lost-builder',
-  'out-of-memory',
-  'disk-full',
-  'process-death',
-  'timeout',
-  'max-duration',
-  'log-limit',
-  'cancelled',
-  'scheduler-death',
-]);
 const verdictKind = z.enum([
   'newly-failing',
   'newly-unevaluable',
@@ -112,7 +95,7 @@ const Outcome = z.object({
   drvPath: nullableText,
   base: z.enum(['absent', 'unevaluable', 'unavailable', 'succeeded', 'failed', 'unknown', 'unknowable']),
   note: nullableText,
-  cause: cause.nullable(),
+  cause: FailedBuildCause.nullable(),
   reason: nullableText,
   evaluation: evaluationFailure.nullable(),
   unavailable: z.array(unavailableReason),

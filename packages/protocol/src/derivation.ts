@@ -1,5 +1,6 @@
 // Derivations: what they are, how their builds stand, what they need and what needs them.
 import { z } from 'zod';
+import { BuildCause } from './build-cause.ts';
 import { nextCursor } from './page.ts';
 
 const count = z.int().nonnegative();
@@ -17,28 +18,6 @@ const BuildState = z.enum([
   'unsatisfiable',
 ]);
 
-const cause = z.enum([
-  'built',
-  'substituted',
-  'already-valid',
-  'builder-exit',
-  'missing-output',
-  'hash-mismatch',
-  'output-rejected',
-  'not-deterministic',
-  'invalid-derivation',
-  'network',
-  'lost-builder',
-  'out-of-memory',
-  'disk-full',
-  'process-death',
-  'timeout',
-  'max-duration',
-  'log-limit',
-  'cancelled',
-  'scheduler-death',
-]);
-
 /** `{drv}` is `hash-name.drv`: a name in the store, never a path. */
 export const DrvParams = z.object({ drv: z.string() });
 
@@ -46,7 +25,7 @@ const attempt = z.object({
   /** Counted from 1. */
   attempt: z.int().positive(),
   state: BuildState,
-  cause: cause.nullable(),
+  cause: BuildCause.nullable(),
   /** Milliseconds since 1970. */
   startedAtMs: nullableTime,
   /** Milliseconds since 1970; null until it comes to rest. */
@@ -96,7 +75,7 @@ export const BuildHistory = z
         attempt: z.int().positive(),
         from: BuildState.nullable(),
         to: BuildState,
-        cause: cause.nullable(),
+        cause: BuildCause.nullable(),
         /** Milliseconds since 1970. */
         atMs: z.number(),
         culprit: nullableText,
