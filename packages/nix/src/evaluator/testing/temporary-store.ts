@@ -1,8 +1,8 @@
-// A Nix store of its own in a temporary folder, and trees to evaluate: nothing of the machine's store is touched.
-import { chmod, lstat, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+// A private store, and trees to evaluate in it.
+import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { findNix, type NixInstallation } from '../../installation.ts';
+import type { NixInstallation } from '../../installation.ts';
+import { createPrivateStore } from '../../testing/private-store.ts';
 
 export interface TemporaryStore {
   readonly nix: NixInstallation;
@@ -12,27 +12,10 @@ export interface TemporaryStore {
   remove(): Promise<void>;
 }
 
-/** Store paths are read-only directories: they are made writable before they can be removed. */
-const makeWritable = async (path: string): Promise<void> => {
-  const stat = await lstat(path);
-  if (!stat.isDirectory()) return;
-  await chmod(path, 0o755);
-  for (const name of await readdir(path)) await makeWritable(join(path, name));
-};
-
 export const makeTemporaryStore = async (): Promise<TemporaryStore> => {
-  const folder = await mkdtemp(join(tmpdir(), 'eka-ci-store-'));
-  const at = (name: string): string => join(folder, name);
-  await Promise.all(['store', 'var', 'log', 'conf'].map((name) => mkdir(at(name))));
-  await writeFile(join(at('conf'), 'nix.conf'), 'sandbox = false\nbuild-users-group =\nsubstituters =\n');
-  const nix = await findNix({
-    PATH: process.env['PATH'],
-    NIX_STORE_DIR: at('store'),
-    NIX_STATE_DIR: at('var'),
-    NIX_LOG_DIR: at('log'),
-    NIX_CONF_DIR: at('conf'),
-    NIX_CONFIG: '# canary-in-the-configuration',
-  });
+  const store = await createPrivateStore();
+  const { folder } = store;
+  const nix = { ...store.nix, env: { ...store.nix.env, NIX_CONFIG: '# canary-in-the-configuration' } };
   let trees = 0;
   return {
     nix,
@@ -47,9 +30,6 @@ export const makeTemporaryStore = async (): Promise<TemporaryStore> => {
       }
       return tree;
     },
-    remove: async () => {
-      await makeWritable(folder);
-      await rm(folder, { recursive: true, force: true });
-    },
+    remove: () => store.remove(),
   };
 };
