@@ -1,4 +1,4 @@
-// Stage: two revisions of a repository → the commits, the judged tree, and both trees exported side by side.
+// Stage: two revisions of a repository → the commits, and the tree to judge.
 import { join } from 'node:path';
 import type { TreeSha } from '@eka-ci/core/ids';
 import {

@@ -18,11 +18,13 @@ export interface SideLimits {
   readonly timeoutMs: number;
 }
 
+export type Side = 'base' | 'judged';
+
 export interface EvaluateSidesDeps {
   readonly evaluator: Evaluator;
   readonly limits: SideLimits;
-  /** Exported trees. The same folder twice where both are one tree. */
-  readonly trees: { readonly base: string; readonly judged: string };
+  /** Exports a tree where nobody has asked for it yet, and gives its folder. */
+  readonly exportTree: (side: Side) => Promise<string>;
   /** Of those folders. */
   readonly treeShas: { readonly base: TreeSha; readonly judged: TreeSha };
   /** `preferred`: where there are no namespaces, evaluate unconfined with a warning. For trusted authors only. */
@@ -33,8 +35,6 @@ export interface EvaluateSidesDeps {
   readonly kept: KeptJobsets | null;
   readonly onEvent: (event: ReviewEvent) => void;
 }
-
-type Side = 'base' | 'judged';
 
 const progressIntervalMs = 100;
 
@@ -80,7 +80,7 @@ const evaluateTree = async (
   { job, side, workers, rootsDir }: SideToEvaluate & { readonly rootsDir: string },
   signal: AbortSignal,
 ): Promise<Evaluation> => {
-  const tree = deps.trees[side];
+  const tree = await deps.exportTree(side);
   const target = await resolveTarget(tree, job.target);
   if (target.kind === 'refused') {
     const failure = { kind: 'other', message: target.message, position: null } as const;
@@ -133,7 +133,7 @@ const evaluateSide = async (
 };
 
 const isSameQuestion = (deps: EvaluateSidesDeps, { base, judged }: JudgedJobPair): boolean =>
-  deps.trees.base === deps.trees.judged && JSON.stringify(base) === JSON.stringify(judged);
+  deps.treeShas.base === deps.treeShas.judged && JSON.stringify(base) === JSON.stringify(judged);
 
 /** @throws the signal's reason when it aborts; StartError when the evaluator cannot be started */
 export const evaluateSides = async (

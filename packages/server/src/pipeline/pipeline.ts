@@ -105,10 +105,18 @@ const requireTree = async (
   }
 };
 
-const exportTrees = async ({ mirror, base, judgedTree }: CheckedOut, folder: string) => {
-  const baseTree = await mirror.exportTree(base.tree, join(folder, 'base'));
-  if (base.tree === judgedTree) return { base: baseTree, judged: baseTree };
-  return { base: baseTree, judged: await mirror.exportTree(judgedTree, join(folder, 'judged')) };
+/** Each tree at most once, and only when it is evaluated: a kept jobset needs none. */
+const createTreeExport = (
+  { mirror, base, judgedTree }: CheckedOut,
+  folder: string,
+): EvaluateSidesDeps['exportTree'] => {
+  const exported = new Map<TreeSha, Promise<string>>();
+  return (side) => {
+    const tree = side === 'base' ? base.tree : judgedTree;
+    const known = exported.get(tree) ?? mirror.exportTree(tree, join(folder, side));
+    exported.set(tree, known);
+    return known;
+  };
 };
 
 /** What the paths of the diff alone say, by the base's configuration. */
@@ -203,7 +211,7 @@ interface ChangeToPlan {
   readonly anew: boolean;
 }
 
-const planChange = async (
+const planChange = (
   stage: Omit<PlanStage, 'evaluation'>,
   { request, checkout, jobs, anew }: ChangeToPlan,
 ): Promise<(PlannedJob | UnjudgedJob)[]> => {
@@ -212,7 +220,7 @@ const planChange = async (
     evaluator: deps.evaluator,
     limits: request.limits,
     sandbox: request.sandbox,
-    trees: await exportTrees(checkout, request.folder),
+    exportTree: createTreeExport(checkout, request.folder),
     treeShas: { base: checkout.base.tree, judged: checkout.judgedTree },
     rootsDir: join(request.folder, 'roots'),
     kept: anew ? null : deps.kept,
