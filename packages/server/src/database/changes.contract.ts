@@ -5,6 +5,7 @@ import type { Database, StoredChange } from './database.ts';
 
 const newChange = (id: string, more: Partial<StoredChange> = {}): StoredChange => ({
   id,
+  kind: 'branch',
   repository: 'somewhere',
   number: 1,
   branch: 'topic/"quoted" 🦀',
@@ -19,6 +20,10 @@ const newChange = (id: string, more: Partial<StoredChange> = {}): StoredChange =
   fault: null,
   summaryJson: '{"rebuilds":1}',
   markdown: '# Rebuilds one',
+  requestJson: null,
+  faults: 0,
+  retryAtMs: null,
+  approved: false,
   ...more,
 });
 

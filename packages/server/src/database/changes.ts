@@ -7,16 +7,25 @@ import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
  */
 export type ChangeState = 'queued' | 'judging' | 'judged' | 'failed' | 'superseded' | 'closed';
 
+/**
+ * branch: a branch of a served repository that wants to join its base. baseline: a base branch itself, judged against
+ * where it was. submitted: somebody asked for it by hand.
+ */
+export type ChangeKind = 'branch' | 'baseline' | 'submitted';
+
 /** One head of one branch to be judged. */
 export interface ChangeListing {
   /** The caller's choice; unique. */
   readonly id: string;
+  readonly kind: ChangeKind;
   /** The configured name (`owner/repo`), or clone address or path as the user named it; never with credentials. */
   readonly repository: string;
-  /** From 1 in each repository; the same for all heads of one branch, for ever. */
+  /** From 1 in each repository; the same for all heads of one branch, for ever. A baseline has 0. */
   readonly number: number;
+  /** Of a submitted one the head's revision, as it was asked for. */
   readonly branch: string;
-  readonly base: CommitSha;
+  /** Null: it is judged against nothing, as if everything in it were new. */
+  readonly base: CommitSha | null;
   readonly head: CommitSha;
   /** Null where there is none: the merge conflicts, or it was not tried yet. */
   readonly judgedTree: TreeSha | null;
@@ -28,8 +37,17 @@ export interface ChangeListing {
   readonly updatedAtMs: number;
   /** Null while it is being judged. */
   readonly conclusion: string | null;
-  /** Why it could not be judged, for people: `CODE: what to do`. Null unless it failed. */
+  /**
+   * Why it could not be judged, for people: `CODE: what to do`. Null unless it failed, or waits to be tried again
+   * after such a fault.
+   */
   readonly fault: string | null;
+  /** Faults in a row, each of which was worth another try. */
+  readonly faults: number;
+  /** Milliseconds since 1970: it is not tried again before; null where nothing was tried yet. */
+  readonly retryAtMs: number | null;
+  /** Somebody with the right to do so said that it may build however much it takes. */
+  readonly approved: boolean;
 }
 
 export interface StoredChange extends ChangeListing {
@@ -37,6 +55,20 @@ export interface StoredChange extends ChangeListing {
   readonly summaryJson: string | null;
   /** The same as a forge shows it. */
   readonly markdown: string | null;
+  /** What was submitted, as JSON text; null for what a forge told. */
+  readonly requestJson: string | null;
+}
+
+/** What somebody asked for by hand; its revisions are resolved already. */
+export interface NewSubmission {
+  readonly id: string;
+  readonly repository: string;
+  readonly branch: string;
+  readonly base: CommitSha | null;
+  readonly head: CommitSha;
+  readonly title: string;
+  readonly requestJson: string;
+  readonly atMs: number;
 }
 
 export interface ChangePage {
@@ -47,6 +79,8 @@ export interface ChangePage {
 
 export interface ChangeQuery {
   readonly repository?: string;
+  /** @default ['branch'] */
+  readonly kinds?: readonly ChangeKind[];
   /** All states where absent. Without `superseded` each number appears once. */
   readonly states?: readonly ChangeState[];
   /** `nextCursor` of the page before. */
@@ -67,7 +101,18 @@ export type BranchUpdate =
       /** For the row, where one is made. */
       readonly newId: string;
     }
-  | { readonly kind: 'branch-gone'; readonly repository: string; readonly branch: string };
+  | { readonly kind: 'branch-gone'; readonly repository: string; readonly branch: string }
+  | {
+      /** The tip of a base branch: a baseline, which supersedes the branch's older ones. */
+      readonly kind: 'base-moved';
+      readonly repository: string;
+      readonly branch: string;
+      /** Null: it was never seen before. */
+      readonly base: CommitSha | null;
+      readonly head: CommitSha;
+      readonly title: string;
+      readonly newId: string;
+    };
 
 /** A delivery's effect. */
 export interface DeliveredUpdate {
@@ -100,7 +145,7 @@ export interface ChangeClaim {
 export type ChangeResult =
   | {
       readonly state: 'judged';
-      readonly base: CommitSha;
+      readonly base: CommitSha | null;
       readonly judgedTree: TreeSha;
       readonly title: string;
       readonly conclusion: string;
@@ -127,7 +172,10 @@ export interface Changes {
    * that is its branch's current one, change nothing. A new head supersedes all before it.
    */
   apply(updates: readonly DeliveredUpdate[], atMs: number): Promise<readonly AppliedUpdate[]>;
-  /** The first queued change, or one whose lease ran out, now `judging` under this owner's lease; else null. */
+  /**
+   * The first queued change that need not wait for another try, or one whose lease ran out, now `judging` under this
+   * owner's lease; else null. Baselines come after everything else.
+   */
   claimNext(claim: ChangeClaim): Promise<StoredChange | null>;
   /** False: the lease is lost (superseded, closed, taken over); stop the work. */
   renew(lease: Lease, untilMs: number): Promise<boolean>;
@@ -137,4 +185,32 @@ export interface Changes {
   releaseAll(owner: string, atMs: number): Promise<number>;
   /** Keeps the result and ends the lease. False: the lease was lost, nothing was kept. */
   finish(lease: Lease, result: ChangeResult, atMs: number): Promise<boolean>;
+  /** Queued again after a fault that may pass, not to be claimed before `retryAtMs`. False: the lease was lost. */
+  retryLater(
+    lease: Lease,
+    retry: { readonly fault: string; readonly retryAtMs: number; readonly atMs: number },
+  ): Promise<boolean>;
+  /** Idempotent by id: what was submitted before is given back as it is now. */
+  submit(submission: NewSubmission): Promise<{ readonly change: ChangeListing; readonly isNew: boolean }>;
+  /**
+   * Queued or judging → failed, with the conclusion `cancelled`.
+   * @returns the change as it is now, and whether this ended it; null for an unknown id
+   */
+  cancel(
+    id: string,
+    atMs: number,
+  ): Promise<{ readonly change: ChangeListing; readonly ended: boolean } | null>;
+  /**
+   * Judged or failed → queued, at the end of the queue; what was concluded before stays readable until the new end.
+   * @returns null where it is in another state, or unknown
+   */
+  requeue(
+    id: string,
+    again: { readonly atMs: number; readonly base?: CommitSha; readonly approved?: true },
+  ): Promise<ChangeListing | null>;
+  /**
+   * Removes superseded and closed changes, and baselines and submissions that are at rest, last touched before. The
+   * newest row of each number stays, so that numbers are never given twice. @returns how many
+   */
+  forget(beforeMs: number): Promise<number>;
 }

@@ -6,6 +6,7 @@ import type { Database } from './database.ts';
 import { derivationContract } from './derivations.contract.ts';
 import { jobsetContract } from './jobsets.contract.ts';
 import { judgingContract } from './judging.contract.ts';
+import { requestContract } from './requests.contract.ts';
 import { newNode, step } from './testing/samples.ts';
 
 /** @param open makes an empty database that nobody else uses */
@@ -35,6 +36,9 @@ export const describeDatabase = (name: string, open: () => Promise<Database>): v
     });
     describe('changes to judge', () => {
       judgingContract(open);
+    });
+    describe('changes that people ask for', () => {
+      requestContract(open);
     });
     describe('closing', () => {
       closingContract(open);

@@ -12,6 +12,7 @@ export type {
   AppliedUpdate,
   BranchUpdate,
   ChangeClaim,
+  ChangeKind,
   ChangeListing,
   ChangePage,
   ChangeQuery,
@@ -20,6 +21,7 @@ export type {
   Changes,
   DeliveredUpdate,
   Lease,
+  NewSubmission,
   StoredChange,
 } from './changes.ts';
 
@@ -30,6 +32,11 @@ export interface Database {
   readonly jobsets: Jobsets;
   readonly changes: Changes;
   readonly deliveries: Deliveries;
+  /**
+   * Writes a copy of everything, as of one moment, while others go on reading and writing. The file must not exist.
+   * @throws DatabaseError DATABASE_BACKUP_EXISTS, or as an opening does
+   */
+  backup(path: string): Promise<void>;
   /** Finishes what was asked before, then closes. Later calls reject with DATABASE_CLOSED. Idempotent. */
   close(): Promise<void>;
 }
@@ -183,6 +190,8 @@ export interface Jobsets {
   records(id: JobsetId): AsyncIterable<readonly EvaluationRecord[]>;
   /** Idempotent. */
   remove(id: JobsetId): Promise<void>;
+  /** Removes those that were completed before. @returns how many */
+  forget(completedBeforeMs: number): Promise<number>;
 }
 
 export interface Delivery {
@@ -204,4 +213,6 @@ export interface Deliveries {
   unfinished(limit: number): Promise<readonly Delivery[]>;
   /** Idempotent. */
   finish(key: string, doneAtMs: number): Promise<void>;
+  /** Removes those that were done before. A repeat of one would count as new: keep them longer than forges repeat. */
+  forget(doneBeforeMs: number): Promise<number>;
 }

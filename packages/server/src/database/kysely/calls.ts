@@ -7,6 +7,7 @@ import { type DerivationCalls, derivationCalls } from './derivations.ts';
 import { type JobsetCalls, jobsetCalls } from './jobsets.ts';
 import { type JudgingCalls, judgingCalls } from './judging.ts';
 import { type MetaCalls, metaCalls } from './meta.ts';
+import { type RequestCalls, requestCalls } from './requests.ts';
 import type { Session } from './session.ts';
 
 export interface Calls {
@@ -16,6 +17,7 @@ export interface Calls {
   readonly jobsets: JobsetCalls;
   readonly changes: ChangeCalls;
   readonly judging: JudgingCalls;
+  readonly requests: RequestCalls;
   readonly deliveries: DeliveryCalls;
 }
 
@@ -26,5 +28,6 @@ export const createCalls = (session: Session): Calls => ({
   jobsets: jobsetCalls(session),
   changes: changeCalls(session),
   judging: judgingCalls(session),
+  requests: requestCalls(session),
   deliveries: deliveryCalls(session),
 });

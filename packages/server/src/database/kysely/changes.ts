@@ -1,6 +1,13 @@
 // Changes that were or are being judged, with their summaries.
 import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
-import type { ChangeListing, ChangePage, ChangeQuery, ChangeState, StoredChange } from '../database.ts';
+import type {
+  ChangeKind,
+  ChangeListing,
+  ChangePage,
+  ChangeQuery,
+  ChangeState,
+  StoredChange,
+} from '../database.ts';
 import { DatabaseError } from '../database-error.ts';
 import { type Session, takeNumbers } from './session.ts';
 import type { ChangeTable } from './tables.ts';
@@ -15,6 +22,7 @@ export interface ChangeCalls {
 
 export const listedColumns = [
   'id',
+  'kind',
   'repository',
   'base_commit',
   'head_commit',
@@ -27,15 +35,21 @@ export const listedColumns = [
   'state',
   'updated_at_ms',
   'fault',
+  'faults',
+  'retry_at_ms',
+  'approved',
 ] as const;
+
+export const priorities: Readonly<Record<ChangeKind, number>> = { branch: 1, submitted: 1, baseline: 2 };
 
 export const listingOf = (row: Pick<ChangeTable, (typeof listedColumns)[number]>): ChangeListing => ({
   id: row.id,
+  // The casts are the edge: only this folder writes these columns, from the same types.
+  kind: row.kind as ChangeKind,
   repository: row.repository,
   number: row.number,
   branch: row.branch,
-  // The casts are the edge: only this folder writes these columns, from the same types.
-  base: row.base_commit as CommitSha,
+  base: row.base_commit === '' ? null : (row.base_commit as CommitSha),
   head: row.head_commit as CommitSha,
   judgedTree: row.judged_tree as TreeSha | null,
   title: row.title,
@@ -44,18 +58,23 @@ export const listingOf = (row: Pick<ChangeTable, (typeof listedColumns)[number]>
   updatedAtMs: row.updated_at_ms,
   conclusion: row.conclusion,
   fault: row.fault,
+  faults: row.faults,
+  retryAtMs: row.retry_at_ms,
+  approved: row.approved === 1,
 });
 
 export const storedOf = (row: ChangeTable): StoredChange => ({
   ...listingOf(row),
   summaryJson: row.summary_json,
   markdown: row.markdown,
+  requestJson: row.request_json,
 });
 
 const save = async (session: Session, change: StoredChange): Promise<void> => {
   const columns = {
+    kind: change.kind,
     repository: change.repository,
-    base_commit: change.base,
+    base_commit: change.base ?? '',
     head_commit: change.head,
     judged_tree: change.judgedTree,
     title: change.title,
@@ -70,6 +89,11 @@ const save = async (session: Session, change: StoredChange): Promise<void> => {
     markdown: change.markdown,
     lease_owner: null,
     lease_until_ms: null,
+    priority: priorities[change.kind],
+    faults: change.faults,
+    retry_at_ms: change.retryAtMs,
+    approved: change.approved ? 1 : 0,
+    request_json: change.requestJson,
   };
   const sequence = await takeNumbers(session, 'change', 1);
   await session.kysely
@@ -105,6 +129,7 @@ const list = async (session: Session, query: ChangeQuery): Promise<ChangePage> =
     .select(listedColumns)
     .orderBy('created_at_ms', 'desc')
     .orderBy('id', 'desc')
+    .where('kind', 'in', query.kinds ?? ['branch'])
     .limit(limit + 1);
   if (query.repository !== undefined) select = select.where('repository', '=', query.repository);
   if (query.states !== undefined) select = select.where('state', 'in', query.states);

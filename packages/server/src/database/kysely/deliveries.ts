@@ -6,6 +6,7 @@ export interface DeliveryCalls {
   receive(deliveries: readonly Delivery[]): Promise<readonly ('new' | 'unfinished' | 'done')[]>;
   unfinished(limit: number): Promise<readonly Delivery[]>;
   finish(key: string, doneAtMs: number): Promise<void>;
+  forget(doneBeforeMs: number): Promise<number>;
 }
 
 const receive = async (session: Session, deliveries: readonly Delivery[]) => {
@@ -52,4 +53,12 @@ export const deliveryCalls = (session: Session): DeliveryCalls => ({
     return rows.map(({ key, payload, received_at_ms }) => ({ key, payload, receivedAtMs: received_at_ms }));
   },
   finish: (key, doneAtMs) => finishDelivery(session, key, doneAtMs),
+  async forget(doneBeforeMs) {
+    const rows = await session.kysely
+      .deleteFrom('deliveries')
+      .where('done_at_ms', '<', doneBeforeMs)
+      .returning('key')
+      .execute();
+    return rows.length;
+  },
 });

@@ -91,4 +91,5 @@ export const jobsetsOver = (calls: JobsetCalls): Jobsets => ({
   },
   records: (id) => readRecords(calls, id),
   remove: (id) => calls.remove(id),
+  forget: (completedBeforeMs) => calls.forget(completedBeforeMs),
 });

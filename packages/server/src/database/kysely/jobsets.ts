@@ -32,6 +32,7 @@ export interface JobsetCalls {
   /** Makes a draft visible, or drops it when a jobset with its key was faster; gives the visible one. */
   completeDraft(completion: DraftCompletion): Promise<JobsetRow>;
   remove(id: number): Promise<void>;
+  forget(completedBeforeMs: number): Promise<number>;
   /** Only while nobody can be writing one: when the only server opens its database. */
   removeDrafts(): Promise<void>;
 }
@@ -120,6 +121,15 @@ export const jobsetCalls = (session: Session): JobsetCalls => ({
   },
   completeDraft: (completion) => completeDraft(session, completion),
   remove: (id) => removeJobset(session, id),
+  async forget(completedBeforeMs) {
+    const old = session.kysely
+      .selectFrom('jobsets')
+      .select('id')
+      .where('completed_at_ms', '<', completedBeforeMs);
+    const ids = (await old.execute()).map(({ id }) => id);
+    for (const id of ids) await removeJobset(session, id);
+    return ids.length;
+  },
   async removeDrafts() {
     const drafts = session.kysely.selectFrom('jobsets').select('id').where('completed_at_ms', 'is', null);
     for (const { id } of await drafts.execute()) await removeJobset(session, id);

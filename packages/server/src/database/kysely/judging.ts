@@ -4,15 +4,17 @@ import type {
   AppliedUpdate,
   BranchUpdate,
   ChangeClaim,
+  ChangeKind,
   ChangeListing,
   ChangeResult,
   DeliveredUpdate,
   Lease,
   StoredChange,
 } from '../database.ts';
-import { listedColumns, listingOf, storedOf } from './changes.ts';
+import { listedColumns, listingOf, priorities, storedOf } from './changes.ts';
 import { finishDelivery, isDeliveryDone } from './deliveries.ts';
 import { type Session, takeNumbers } from './session.ts';
+import type { ChangeTable } from './tables.ts';
 
 export interface JudgingCalls {
   apply(updates: readonly DeliveredUpdate[], atMs: number): Promise<readonly AppliedUpdate[]>;
@@ -21,28 +23,40 @@ export interface JudgingCalls {
   release(lease: Lease, atMs: number): Promise<boolean>;
   releaseAll(owner: string, atMs: number): Promise<number>;
   finish(lease: Lease, result: ChangeResult, atMs: number): Promise<boolean>;
+  retryLater(lease: Lease, retry: Retry): Promise<boolean>;
 }
 
-const unleased = { lease_owner: null, lease_until_ms: null };
-const live = ['queued', 'judging'] as const;
+interface Retry {
+  readonly fault: string;
+  readonly retryAtMs: number;
+  readonly atMs: number;
+}
 
+export const unleased = { lease_owner: null, lease_until_ms: null };
+export const live = ['queued', 'judging'] as const;
+
+type HeadMoved = Extract<BranchUpdate, { kind: 'head-moved' | 'base-moved' }>;
+
+/** A branch as a change or as a baseline: one that was the first may become the second, and back. */
 interface BranchOf {
+  readonly kind: 'branch' | 'baseline';
   readonly repository: string;
   readonly branch: string;
 }
 
 /** The newest change of a branch; undefined for a branch that was never seen. */
-const currentOf = (session: Session, { repository, branch }: BranchOf) =>
+const currentOf = (session: Session, { kind, repository, branch }: BranchOf) =>
   session.kysely
     .selectFrom('changes')
     .select(listedColumns)
+    .where('kind', '=', kind)
     .where('repository', '=', repository)
     .where('branch', '=', branch)
     .orderBy('sequence', 'desc')
     .limit(1)
     .executeTakeFirst();
 
-const nextNumber = async (session: Session, repository: string): Promise<number> => {
+export const nextNumber = async (session: Session, repository: string): Promise<number> => {
   const row = await session.kysely
     .selectFrom('changes')
     .select((expression) => expression.fn.max('number').as('last'))
@@ -54,12 +68,13 @@ const nextNumber = async (session: Session, repository: string): Promise<number>
 /** @returns ids of those that were queued or being judged */
 const endOthers = async (
   session: Session,
-  { repository, branch }: BranchOf,
+  { kind, repository, branch }: BranchOf,
   end: { readonly state: 'superseded' | 'closed'; readonly atMs: number },
 ): Promise<string[]> => {
   const others = session.kysely
     .selectFrom('changes')
     .select(['id', 'state'])
+    .where('kind', '=', kind)
     .where('repository', '=', repository)
     .where('branch', '=', branch)
     .where('state', 'not in', ['superseded', end.state]);
@@ -74,34 +89,53 @@ const endOthers = async (
   return ended.filter(({ state }) => live.some((one) => one === state)).map(({ id }) => id);
 };
 
-const queueHead = async (
-  session: Session,
-  update: Extract<BranchUpdate, { kind: 'head-moved' }>,
+/** A row that waits to be judged, with nothing known of it yet. */
+export const queuedRow = (
+  change: Pick<ChangeTable, 'id' | 'repository' | 'base_commit' | 'head_commit' | 'title' | 'branch'> &
+    Pick<ChangeTable, 'sequence' | 'number' | 'request_json'> & { readonly kind: ChangeKind },
   atMs: number,
-): Promise<AppliedUpdate> => {
-  const current = await currentOf(session, update);
+): ChangeTable => ({
+  ...change,
+  judged_tree: null,
+  created_at_ms: atMs,
+  conclusion: null,
+  summary_json: null,
+  state: 'queued',
+  updated_at_ms: atMs,
+  fault: null,
+  markdown: null,
+  ...unleased,
+  priority: priorities[change.kind],
+  faults: 0,
+  retry_at_ms: null,
+  approved: 0,
+});
+
+const numberOf = async (session: Session, of: BranchOf, current: { number: number } | undefined) =>
+  of.kind === 'baseline' ? 0 : (current?.number ?? (await nextNumber(session, of.repository)));
+
+const queueHead = async (session: Session, update: HeadMoved, atMs: number): Promise<AppliedUpdate> => {
+  const { repository, branch } = update;
+  const of: BranchOf = { kind: update.kind === 'head-moved' ? 'branch' : 'baseline', repository, branch };
+  const current = await currentOf(session, of);
   const isOpen = current !== undefined && current.state !== 'closed' && current.state !== 'superseded';
   if (isOpen && current.head_commit === update.head) return { queued: null, ended: [] };
-  const ended = await endOthers(session, update, { state: 'superseded', atMs });
-  const row = {
-    id: update.newId,
-    repository: update.repository,
-    base_commit: update.base,
-    head_commit: update.head,
-    judged_tree: null,
-    title: update.title,
-    created_at_ms: atMs,
-    conclusion: null,
-    summary_json: null,
-    sequence: await takeNumbers(session, 'change', 1),
-    number: current?.number ?? (await nextNumber(session, update.repository)),
-    branch: update.branch,
-    state: 'queued',
-    updated_at_ms: atMs,
-    fault: null,
-    markdown: null,
-    ...unleased,
-  };
+  const ended = await endOthers(session, of, { state: 'superseded', atMs });
+  const row = queuedRow(
+    {
+      id: update.newId,
+      kind: of.kind,
+      repository,
+      branch,
+      base_commit: update.base ?? '',
+      head_commit: update.head,
+      title: update.title,
+      sequence: await takeNumbers(session, 'change', 1),
+      number: await numberOf(session, of, current),
+      request_json: null,
+    },
+    atMs,
+  );
   await session.kysely.insertInto('changes').values(row).execute();
   return { queued: listingOf(row), ended };
 };
@@ -109,9 +143,13 @@ const queueHead = async (
 const applyOne = async (session: Session, update: BranchUpdate, atMs: number): Promise<AppliedUpdate> => {
   switch (update.kind) {
     case 'head-moved':
+    case 'base-moved':
       return queueHead(session, update, atMs);
-    case 'branch-gone':
-      return { queued: null, ended: await endOthers(session, update, { state: 'closed', atMs }) };
+    case 'branch-gone': {
+      const { repository, branch } = update;
+      const of: BranchOf = { kind: 'branch', repository, branch };
+      return { queued: null, ended: await endOthers(session, of, { state: 'closed', atMs }) };
+    }
   }
 };
 
@@ -141,6 +179,8 @@ const claimNext = async (session: Session, claim: ChangeClaim): Promise<StoredCh
     .where(
       sql<boolean>`(state = 'queued' or lease_until_ms is null or lease_until_ms < ${sql.lit(Math.trunc(nowMs))})`,
     )
+    .where(sql<boolean>`(retry_at_ms is null or retry_at_ms <= ${sql.lit(Math.trunc(nowMs))})`)
+    .orderBy('priority')
     .orderBy('sequence')
     .limit(1)
     .executeTakeFirst();
@@ -162,7 +202,9 @@ type ChangedColumns = Partial<{
   conclusion: string;
   summary_json: string;
   markdown: string;
-  fault: string;
+  fault: string | null;
+  faults: number;
+  retry_at_ms: number | null;
   updated_at_ms: number;
   lease_owner: string | null;
   lease_until_ms: number | null;
@@ -184,11 +226,14 @@ const underLease = async (session: Session, { id, owner }: Lease, set: ChangedCo
 const resultColumns = (result: ChangeResult): ChangedColumns => {
   switch (result.state) {
     case 'failed':
-      return { state: 'failed', conclusion: result.conclusion, fault: result.fault };
+      return { state: 'failed', conclusion: result.conclusion, fault: result.fault, retry_at_ms: null };
     case 'judged':
       return {
         state: 'judged',
-        base_commit: result.base,
+        fault: null,
+        faults: 0,
+        retry_at_ms: null,
+        base_commit: result.base ?? '',
         judged_tree: result.judgedTree,
         title: result.title,
         conclusion: result.conclusion,
@@ -215,4 +260,22 @@ export const judgingCalls = (session: Session): JudgingCalls => ({
   },
   finish: (lease, result, atMs) =>
     underLease(session, lease, { ...resultColumns(result), updated_at_ms: atMs, ...unleased }),
+  async retryLater(lease, { fault, retryAtMs, atMs }) {
+    const row = await session.kysely
+      .updateTable('changes')
+      .set((columns) => ({
+        state: 'queued',
+        fault,
+        faults: columns('faults', '+', 1),
+        retry_at_ms: retryAtMs,
+        updated_at_ms: atMs,
+        ...unleased,
+      }))
+      .where('id', '=', lease.id)
+      .where('state', '=', 'judging')
+      .where('lease_owner', '=', lease.owner)
+      .returning('id')
+      .executeTakeFirst();
+    return row !== undefined;
+  },
 });

@@ -48,8 +48,13 @@ const buildsOver = ({ builds }: Calls): Builds => ({
   eventsSince: (sequence, limit) => builds.eventsSince(sequence, limit),
 });
 
-/** @param close finishes what was asked before and lets go of the database */
-export const databaseOver = (calls: Calls, close: () => Promise<void>): Database => ({
+export interface DatabaseFile {
+  /** Finishes what was asked before and lets go of the database. */
+  readonly close: () => Promise<void>;
+  readonly backup: Database['backup'];
+}
+
+export const databaseOver = (calls: Calls, { close, backup }: DatabaseFile): Database => ({
   meta: { schemaVersion: () => calls.meta.schemaVersion() },
   derivations: derivationsOver(calls),
   builds: buildsOver(calls),
@@ -66,11 +71,18 @@ export const databaseOver = (calls: Calls, close: () => Promise<void>): Database
     release: (lease, atMs) => calls.judging.release(lease, atMs),
     releaseAll: (owner, atMs) => calls.judging.releaseAll(owner, atMs),
     finish: (lease, result, atMs) => calls.judging.finish(lease, result, atMs),
+    retryLater: (lease, retry) => calls.judging.retryLater(lease, retry),
+    submit: (submission) => calls.requests.submit(submission),
+    cancel: (id, atMs) => calls.requests.cancel(id, atMs),
+    requeue: (id, again) => calls.requests.requeue(id, again),
+    forget: (beforeMs) => calls.requests.forget(beforeMs),
   },
   deliveries: {
     receive: async (deliveries) => (deliveries.length === 0 ? [] : calls.deliveries.receive(deliveries)),
     unfinished: (limit) => calls.deliveries.unfinished(limit),
     finish: (key, doneAtMs) => calls.deliveries.finish(key, doneAtMs),
+    forget: (doneBeforeMs) => calls.deliveries.forget(doneBeforeMs),
   },
+  backup,
   close,
 });

@@ -90,7 +90,10 @@ export interface JobsetChunkTable {
 
 export interface ChangeTable {
   id: string;
+  /** A ChangeKind. */
+  kind: string;
   repository: string;
+  /** Empty where it is judged against nothing. */
   base_commit: string;
   head_commit: string;
   judged_tree: string | null;
@@ -109,6 +112,13 @@ export interface ChangeTable {
   /** This and the next: null unless it is being judged. */
   lease_owner: string | null;
   lease_until_ms: number | null;
+  /** Those with lower numbers are judged first. */
+  priority: number;
+  faults: number;
+  retry_at_ms: number | null;
+  /** 0 or 1. */
+  approved: number;
+  request_json: string | null;
 }
 
 export interface DeliveryTable {

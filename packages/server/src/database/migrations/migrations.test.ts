@@ -78,6 +78,23 @@ const expectSecondSamples = async (database: Database): Promise<void> => {
   });
 };
 
+/** What the third's say. */
+const expectThirdSamples = async (database: Database): Promise<void> => {
+  expect(await database.changes.find('c4')).toMatchObject({
+    kind: 'submitted',
+    base: null,
+    requestJson: '{}',
+    faults: 0,
+    approved: false,
+  });
+  expect(await database.changes.claimNext({ owner: 'x', nowMs: 9499, untilMs: 9999 })).toBeNull();
+  expect(await database.changes.claimNext({ owner: 'x', nowMs: 9500, untilMs: 9999 })).toMatchObject({
+    id: 'c3',
+    kind: 'baseline',
+    faults: 1,
+  });
+};
+
 describe('migrations', () => {
   it.each(migrations.map(({ name }, index) => ({ name, count: index + 1 })))(
     'upgrades a used database of $name',
@@ -92,6 +109,7 @@ describe('migrations', () => {
         expect(await database.meta.schemaVersion()).toBe(migrations.length);
         await expectFirstSamples(database);
         if (count >= 2) await expectSecondSamples(database);
+        if (count >= 3) await expectThirdSamples(database);
       } finally {
         await database.close();
       }

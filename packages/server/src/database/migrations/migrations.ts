@@ -1,9 +1,10 @@
 // All migrations, oldest first. One that was released is never edited: what it lacks is a migration of its own.
 import { createTables } from './0001-create-tables.ts';
 import { queueChanges } from './0002-queue-changes.ts';
+import { addKindsAndRetries } from './0003-kinds-and-retries.ts';
 import type { ColumnTypes, SchemaMigration } from './schema-migration.ts';
 
-export const migrations: readonly SchemaMigration[] = [createTables, queueChanges];
+export const migrations: readonly SchemaMigration[] = [createTables, queueChanges, addKindsAndRetries];
 
 export const columnTypes: Readonly<Record<'sqlite' | 'postgres', ColumnTypes>> = {
   sqlite: { integer: 'integer', bytes: 'blob', withoutRowid: true },

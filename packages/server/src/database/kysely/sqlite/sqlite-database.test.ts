@@ -83,6 +83,27 @@ describe('SQLite in a file', () => {
     expect(await builds.unfinished()).toMatchObject([{ attempt: events.length, sequence: events.length }]);
   });
 
+  it('copies itself as of one moment while it is written to, and never over a file', async () => {
+    const database = await open();
+    const nodes = Array.from({ length: 200 }, () => newNode());
+    await database.derivations.save(nodes);
+    const record = (node: (typeof nodes)[number]) =>
+      database.builds.recordTransitions([step(node.path, null, 'queued')]);
+    for (const node of nodes.slice(0, 100)) await record(node);
+    const copy = join(folder, 'copy.db');
+    await Promise.all([database.backup(copy), ...nodes.slice(100).map(record)]);
+    await expect(database.backup(copy)).rejects.toMatchObject({ code: 'DATABASE_BACKUP_EXISTS' });
+    await expect(database.backup(join(folder, 'nowhere', 'x.db'))).rejects.toMatchObject({
+      code: 'DATABASE_CANNOT_OPEN',
+    });
+    const restored = await open(copy);
+    const events = await restored.builds.eventsSince(0, 1000);
+    expect(events.length).toBeGreaterThanOrEqual(100);
+    expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
+    expect(await restored.builds.unfinished()).toHaveLength(events.length);
+    expect(await database.builds.unfinished()).toHaveLength(200);
+  });
+
   it('drops what a killed server had written of a jobset', async () => {
     const connection = await openSqliteConnection({ path, durability: 'power-loss' });
     await connection.transaction(async ({ jobsets }) => {

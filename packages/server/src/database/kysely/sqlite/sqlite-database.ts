@@ -1,11 +1,27 @@
 // The embedded driver of the database port: SQLite in a thread of its own.
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { Database } from '../../database.ts';
 import { databaseOver } from '../port.ts';
+import type { BackupReply, BackupRequest } from './sqlite-backup.ts';
 import type { SqliteOptions } from './sqlite-connection.ts';
 import { callsOn } from './worker-calls.ts';
+import { readError } from './worker-messages.ts';
 
 export type { SqliteOptions } from './sqlite-connection.ts';
+
+const threadOptions = (name: string, workerData: SqliteOptions | BackupRequest) => ({
+  name,
+  workerData,
+  // The flags of the process (a debugger's, a test runner's) are not for this thread.
+  execArgv: [],
+});
+
+const backUp = async (request: BackupRequest): Promise<void> => {
+  const worker = new Worker(new URL('./sqlite-backup.ts', import.meta.url), threadOptions('backup', request));
+  const [reply] = (await once(worker, 'message')) as [BackupReply]; // From sqlite-backup.ts, which sends no other.
+  if (reply !== null) throw readError(reply);
+};
 
 /**
  * Opens, and where needed makes or upgrades, the database at `path`. This process is its only server until it
@@ -13,12 +29,10 @@ export type { SqliteOptions } from './sqlite-connection.ts';
  * @throws DatabaseError DATABASE_LOCKED, _TOO_NEW, _CORRUPT, _FOREIGN, _FULL, _READ_ONLY, _CANNOT_OPEN
  */
 export const openSqliteDatabase = async (options: SqliteOptions): Promise<Database> => {
-  const worker = new Worker(new URL('./sqlite-worker.ts', import.meta.url), {
-    name: 'database',
-    workerData: options,
-    // The flags of the process (a debugger's, a test runner's) are not for this thread.
-    execArgv: [],
-  });
+  const worker = new Worker(
+    new URL('./sqlite-worker.ts', import.meta.url),
+    threadOptions('database', options),
+  );
   const { calls, opened, close } = callsOn(worker);
   try {
     await opened;
@@ -26,5 +40,5 @@ export const openSqliteDatabase = async (options: SqliteOptions): Promise<Databa
     await worker.terminate();
     throw error;
   }
-  return databaseOver(calls, close);
+  return databaseOver(calls, { close, backup: (to) => backUp({ from: options.path, to }) });
 };
