@@ -4,23 +4,35 @@ import { ChangeSummary } from './change-summary.ts';
 import { nextCursor, PageQuery } from './page.ts';
 
 export const ChangeState = z.enum(['queued', 'judging', 'judged', 'failed', 'superseded', 'closed']);
+export const ChangeKind = z.enum(['branch', 'baseline', 'submitted']);
 
 const change = z.object({
   id: z.string(),
+  /**
+   * branch: one that wants to join its base. baseline: a base branch against where it was. submitted: asked for by
+   * hand.
+   */
+  kind: ChangeKind,
   repository: z.string(),
-  /** From 1 in each repository. */
-  number: z.int().positive(),
+  /** From 1 in each repository; 0 of a baseline. */
+  number: z.int().nonnegative(),
+  /** Of a submitted one the head's revision, as it was asked for. */
   branch: z.string(),
   title: z.string(),
   state: ChangeState,
-  baseSha: z.string(),
+  /** Null where it is judged against nothing. */
+  baseSha: z.string().nullable(),
   headSha: z.string(),
   /** Null where there is none: the merge conflicts, or it was not tried yet. */
   judgedTree: z.string().nullable(),
   /** Null while it is being judged. */
   conclusion: z.string().nullable(),
-  /** Why it could not be judged; null unless it failed. */
+  /** Why it could not be judged; null unless it failed, or is tried again. */
   fault: z.string().nullable(),
+  /** Milliseconds since 1970: it failed by a fault that may pass, and is not tried again before. */
+  retryAtMs: z.number().nullable(),
+  /** Somebody said that it may build however much it takes. */
+  approved: z.boolean(),
   /** Milliseconds since 1970. */
   createdAtMs: z.number(),
   /** Milliseconds since 1970: when the state last changed. */
@@ -35,6 +47,8 @@ export const ChangesQuery = PageQuery.extend({
   repository: z.string().min(1).max(500).optional(),
   /** All but `superseded` where absent. */
   state: ChangeState.optional(),
+  /** @default branch */
+  kind: ChangeKind.optional(),
 });
 
 export const ChangePage = z.object({ changes: z.array(Change), nextCursor }).meta({ id: 'ChangePage' });

@@ -7,6 +7,8 @@ import { type JudgeEvent, type JudgeLoop, type JudgeLoopDeps, startJudgeLoop } f
 
 type Judged = Extract<ChangeResult, { state: 'judged' }>;
 
+const headBase = 'b'.repeat(40) as CommitSha;
+
 const judged: Judged = {
   state: 'judged',
   base: '9'.repeat(40) as CommitSha,
@@ -38,7 +40,7 @@ const push = async (branch: string): Promise<void> => {
     kind: 'head-moved',
     repository: 'r/r',
     branch,
-    base: judged.base,
+    base: headBase,
     head,
     title: branch,
   } as const;

@@ -1,6 +1,7 @@
 // Changes of all repositories, and one of them with its summary.
-import { type Change, ChangeDetail, ChangePage, ChangeParams, ChangesQuery } from '@eka-ci/protocol/change';
-import type { ChangeListing, ChangeQuery, ChangeState } from '../../database/database.ts';
+import { ChangeDetail, ChangePage, ChangeParams, ChangesQuery } from '@eka-ci/protocol/change';
+import type { ChangeQuery, ChangeState } from '../../database/database.ts';
+import { changeOnWire } from '../../pipeline/change-on-wire.ts';
 import { HttpError } from '../errors.ts';
 import type { HttpDeps } from '../http-options.ts';
 import { type ApiApp, answers, badRequest, notFound } from '../route.ts';
@@ -10,22 +11,6 @@ const tags = ['changes'];
 
 /** Without heads that were replaced each number is there once. */
 const shownStates: readonly ChangeState[] = ['queued', 'judging', 'judged', 'failed', 'closed'];
-
-const toWire = (change: ChangeListing): Change => ({
-  id: change.id,
-  repository: change.repository,
-  number: change.number,
-  branch: change.branch,
-  title: change.title,
-  state: change.state,
-  baseSha: change.base,
-  headSha: change.head,
-  judgedTree: change.judgedTree,
-  conclusion: change.conclusion,
-  fault: change.fault,
-  createdAtMs: change.createdAtMs,
-  updatedAtMs: change.updatedAtMs,
-});
 
 const addList = (app: ApiApp, { database }: HttpDeps): void => {
   app.get(
@@ -48,7 +33,7 @@ const addList = (app: ApiApp, { database }: HttpDeps): void => {
         ...(repository !== undefined && { repository }),
       };
       const { changes, nextCursor } = await database.changes.list(asked);
-      return { changes: changes.map(toWire), nextCursor };
+      return { changes: changes.map(changeOnWire), nextCursor };
     },
   );
 };
@@ -82,7 +67,7 @@ export const addChangeRoutes = (app: ApiApp, deps: HttpDeps): void => {
           `${repository} has no change ${number}: /v1/prs lists what there is`,
         );
       }
-      return { ...toWire(change), summary: readSummary(change) };
+      return { ...changeOnWire(change), summary: readSummary(change) };
     },
   );
 };

@@ -37,6 +37,7 @@ export const newChange = (id: string, more: Partial<StoredChange> = {}): StoredC
   const summary = exampleSummary();
   return {
     id,
+    kind: 'branch',
     repository: 'example/packages',
     number: 7,
     branch: 'update-openssl',
@@ -51,6 +52,10 @@ export const newChange = (id: string, more: Partial<StoredChange> = {}): StoredC
     fault: null,
     summaryJson: JSON.stringify(summary),
     markdown: '# As the forge has it\n',
+    requestJson: null,
+    faults: 0,
+    retryAtMs: null,
+    approved: false,
     ...more,
   };
 };
