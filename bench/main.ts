@@ -10,7 +10,9 @@ const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
   'drv-parse': async () => (await import('./drv-parse.ts')).drvParse,
   ingest: async () => (await import('./ingest.ts')).ingestion,
   graph: async () => (await import('./graph.ts')).graph,
+  order: async () => (await import('./order.ts')).order,
   evaluate: async () => (await import('./evaluate.ts')).evaluate,
+  webhooks: async () => (await import('./webhooks.ts')).webhooks,
   'change-summary': async () => (await import('./change-summary.ts')).changeSummary,
 };
 

@@ -1,0 +1,161 @@
+// The order of builds over several changes: by properties on random graphs, and by the stories it is made for.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { BuildFrontier } from './build-frontier.ts';
+import { BuildOrder, type Demand } from './build-order.ts';
+import { DrvGraph, type NodeId } from './drv-graph.ts';
+import { randomDrvNodes } from './testing/random-graph.ts';
+
+const graphOf = (nodes: number, seed = 1): DrvGraph => {
+  const graph = new DrvGraph();
+  for (const node of randomDrvNodes({ nodes, seed })) graph.add(node);
+  return graph;
+};
+
+/** A graph of independent derivations: names only matter where a test gives edges. */
+const independent = (count: number): DrvGraph => {
+  const graph = new DrvGraph();
+  for (const [node] of Array.from({ length: count }, (_, seed) => [
+    ...randomDrvNodes({ nodes: 1, seed: seed + 1 }),
+  ])) {
+    if (node !== undefined) graph.add(node);
+  }
+  return graph;
+};
+
+const open = (arrivedAtS: number, wanted: readonly NodeId[], more: Partial<Demand> = {}): Demand => ({
+  class: 'open-change',
+  arrivedAtS,
+  wanted,
+  ...more,
+});
+
+const takeAll = (order: BuildOrder, kind = 0): NodeId[] => {
+  const taken: NodeId[] = [];
+  for (let node = order.take(kind); node !== undefined; node = order.take(kind)) taken.push(node);
+  return taken;
+};
+
+describe('the order of builds', () => {
+  it('gives every wanted build once, after its inputs, and tells when a demand is done', () => {
+    const demandOf = fc.record({ size: fc.integer({ min: 1, max: 40 }), from: fc.nat(80) });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 1000 }),
+        fc.array(demandOf, { minLength: 1, maxLength: 5 }),
+        fc.integer({ min: 1, max: 8 }),
+        (seed, shapes, slots) => {
+          const graph = graphOf(120, seed);
+          const order = new BuildOrder(graph, { durationOf: (id) => 1 + (id % 7) });
+          const frontier = new BuildFrontier(graph, []);
+          const wanted = new Map<number, Set<NodeId>>();
+          const begin = ({ size, from }: (typeof shapes)[number], arrivedAtS: number): void => {
+            const nodes = Array.from({ length: size }, (_, i) => from + i).filter(
+              (id) => frontier.stateOf(id) === 'outside' || frontier.stateOf(id) === 'waiting',
+            );
+            const { ready } = frontier.extend(nodes);
+            const left = new Set(nodes);
+            if (left.size > 0) wanted.set(order.add(open(arrivedAtS, nodes)), left);
+            for (const node of ready) order.markReady(node);
+          };
+          const built = new Set<NodeId>();
+          let running: NodeId[] = [];
+          let turn = 0;
+          for (; shapes.length > turn || running.length > 0 || frontier.remaining > 0; turn++) {
+            const shape = shapes[turn];
+            if (shape !== undefined) begin(shape, turn);
+            while (running.length < slots) {
+              const node = order.take();
+              if (node === undefined) break;
+              expect(built.has(node)).toBe(false);
+              expect(frontier.stateOf(node)).toBe('ready');
+              built.add(node);
+              running.push(node);
+            }
+            const [ended, ...others] = running;
+            running = others;
+            if (ended === undefined) continue;
+            for (const ready of frontier.settleSucceeded(ended)) order.markReady(ready);
+            const done = order.settle(ended);
+            for (const [id, left] of wanted) {
+              left.delete(ended);
+              expect(done.includes(id)).toBe(left.size === 0);
+              expect(order.remainingOf(id)).toBeCloseTo(
+                [...left].reduce((sum, node) => sum + 1 + (node % 7), 0),
+              );
+              if (left.size === 0) wanted.delete(id);
+            }
+          }
+          expect(wanted.size).toBe(0);
+          expect(order.take()).toBeUndefined();
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it('serves classes in their order, whatever their size', () => {
+    const order = new BuildOrder(independent(4), { durationOf: () => 1 });
+    order.add(open(0, [0], { class: 'flaky-retry' }));
+    order.add(open(0, [1], { class: 'base-branch' }));
+    order.add(open(9, [2], { class: 'merge-queue' }));
+    order.add(open(0, [3]));
+    for (const node of [0, 1, 2, 3]) order.markReady(node);
+    expect(takeAll(order)).toEqual([2, 3, 1, 0]);
+  });
+
+  it('lets a small change pass a mass rebuild, but not for ever', () => {
+    const graph = independent(60);
+    const order = new BuildOrder(graph, { durationOf: () => 100, ageCredit: 2 });
+    const mass = Array.from({ length: 50 }, (_, id) => id);
+    order.add(open(0, mass));
+    order.add(open(10, [50]));
+    // 5,000 s of work are forgiven after 2,500 s.
+    order.add(open(2_400, [51]));
+    order.add(open(2_500, [52]));
+    for (const node of [...mass, 50, 51, 52]) order.markReady(node);
+    expect(takeAll(order).filter((node) => node >= 49)).toEqual([50, 51, 49, 52]);
+  });
+
+  it('gives what several want the best of their places', () => {
+    const order = new BuildOrder(independent(10), { durationOf: () => 10 });
+    order.add(open(0, [0, 1, 2, 3, 4, 5, 6, 7]));
+    order.add(open(0, [7, 8]));
+    for (let node = 0; node < 9; node++) order.markReady(node);
+    expect(
+      takeAll(order)
+        .slice(0, 2)
+        .toSorted((a, b) => a - b),
+    ).toEqual([7, 8]);
+  });
+
+  it('builds the longest chain of a change first', () => {
+    const graph = graphOf(400, 3);
+    const order = new BuildOrder(graph, { durationOf: () => 1 });
+    // Not the first ten: all others hang on these.
+    const all = Array.from({ length: 390 }, (_, id) => 10 + id);
+    const frontier = new BuildFrontier(graph, all);
+    order.add(open(0, all));
+    for (const node of frontier.initiallyReady()) order.markReady(node);
+    const chains = takeAll(order).map((node) => frontier.criticalPathLength(node));
+    expect(chains).toEqual(chains.toSorted((a, b) => b - a));
+    expect(chains.length).toBeGreaterThan(3);
+  });
+
+  it('keeps kinds apart, and names what nobody wants any more', () => {
+    const order = new BuildOrder(independent(5), { durationOf: () => 1, kindOf: (id) => id % 2 });
+    const first = order.add(open(0, [0, 1, 2]));
+    const second = order.add(open(0, [2, 3]));
+    for (const node of [0, 1, 2, 3, 4]) order.markReady(node);
+    expect(takeAll(order, 1).toSorted((a, b) => a - b)).toEqual([1, 3]);
+    expect(order.remove(first).toSorted((a, b) => a - b)).toEqual([0, 1]);
+    expect(order.remove(first)).toEqual([]);
+    expect(takeAll(order, 0)).toEqual([2]);
+    order.markReady(2);
+    expect(order.take(0)).toBe(2);
+    expect(order.settle(2)).toEqual([]);
+    expect(order.settle(3)).toEqual([second]);
+    order.markReady(2);
+    expect(order.take(0)).toBeUndefined();
+  });
+});
