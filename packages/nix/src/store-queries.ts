@@ -36,9 +36,10 @@ export interface StoreQueries {
 /** Thrown when a query of the store fails or is not answered in time. */
 export class StoreQueryError extends Error {
   readonly code = 'NIX_STORE_QUERY_FAILED';
-  constructor(question: string, detail: string) {
+  constructor(question: string, detail: string, cause?: unknown) {
     super(
       `Nix could not say ${question}: ${detail}. Check that the store answers: "nix-store --verify" says what is wrong.`,
+      { cause },
     );
     this.name = 'StoreQueryError';
   }
