@@ -1,10 +1,12 @@
 // Starts children so that none is left behind: each leads its own process group, which ends with it, with
 // the caller's signal, or with `endAllChildren`. Nothing here knows what the children are for.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { existsSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
+import { withOwnerDeath } from './owner-death.ts';
+
+export { findProgram } from './find-program.ts';
 
 export interface ChildOptions {
   /** A program's path, or a name that is looked up in `env.PATH`. Never given to a shell. */
@@ -21,6 +23,11 @@ export interface ChildOptions {
   readonly signal?: AbortSignal;
   /** @default 3000 */
   readonly killGraceMs?: number;
+  /**
+   * What the child itself, not its group, gets from the kernel when the thread that started it is gone without having
+   * ended it: after `kill -9`, say. Where owner-death.ts finds no program for that, the child then goes on by itself.
+   */
+  readonly onOwnerDeath?: NodeJS.Signals;
 }
 
 export interface ChildExit {
@@ -80,8 +87,11 @@ const signalGroup = (pid: number, signal: NodeJS.Signals): void => {
  */
 export const startChild = async (options: ChildOptions): Promise<Child> => {
   options.signal?.throwIfAborted();
+  const { onOwnerDeath } = options;
+  const [command, args] =
+    onOwnerDeath === undefined ? [options.command, options.args] : withOwnerDeath(options, onOwnerDeath);
   try {
-    const spawned = spawn(options.command, options.args, {
+    const spawned = spawn(command, args, {
       cwd: options.cwd,
       env: { ...options.env },
       detached: true,
@@ -237,18 +247,3 @@ export async function* readLines(stream: Readable, maxLineLength = 16 * 1024 * 1
   extend(decoder.end());
   if (length > 0) yield finish();
 }
-
-/** The full path of a program on `searchPath` (the form of `$PATH`), or null. */
-export const findProgram = (name: string, searchPath = process.env['PATH'] ?? ''): string | null => {
-  for (const folder of searchPath.split(delimiter)) {
-    if (folder === '') continue;
-    const file = join(folder, name);
-    try {
-      accessSync(file, constants.X_OK);
-      if (statSync(file).isFile()) return file;
-    } catch {
-      // Not here; the next folder may have it.
-    }
-  }
-  return null;
-};
