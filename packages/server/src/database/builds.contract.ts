@@ -184,6 +184,55 @@ export const buildContract = (given: () => Database): void => {
     const own = new Set(nodes.map((node) => node.path));
     const found = (await builds.unfinished()).filter((build) => own.has(build.drv));
     expect(found.map((build) => build.drv)).toEqual(nodes.slice(0, 5).map((node) => node.path));
+    const started = (await builds.startedUnfinished()).filter((build) => own.has(build.drv));
+    expect(started.map((build) => build.drv)).toEqual([nodes[2]?.path]);
+  });
+
+  it('interrupts all that waits with the very step that each would have taken alone', async () => {
+    const { builds, derivations } = given();
+    const nodes = Array.from({ length: 5 }, () => newNode());
+    await derivations.save(nodes);
+    const drvs = nodes.map((node) => node.path);
+    const [alone, queued, buildable, building, done] = drvs as [DrvPath, DrvPath, DrvPath, DrvPath, DrvPath];
+    const second = { attempt: 2, atMs: 3 } as const;
+    await builds.recordTransitions([
+      ...[alone, queued].flatMap((drv) => [
+        step(drv, null, 'failed', { cause: 'network', culprit: done, message: 'gone', logFile: 'one.log' }),
+        step(drv, 'failed', 'queued', second),
+      ]),
+      step(buildable, null, 'buildable'),
+      step(building, null, 'building'),
+      step(done, null, 'succeeded'),
+    ]);
+    const how = { cause: 'scheduler-death', message: null, atMs: 7 } as const;
+    await builds.recordTransitions([step(alone, 'queued', 'interrupted', { ...how, attempt: 2 })]);
+    const others = await builds.unfinished();
+    const expected = others.filter(({ state }) => state === 'queued' || state === 'buildable').length;
+    expect(await builds.interruptWaiting(7)).toBe(expected);
+    expect(await builds.interruptWaiting(8)).toBe(0);
+
+    const histories = await Promise.all(drvs.map((drv) => builds.historyOf(drv)));
+    const [aloneHistory, queuedHistory, buildableHistory] = histories.map((history) =>
+      history.map((event) => ({ ...event, sequence: 0, drv: alone })),
+    );
+    expect(queuedHistory).toEqual(aloneHistory);
+    expect(buildableHistory?.at(-1)).toMatchObject({
+      ...how,
+      from: 'buildable',
+      to: 'interrupted',
+      attempt: 1,
+    });
+    const stored = await builds.statesOf(drvs);
+    const now = stored.get(queued);
+    expect({ ...stored.get(alone), sequence: now?.sequence, drv: queued }).toEqual(now);
+    for (const [at, drv] of drvs.entries()) {
+      expect(stored.get(drv)?.sequence).toBe(histories[at]?.at(-1)?.sequence);
+    }
+    expect([building, done].map((drv) => stored.get(drv)?.state)).toEqual(['building', 'succeeded']);
+    const last = await builds.eventsSince((stored.get(queued)?.sequence ?? 0) - 1, 1000);
+    expect(last.map(({ sequence }) => sequence)).toEqual(
+      last.map((_event, at) => (last[0]?.sequence ?? 0) + at),
+    );
   });
 
   it('pages events', async () => {

@@ -79,6 +79,7 @@ export interface ChangePage {
 
 export interface ChangeQuery {
   readonly repository?: string;
+  readonly branch?: string;
   /** @default ['branch'] */
   readonly kinds?: readonly ChangeKind[];
   /** All states where absent. Without `superseded` each number appears once. */
@@ -101,7 +102,12 @@ export type BranchUpdate =
       /** For the row, where one is made. */
       readonly newId: string;
     }
-  | { readonly kind: 'branch-gone'; readonly repository: string; readonly branch: string }
+  /** base-gone: of a base branch, whose baselines end. */
+  | {
+      readonly kind: 'branch-gone' | 'base-gone';
+      readonly repository: string;
+      readonly branch: string;
+    }
   | {
       /** The tip of a base branch: a baseline, which supersedes the branch's older ones. */
       readonly kind: 'base-moved';
@@ -139,6 +145,8 @@ export interface ChangeClaim {
   readonly nowMs: number;
   /** When others may take it over, unless it is renewed. */
   readonly untilMs: number;
+  /** Repositories whose changes must wait. @default [] */
+  readonly notOf?: readonly string[];
 }
 
 /** What judging came to. */

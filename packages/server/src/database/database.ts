@@ -134,6 +134,13 @@ export interface Builds {
    * scheduler-death. In the order they were first stored.
    */
   unfinished(): Promise<readonly StoredBuild[]>;
+  /** Of these, what a builder was at in their newest attempt: its outputs may be there. */
+  startedUnfinished(): Promise<readonly StoredBuild[]>;
+  /**
+   * Everything that is queued or buildable is interrupted by scheduler-death, in the order it was first stored.
+   * @returns how many
+   */
+  interruptWaiting(atMs: number): Promise<number>;
   /** At most `limit` transitions with a higher sequence, oldest first. 0 starts at the beginning. */
   eventsSince(sequence: number, limit: number): Promise<readonly RecordedTransition[]>;
 }

@@ -146,4 +146,30 @@ export const judgingContract = (open: () => Promise<Database>): void => {
     expect(await claim('a')).toMatchObject({ branch: 'one', updatedAtMs: 0 });
     expect(await claim('a')).toBeNull();
   });
+
+  it('gives no change of a repository that has to wait, and finds its place again', async () => {
+    await tell(moved('one', '1'));
+    await tell({ ...moved('two', '2'), repository: 'other/set', newId: 'two' });
+    const waiting = { owner: 'a', nowMs: 0, untilMs: 100, notOf: [repository, 'third/set'] };
+    expect(await database.changes.claimNext(waiting)).toMatchObject({ branch: 'two' });
+    expect(await database.changes.claimNext(waiting)).toBeNull();
+    expect(await claim('a')).toMatchObject({ branch: 'one' });
+  });
+
+  it('ends the baselines of a base branch that is gone, and no change of that name', async () => {
+    const of = { repository, branch: 'staging' };
+    await tell(moved('staging', '1'));
+    const tip = { ...of, base: null, head: shaOf('2'), title: 'staging', newId: 'tip' };
+    await tell({ kind: 'base-moved', ...tip });
+    expect((await tell({ kind: 'base-gone', ...of })).ended).toEqual(['tip']);
+    expect((await tell({ kind: 'base-gone', ...of })).ended).toEqual([]);
+    const all = await database.changes.list({
+      kinds: ['branch', 'baseline'],
+      branch: 'staging',
+      limit: 10,
+    });
+    const states = Object.fromEntries(all.changes.map(({ kind, state }) => [kind, state]));
+    expect(states).toEqual({ branch: 'queued', baseline: 'closed' });
+    expect((await database.changes.list({ branch: 'other', limit: 10 })).changes).toEqual([]);
+  });
 };

@@ -5,13 +5,15 @@ import type { BuildAttempt, BuildTransition, RecordedTransition, StoredBuild } f
 import { DatabaseError, StaleTransitionError } from '../database-error.ts';
 import { applyTransition } from './build-row.ts';
 import { insertRows, type Session, type SqlRow, type SqlValue, selectIn, takeNumbers } from './session.ts';
+import { interruptWaiting, unfinishedStates } from './waiting-builds.ts';
 
 export interface BuildCalls {
   /** The sequence of the first transition; the others follow it. */
   recordTransitions(transitions: readonly BuildTransition[]): Promise<number>;
   statesOf(paths: readonly string[]): Promise<readonly StoredBuild[]>;
   historyOf(path: string): Promise<readonly RecordedTransition[]>;
-  unfinished(): Promise<readonly StoredBuild[]>;
+  unfinished(which: { readonly started: boolean }): Promise<readonly StoredBuild[]>;
+  interruptWaiting(atMs: number): Promise<number>;
   eventsSince(sequence: number, limit: number): Promise<readonly RecordedTransition[]>;
 }
 
@@ -157,13 +159,13 @@ export const buildCalls = (session: Session): BuildCalls => ({
     const where = 'where t.drv_id = (select id from derivations where path = $1) order by t.sequence';
     return (await session.run(`${selectTransitions} ${where}`, [path])).map(transitionOf);
   },
-  async unfinished() {
-    // The list is the partial index's own condition, word for word: else SQLite would read every build.
+  async unfinished({ started }) {
     const cut = `(b.state <> 'interrupted' or b.cause = 'scheduler-death')`;
-    const where = `where b.state in ('queued', 'buildable', 'building', 'unsatisfiable', 'interrupted')`;
-    const query = `${selectBuilds} ${where} and ${cut} order by b.drv_id`;
+    const where = `where b.${unfinishedStates} and ${cut}${started ? ' and b.started_at_ms is not null' : ''}`;
+    const query = `${selectBuilds} ${where} order by b.drv_id`;
     return (await session.run(query, [])).map(buildOf);
   },
+  interruptWaiting: (atMs) => interruptWaiting(session, atMs),
   async eventsSince(sequence, limit) {
     const where = 'where t.sequence > $1 order by t.sequence limit $2';
     return (await session.run(`${selectTransitions} ${where}`, [sequence, limit])).map(transitionOf);

@@ -132,6 +132,7 @@ const list = async (session: Session, query: ChangeQuery): Promise<ChangePage> =
     .where('kind', 'in', query.kinds ?? ['branch'])
     .limit(limit + 1);
   if (query.repository !== undefined) select = select.where('repository', '=', query.repository);
+  if (query.branch !== undefined) select = select.where('branch', '=', query.branch);
   if (query.states !== undefined) select = select.where('state', 'in', query.states);
   if (query.cursor !== undefined) {
     const { createdAtMs, id } = readCursor(query.cursor);

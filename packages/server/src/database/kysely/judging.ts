@@ -145,9 +145,10 @@ const applyOne = async (session: Session, update: BranchUpdate, atMs: number): P
     case 'head-moved':
     case 'base-moved':
       return queueHead(session, update, atMs);
-    case 'branch-gone': {
-      const { repository, branch } = update;
-      const of: BranchOf = { kind: 'branch', repository, branch };
+    case 'branch-gone':
+    case 'base-gone': {
+      const { kind, repository, branch } = update;
+      const of: BranchOf = { kind: kind === 'branch-gone' ? 'branch' : 'baseline', repository, branch };
       return { queued: null, ended: await endOthers(session, of, { state: 'closed', atMs }) };
     }
   }
@@ -170,8 +171,8 @@ const apply = async (session: Session, updates: readonly DeliveredUpdate[], atMs
 
 const claimNext = async (session: Session, claim: ChangeClaim): Promise<StoredChange | null> => {
   await takeNumbers(session, 'change', 0);
-  const { nowMs, untilMs, owner } = claim;
-  const next = await session.kysely
+  const { nowMs, untilMs, owner, notOf = [] } = claim;
+  const claimable = session.kysely
     .selectFrom('changes')
     .select('id')
     // Said again for the partial index, which holds these states alone.
@@ -179,11 +180,17 @@ const claimNext = async (session: Session, claim: ChangeClaim): Promise<StoredCh
     .where(
       sql<boolean>`(state = 'queued' or lease_until_ms is null or lease_until_ms < ${sql.lit(Math.trunc(nowMs))})`,
     )
-    .where(sql<boolean>`(retry_at_ms is null or retry_at_ms <= ${sql.lit(Math.trunc(nowMs))})`)
+    // Put off at a time that is still to come: the clock was set back, and says nothing of how long that is to wait.
+    .where(
+      sql<boolean>`(retry_at_ms is null or retry_at_ms <= ${sql.lit(Math.trunc(nowMs))} or updated_at_ms > ${sql.lit(Math.trunc(nowMs))})`,
+    )
     .orderBy('priority')
     .orderBy('sequence')
-    .limit(1)
-    .executeTakeFirst();
+    .limit(1);
+  const next = await (notOf.length === 0
+    ? claimable
+    : claimable.where('repository', 'not in', notOf)
+  ).executeTakeFirst();
   if (next === undefined) return null;
   const row = await session.kysely
     .updateTable('changes')

@@ -44,7 +44,9 @@ const buildsOver = ({ builds }: Calls): Builds => ({
   },
   attemptsOf: async (path) => attemptsFrom(await builds.historyOf(path)),
   historyOf: (path) => builds.historyOf(path),
-  unfinished: () => builds.unfinished(),
+  unfinished: () => builds.unfinished({ started: false }),
+  startedUnfinished: () => builds.unfinished({ started: true }),
+  interruptWaiting: (atMs) => builds.interruptWaiting(atMs),
   eventsSince: (sequence, limit) => builds.eventsSince(sequence, limit),
 });
 

@@ -2,9 +2,15 @@
 import { createTables } from './0001-create-tables.ts';
 import { queueChanges } from './0002-queue-changes.ts';
 import { addKindsAndRetries } from './0003-kinds-and-retries.ts';
+import { listChangesByKind } from './0004-list-changes-by-kind.ts';
 import type { ColumnTypes, SchemaMigration } from './schema-migration.ts';
 
-export const migrations: readonly SchemaMigration[] = [createTables, queueChanges, addKindsAndRetries];
+export const migrations: readonly SchemaMigration[] = [
+  createTables,
+  queueChanges,
+  addKindsAndRetries,
+  listChangesByKind,
+];
 
 export const columnTypes: Readonly<Record<'sqlite' | 'postgres', ColumnTypes>> = {
   sqlite: { integer: 'integer', bytes: 'blob', withoutRowid: true },

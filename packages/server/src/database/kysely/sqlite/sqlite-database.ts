@@ -1,5 +1,6 @@
 // The embedded driver of the database port: SQLite in a thread of its own.
 import { once } from 'node:events';
+import { getCompileCacheDir } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import type { Database } from '../../database.ts';
 import { databaseOver } from '../port.ts';
@@ -10,12 +11,17 @@ import { readError } from './worker-messages.ts';
 
 export type { SqliteOptions } from './sqlite-connection.ts';
 
-const threadOptions = (name: string, workerData: SqliteOptions | BackupRequest) => ({
-  name,
-  workerData,
-  // The flags of the process (a debugger's, a test runner's) are not for this thread.
-  execArgv: [],
-});
+const threadOptions = (name: string, workerData: SqliteOptions | BackupRequest) => {
+  const compiled = getCompileCacheDir();
+  return {
+    name,
+    workerData,
+    // The flags of the process (a debugger's, a test runner's) are not for this thread.
+    execArgv: [],
+    // A thread does not keep its compiled code by itself where its process does.
+    env: compiled === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: compiled },
+  };
+};
 
 const backUp = async (request: BackupRequest): Promise<void> => {
   const worker = new Worker(new URL('./sqlite-backup.ts', import.meta.url), threadOptions('backup', request));

@@ -41,7 +41,8 @@ const proxyCalls = (
 };
 
 const threadEndedError = (cause: unknown): DatabaseError => {
-  const message = 'the database thread ended: restart the server; what it acknowledged is on disk';
+  const reason = cause instanceof Error ? ` (${cause.message})` : '';
+  const message = `the database thread ended${reason}: restart the server; what it acknowledged is on disk`;
   return new DatabaseError('DATABASE_FAILED', message, { cause });
 };
 
@@ -74,6 +75,8 @@ export const callsOn = (worker: Worker): WorkerCalls => {
   const gone = Promise.withResolvers<void>();
   let closing = false;
   let crash: unknown;
+  /** Not null once the thread has gone unasked. */
+  let lost: DatabaseError | null = null;
 
   worker.on('message', (reply: WorkerReply) => {
     if (reply.kind === 'opened') opened.resolve();
@@ -85,8 +88,9 @@ export const callsOn = (worker: Worker): WorkerCalls => {
     crash = error;
   });
   worker.on('exit', () => {
-    closing = true;
     const error = threadEndedError(crash);
+    if (!closing) lost = error;
+    closing = true;
     opened.reject(error);
     waiting.rejectAll(error);
     gone.resolve();
@@ -95,7 +99,7 @@ export const callsOn = (worker: Worker): WorkerCalls => {
   const post = (request: WorkerRequest, args: readonly unknown[]): void =>
     worker.postMessage(request, transfersOf(args));
   const send = (aggregate: string, method: string, args: readonly unknown[]): Promise<unknown> => {
-    if (closing) return Promise.reject(closedError());
+    if (closing) return Promise.reject(lost ?? closedError());
     const { id, promise } = waiting.add();
     post({ kind: 'call', id, aggregate, method, args }, args);
     return promise;
