@@ -33,7 +33,7 @@ export interface BuildOrderOptions {
  * for ever behind small changes; with much more than the number of slots the oldest always comes first. Between 0 and 2
  * it makes little difference to the mean time to a verdict (the benchmark `order`).
  */
-export const defaultAgeCredit = 1;
+const defaultAgeCredit = 1;
 
 interface OpenDemand {
   readonly rank: number;
