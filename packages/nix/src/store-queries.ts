@@ -14,7 +14,7 @@ export interface PathInfo {
 }
 
 export interface MissingPaths {
-  /** In Nix's order: inputs before dependents. */
+  /** In no order that means anything. */
   readonly willBuild: readonly DrvPath[];
   readonly willSubstitute: readonly StorePath[];
   /** What can be neither built nor fetched: its derivation is not in the store. */

@@ -1,9 +1,9 @@
-// Keeps derivations from garbage collection: one text file in the store refers to many of them and is itself rooted
-// (`nix-store --realise --add-root` of a `.drv` would build it).
+// Keeps derivations and outputs from garbage collection: one text file in the store refers to many of them and is
+// itself rooted (`nix-store --realise --add-root` of a `.drv` would build it).
 import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { DrvPath } from '@eka-ci/core/ids';
+import type { DrvPath, StorePath } from '@eka-ci/core/ids';
 import { runChild } from '@eka-ci/process';
 import type { NixInstallation } from '../installation.ts';
 import { quoteNixString } from './attr-path.ts';
@@ -12,7 +12,7 @@ export class RootingError extends Error {
   readonly code = 'NIX_ROOTS_NOT_KEPT';
   constructor(detail: string) {
     super(
-      `derivations could not be kept from garbage collection (${detail}). Check that the directory for roots can be ` +
+      `store paths could not be kept from garbage collection (${detail}). Check that the directory for roots can be ` +
         'written and that the store is reachable; if a collection ran meanwhile, evaluate again.',
     );
     this.name = 'RootingError';
@@ -21,7 +21,7 @@ export class RootingError extends Error {
 
 export interface RootKeeper {
   /** Roots it soon, with whatever else comes meanwhile. */
-  add(drv: DrvPath): void;
+  add(path: DrvPath | StorePath): void;
   /** Resolves when all are rooted. @throws RootingError */
   finish(): Promise<void>;
 }
@@ -36,15 +36,15 @@ const run = async (
   return done.stdout.trim();
 };
 
-/** Roots those derivations by one new link in `dir`. */
-const rootDerivations = async (
+/** Roots those paths, which must be valid, by one new link in `dir`. */
+const rootPaths = async (
   nix: NixInstallation,
   dir: string,
-  drvs: readonly DrvPath[],
+  paths: readonly (DrvPath | StorePath)[],
 ): Promise<void> => {
   await mkdir(dir, { recursive: true });
-  const paths = drvs.map((drv) => `(builtins.storePath ${quoteNixString(drv)})`).join('\n');
-  const stdin = `builtins.toFile "jobset-roots" (builtins.concatStringsSep "\\n" [\n${paths}\n])`;
+  const listed = paths.map((path) => `(builtins.storePath ${quoteNixString(path)})`).join('\n');
+  const stdin = `builtins.toFile "jobset-roots" (builtins.concatStringsSep "\\n" [\n${listed}\n])`;
   const evaluated = await run(nix, nix.programs.instantiate, {
     args: ['--eval', '--strict', '--json', '--read-write-mode', '-'],
     stdin,
@@ -59,21 +59,25 @@ const rootDerivations = async (
  * a core. Until then a derivation is held by the process that wrote it, as long as that lives; a collection that comes
  * in between makes rooting fail, and with it the evaluation.
  */
-const gatherMs = 2000;
+const defaultGatherMs = 2000;
 
 /** Roots in the background, one batch in flight at a time. */
-export const createRootKeeper = (nix: NixInstallation, dir: string): RootKeeper => {
-  let waiting = new Set<DrvPath>();
+export const createRootKeeper = (
+  nix: NixInstallation,
+  dir: string,
+  gatherMs = defaultGatherMs,
+): RootKeeper => {
+  let waiting = new Set<DrvPath | StorePath>();
   let timer: NodeJS.Timeout | undefined;
   let flight: Promise<void> = Promise.resolve();
   let fault: RootingError | null = null;
 
   const rootWaiting = async (): Promise<void> => {
-    const drvs = [...waiting];
+    const paths = [...waiting];
     waiting = new Set();
-    if (drvs.length === 0 || fault !== null) return;
+    if (paths.length === 0 || fault !== null) return;
     try {
-      await rootDerivations(nix, dir, drvs);
+      await rootPaths(nix, dir, paths);
     } catch (error) {
       fault = error instanceof RootingError ? error : new RootingError(String(error));
     }
@@ -86,8 +90,8 @@ export const createRootKeeper = (nix: NixInstallation, dir: string): RootKeeper 
   };
 
   return {
-    add: (drv) => {
-      waiting.add(drv);
+    add: (path) => {
+      waiting.add(path);
       timer ??= setTimeout(() => void fly(), gatherMs);
     },
     finish: async () => {

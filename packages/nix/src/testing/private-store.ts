@@ -63,10 +63,12 @@ const startDaemon = async (nix: NixInstallation): Promise<Child> => {
   });
   daemon.stdout.resume();
   daemon.stderr.resume();
+  // Newer ones do not open the store for a question about nothing.
+  const nothing = `${nix.storeDir}/${'0'.repeat(32)}-nothing`;
   for (let tries = 0; tries < 200; tries++) {
     const asked = await runChild({
       command: nix.programs.store,
-      args: ['--check-validity', '--print-invalid'],
+      args: ['--check-validity', '--print-invalid', nothing],
       env: { ...nix.env, NIX_REMOTE: 'daemon' },
     });
     if (asked.code === 0) return daemon;
