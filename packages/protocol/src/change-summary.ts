@@ -6,9 +6,17 @@ const count = z.int().nonnegative();
 const nullableText = z.string().nullable();
 const texts = z.array(z.string());
 
-const conclusion = z.enum(['success', 'failure', 'cancelled', 'timed-out', 'neutral', 'pending']);
+export const Conclusion = z.enum([
+  'success',
+  'failure',
+  'cancelled',
+  'timed-out',
+  'action-required',
+  'neutral',
+  'pending',
+]);
 const unavailableReason = z.enum(['broken', 'insecure', 'unfree', 'unsupported']);
-const verdictKind = z.enum([
+export const VerdictKind = z.enum([
   'newly-failing',
   'newly-unevaluable',
   'failing-base-unknown',
@@ -88,7 +96,7 @@ export const PackageChange = z.object({
 const drvReference = z.object({ drvPath: z.string(), name: z.string(), attr: nullableText });
 
 const Outcome = z.object({
-  kind: verdictKind,
+  kind: VerdictKind,
   attr: z.string(),
   aliases: texts,
   system: nullableText,
@@ -146,34 +154,37 @@ const sizes = z.object({
   breaches: count,
 });
 
-const notice = z.object({
+export const Notice = z.object({
   level: z.enum(['error', 'warning', 'info']),
   about: z.enum(['configuration', 'evaluation', 'build', 'change']),
   message: z.string(),
 });
 
+/** Attributes by what the plan says of them. */
+export const AttributeCounts = z.object({
+  added: count,
+  removed: count,
+  changed: count,
+  unchanged: count,
+  unavailable: count,
+  unevaluable: count,
+});
+
 const JobSummary = z.object({
   job: z.string(),
-  conclusion,
+  conclusion: Conclusion,
   headline: z.string(),
   notJudged: nullableText,
-  attributes: z.object({
-    added: count,
-    removed: count,
-    changed: count,
-    unchanged: count,
-    unavailable: count,
-    unevaluable: count,
-  }),
-  outcomeCounts: z.record(verdictKind, count),
-  systems: z.array(z.object({ system: z.string(), conclusion })),
+  attributes: AttributeCounts,
+  outcomeCounts: z.record(VerdictKind, count),
+  systems: z.array(z.object({ system: z.string(), conclusion: Conclusion })),
   packageChanges: z.array(PackageChange),
   outcomes: z.array(Outcome),
   rebuildImpact: RebuildImpact.nullable(),
   sizes: sizes.nullable(),
-  notices: z.array(notice),
+  notices: z.array(Notice),
 });
-type JobSummary = z.infer<typeof JobSummary>;
+export type JobSummary = z.infer<typeof JobSummary>;
 
 export const ChangeSummary = z
   .object({
@@ -187,10 +198,12 @@ export const ChangeSummary = z
       judgedTree: z.string(),
       merged: z.boolean(),
     }),
-    conclusion,
+    conclusion: Conclusion,
     headline: z.string(),
+    /** It takes more builds than a change may start by itself, and waits for approval; null where it does not. */
+    wide: z.object({ builds: count, limit: count }).nullable().default(null),
     jobs: z.array(JobSummary),
-    notices: z.array(notice),
+    notices: z.array(Notice),
   })
   .meta({ id: 'ChangeSummary' });
 export type ChangeSummary = z.infer<typeof ChangeSummary>;

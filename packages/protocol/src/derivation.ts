@@ -7,7 +7,7 @@ const count = z.int().nonnegative();
 const nullableText = z.string().nullable();
 const nullableTime = z.number().nullable();
 
-const BuildState = z.enum([
+export const BuildState = z.enum([
   'queued',
   'buildable',
   'building',
@@ -19,7 +19,10 @@ const BuildState = z.enum([
 ]);
 
 /** `{drv}` is `hash-name.drv`: a name in the store, never a path. */
-export const DrvParams = z.object({ drv: z.string() });
+export const DrvParams = z.object({
+  // Told, not checked here: what is wrong with a path is for its own parser to say.
+  drv: z.string().meta({ pattern: '^[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+.?=_-]+[.]drv$' }),
+});
 
 const attempt = z.object({
   /** Counted from 1. */

@@ -1,5 +1,6 @@
 // Whether the server lives, whether it takes work, and what it is.
 import { z } from 'zod';
+import { Repository } from './repository.ts';
 
 const count = z.int().nonnegative();
 
@@ -21,6 +22,19 @@ export const ServerStatus = z
     systems: z.array(z.string()),
     builds: z.object({ active: count, queued: count, slots: count }),
     changes: z.object({ queued: count, judging: count }),
+    /** Why nothing begins now, though the server is ready: a full disk, say. One clause each. */
+    warnings: z.array(z.string()),
+    repositories: z.array(Repository),
   })
   .meta({ id: 'ServerStatus' });
 export type ServerStatus = z.infer<typeof ServerStatus>;
+
+/** An operator lets the server run dry before it is stopped. */
+export const DrainState = z
+  .object({
+    draining: z.boolean(),
+    /** Nothing runs and nothing is being judged any more: it may be stopped. False where it is not draining. */
+    dry: z.boolean(),
+  })
+  .meta({ id: 'DrainState' });
+export type DrainState = z.infer<typeof DrainState>;

@@ -1,33 +1,5 @@
-// What `ekaci review` asks of the server and what it is told: one request, then a stream of events that ends
-// with `result` or `fault`.
+// What a judgement does, step by step: progress for those who watch. What it came to is asked for.
 import { z } from 'zod';
-import { ChangeSummary } from './change-summary.ts';
-
-export const ReviewRequest = z.strictObject({
-  /** A folder inside the repository, absolute. */
-  path: z.string(),
-  /** Null: the repository's default branch. */
-  base: z.string().nullable(),
-  head: z.string(),
-  /** False judges the head as it is, not its merge into the base. */
-  merge: z.boolean(),
-  /** Names of jobs; empty means all. */
-  jobs: z.array(z.string()),
-  build: z.boolean(),
-  /** `preferred`: evaluate unconfined where namespaces are not to be had. */
-  sandbox: z.enum(['required', 'preferred']),
-  /** Where the build logs are kept afterwards; null removes them. */
-  keepLogs: z.string().nullable(),
-  limits: z.strictObject({
-    workers: z.int().positive(),
-    maxMemoryMib: z.int().positive(),
-    evaluationTimeoutMs: z.int().positive(),
-    maxJobs: z.int().positive(),
-    silenceTimeoutMs: z.int().positive(),
-    maxDurationMs: z.int().positive(),
-  }),
-});
-export type ReviewRequest = z.infer<typeof ReviewRequest>;
 
 const side = z.enum(['base', 'judged']);
 const outcome = z.enum(['succeeded', 'failed', 'dependency-failed', 'interrupted', 'unsatisfiable']);
@@ -37,7 +9,8 @@ const commit = z.object({ revision: z.string(), sha: z.string(), subject: z.stri
 export const ReviewEvent = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('checked-out'),
-    base: commit,
+    /** Null: it is judged against nothing. */
+    base: commit.nullable(),
     head: commit,
     judgedTree: z.string(),
     /** True where the judged tree is the merge of the head into the base. */
@@ -87,13 +60,6 @@ export const ReviewEvent = z.discriminatedUnion('type', [
     total: z.int(),
   }),
   z.object({ type: z.literal('notice'), level: z.enum(['info', 'warning']), message: z.string() }),
-  z.object({
-    type: z.literal('result'),
-    summary: ChangeSummary,
-    markdown: z.string(),
-    logsDir: z.string().nullable(),
-  }),
-  z.object({ type: z.literal('fault'), code: z.string(), message: z.string() }),
 ]);
 export type ReviewEvent = z.infer<typeof ReviewEvent>;
 

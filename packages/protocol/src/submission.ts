@@ -18,6 +18,8 @@ export const ReviewSubmission = z
       z.strictObject({ kind: z.literal('revision'), revision }),
       /** The repository's default branch. */
       z.strictObject({ kind: z.literal('default') }),
+      /** The same, or nothing where the head is that very commit. */
+      z.strictObject({ kind: z.literal('default-or-nothing') }),
       /** Everything in the head is new. */
       z.strictObject({ kind: z.literal('nothing') }),
     ]),
