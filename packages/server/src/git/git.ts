@@ -18,6 +18,8 @@ export interface UrlSource {
    * file or a message.
    */
   readonly authorization?: string;
+  /** False: the mirror is opened as the last fetch left it, and the remote is not asked. @default true */
+  readonly fetch?: boolean;
 }
 
 export type GitSource = LocalSource | UrlSource;
@@ -26,7 +28,8 @@ export interface Git {
   /**
    * Makes `folder` a bare mirror of the source, or brings the one that is there up to date. A local repository is
    * borrowed from and never written to (git may renew the times of object files that it meets again there); a URL
-   * is fetched. One caller at a time a folder; mirrors in different folders do not disturb each other.
+   * is fetched. One fetch at a time a folder; who reads a mirror is not disturbed by it, and sees the branches move.
+   * Mirrors in different folders do not disturb each other.
    * @param folder made when missing, removed again when the first opening fails
    * @param signal ends the opening and whatever the mirror does later; what was cut short rejects with its reason,
    *   leaves nothing half-made and no process behind
@@ -38,6 +41,33 @@ export interface Git {
    * @throws GitError as of openMirror
    */
   listBranches(source: GitSource, signal?: AbortSignal): Promise<readonly Branch[]>;
+  /**
+   * Finds commits by their names without a mirror, in the order of the names; null names the default branch. A URL is
+   * only asked, nothing is fetched: a name is a branch, a tag or `HEAD` there, and a full sha is taken at its word.
+   * @throws GitError as of openMirror and of `Mirror.resolve`
+   */
+  findCommits(
+    source: GitSource,
+    revisions: readonly (string | null)[],
+    signal?: AbortSignal,
+  ): Promise<readonly FoundCommit[]>;
+  /**
+   * What is checked out at a local path; null in a bare repository, or before the first commit.
+   * @throws GitError as of openMirror
+   */
+  inspectWorkingTree(source: LocalSource, signal?: AbortSignal): Promise<WorkingTree | null>;
+}
+
+export interface FoundCommit {
+  /** As it was asked for; the default branch by its name. */
+  readonly revision: string;
+  readonly sha: CommitSha;
+}
+
+export interface WorkingTree {
+  readonly head: CommitSha;
+  /** True where files are there that no commit has, files that git is told to ignore aside. */
+  readonly hasUncommitted: boolean;
 }
 
 export interface ResolvedCommit {

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { describeGit } from '../git.contract.ts';
 import type { Mirror } from '../git.ts';
+import { describeGitAsking } from '../git-asking.contract.ts';
 import { describeGitSources } from '../git-sources.contract.ts';
 import {
   failureOf,
@@ -17,6 +18,7 @@ import { createGitCli } from './git-cli.ts';
 
 describeGit('git program', () => createGitCli({ env: process.env }));
 describeGitSources('git program', () => createGitCli({ env: process.env }));
+describeGitAsking('git program', (env) => createGitCli({ env }));
 
 const isRoot = process.getuid?.() === 0;
 

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import type { CommitSha } from '@eka-ci/core/ids';
 import { type Branch, type Git, GitError, type GitSource, type Mirror } from '../git.ts';
 import { exportTree } from './export-tree.ts';
+import { findLocalCommits, findRemoteCommits } from './find-commits.ts';
 import { blameFullDisk } from './git-failure.ts';
 import { listLocalBranches, openLocal } from './open-local.ts';
 import { listRemoteBranches, openUrl } from './open-url.ts';
@@ -12,18 +13,19 @@ import { findDefaultBranch, listBranches, resolveRevision } from './revision.ts'
 import { type GitContext, runGit } from './run-git.ts';
 import { listChangedPaths, listSubmodules, readTreeFile } from './tree-contents.ts';
 import { findMergeBase, mergeOnTrial } from './trial-merge.ts';
+import { inspectWorkingTree } from './working-tree.ts';
 
 export interface GitCliDeps {
   /**
    * Usually `process.env`. Of it git gets PATH, TMPDIR, the ssh agent, proxies and certificates. The user's own
-   * `safe.directory` settings are honoured; no other setting of theirs is.
+   * `safe.directory` settings and list of ignored files are honoured; no other setting of theirs is.
    */
   readonly env: NodeJS.ProcessEnv;
   /** Bound on one git on this machine. @default 10 minutes */
   readonly localTimeoutMs?: number;
   /** Bound on one fetch. @default 60 minutes */
   readonly fetchTimeoutMs?: number;
-  /** Bound on asking a remote for its branches. @default 2 minutes */
+  /** Bound on a git that only asks for branches, tags or a working tree's state. @default 2 minutes */
   readonly listTimeoutMs?: number;
 }
 
@@ -86,6 +88,13 @@ const list = async (context: GitContext, source: GitSource): Promise<Branch[]> =
   }
 };
 
+/** For what is only asked. */
+const askingContext = (deps: GitCliDeps, signal: AbortSignal | undefined): GitContext => {
+  signal?.throwIfAborted();
+  const timeoutMs = deps.listTimeoutMs ?? 2 * 60_000;
+  return { env: deps.env, signal, localTimeoutMs: timeoutMs, fetchTimeoutMs: timeoutMs };
+};
+
 export const createGitCli = (deps: GitCliDeps): Git => ({
   openMirror: async (source, folder, signal) => {
     const context: GitContext = {
@@ -106,12 +115,12 @@ export const createGitCli = (deps: GitCliDeps): Git => ({
       throw failure;
     }
   },
-  listBranches: async (source, signal) => {
-    const timeoutMs = deps.listTimeoutMs ?? 2 * 60_000;
-    signal?.throwIfAborted();
-    return await list(
-      { env: deps.env, signal, localTimeoutMs: timeoutMs, fetchTimeoutMs: timeoutMs },
-      source,
-    );
+  listBranches: async (source, signal) => await list(askingContext(deps, signal), source),
+  findCommits: async (source, revisions, signal) => {
+    const context = askingContext(deps, signal);
+    return source.kind === 'local'
+      ? await findLocalCommits(context, source.path, revisions)
+      : await findRemoteCommits(context, source, revisions);
   },
+  inspectWorkingTree: async ({ path }, signal) => await inspectWorkingTree(askingContext(deps, signal), path),
 });

@@ -12,7 +12,7 @@ import {
   type Repository,
   replaceFile,
 } from './repository.ts';
-import { type GitContext, runGit, splitNul } from './run-git.ts';
+import { type GitCall, type GitContext, runGit, splitNul } from './run-git.ts';
 
 const requireFolder = async (path: string): Promise<void> => {
   const found = await stat(path).catch((error: unknown) => readFileFailure('reading', path, error));
@@ -25,17 +25,20 @@ const requireFolder = async (path: string): Promise<void> => {
   }
 };
 
-/** The folders that this user told git to trust; the only thing that is read of their own configuration. */
+/** With these git reads the user's own configuration. */
+export const userSettings = (context: GitContext): GitCall['env'] & object => ({
+  GIT_CONFIG_NOSYSTEM: undefined,
+  GIT_CONFIG_GLOBAL: context.env['GIT_CONFIG_GLOBAL'],
+  HOME: context.env['HOME'],
+  XDG_CONFIG_HOME: context.env['XDG_CONFIG_HOME'],
+});
+
+/** The folders that this user told git to trust. */
 const readSafeDirectories = async (context: GitContext): Promise<string[]> => {
   const { stdout } = await runGit(context, {
     doing: 'reading which folders git trusts',
     args: ['config', '--includes', '--get-all', '-z', 'safe.directory'],
-    env: {
-      GIT_CONFIG_NOSYSTEM: undefined,
-      GIT_CONFIG_GLOBAL: context.env['GIT_CONFIG_GLOBAL'],
-      HOME: context.env['HOME'],
-      XDG_CONFIG_HOME: context.env['XDG_CONFIG_HOME'],
-    },
+    env: userSettings(context),
     accept: [0, 1],
   });
   return splitNul(stdout);
@@ -72,6 +75,28 @@ export const listLocalBranches = async (context: GitContext, path: string): Prom
     args: ['for-each-ref', '--format=%(objectname)%09%(refname)', 'refs/heads'],
   });
   return stdout;
+};
+
+/**
+ * A local repository's refs, by themselves: what is given here must not be written to, and only `runOnRefs` be called.
+ * @throws GitError as of `Git.openMirror`
+ */
+export const openLocalRefs = async (context: GitContext, path: string): Promise<Repository> => {
+  const start = resolve(path);
+  await requireFolder(start);
+  const gitDir = await findGitDir(context, start);
+  const { stdout } = await runGit(context, {
+    doing: `reading the repository ${start}`,
+    gitDir,
+    args: ['rev-parse', '--path-format=absolute', '--git-common-dir'],
+  });
+  return createRepository(context, {
+    // Where the list of cut-off commits lies.
+    folder: stdout.replace(/\n$/, ''),
+    refsDir: gitDir,
+    remoteHead: 'refs/remotes/origin/HEAD',
+    borrowedShallowFile: null,
+  });
 };
 
 /** As git unquotes it: C escapes, bytes in octal. */

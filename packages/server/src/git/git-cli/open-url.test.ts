@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -75,6 +75,21 @@ describe('openMirror of a URL', () => {
       );
     }
     expect(await failureOf(open({ url, refs: ['main:refs/heads/x'] }))).toMatch(/^GIT_REVISION_INVALID/);
+  });
+
+  it('opens the mirror as the last fetch left it, without the remote', async () => {
+    const repository = origin();
+    const url = `file://${repository.path}`;
+    expect(await failureOf(open({ url, fetch: false }))).toMatch(/^GIT_EMPTY_REPOSITORY.*fetch it first/);
+    expect(readdirSync(folder())).toEqual(['origin']);
+    await open({ url });
+    const seen = repository.git('rev-parse', 'trunk');
+    const later = repository.commit('later', { a: '3' });
+    rmSync(repository.path, { recursive: true });
+    const mirror = await open({ url, fetch: false });
+    expect((await mirror.resolve('trunk')).sha).toBe(seen);
+    expect(await mirror.defaultBranch()).toBe('trunk');
+    expect(await failureOf(mirror.resolve(later))).toMatch(/^GIT_REVISION_NOT_FOUND/);
   });
 
   it('opens a remote without commits, and sees its first one', async () => {

@@ -86,6 +86,16 @@ export const listRemoteBranches = async (context: GitContext, source: UrlSource)
   return stdout;
 };
 
+/** Branches, tags and HEAD of a remote, as git lists them: `sha<TAB>name` a line, `ref: name<TAB>HEAD` before HEAD. */
+export const listRemoteRefs = async (context: GitContext, source: UrlSource): Promise<string> => {
+  const call = remoteCall(context, source, {
+    doing: 'asking the remote for its branches and tags',
+    args: ['ls-remote', '--symref', 'mirror', 'HEAD', 'refs/heads/*', 'refs/tags/*'],
+  });
+  const { stdout } = await runGit(context, call).catch(asFetchFailure);
+  return stdout;
+};
+
 const refspecOf = (ref: string): string => {
   if (/^[0-9a-f]{40,64}$/.test(ref)) return `+${ref}:refs/fetched/${ref}`;
   if (/^refs\/[^\s:*?[\\^~]+$/.test(ref)) return `+${ref}:${ref}`;
@@ -114,6 +124,14 @@ const fetchAll = (context: GitContext, source: UrlSource, folder: string): Promi
 const isMirror = async (folder: string): Promise<boolean> =>
   (await readFile(join(folder, 'HEAD'), 'utf8').catch(() => '')) !== '';
 
+const repositoryIn = (context: GitContext, folder: string): Repository =>
+  createRepository(context, { folder, refsDir: folder, remoteHead: 'HEAD', borrowedShallowFile: null });
+
+const openFetched = async (context: GitContext, folder: string): Promise<Repository> => {
+  if (await isMirror(folder)) return repositoryIn(context, folder);
+  throw new GitError('GIT_EMPTY_REPOSITORY', 'the repository was not fetched yet: fetch it first');
+};
+
 /** See `Git.openMirror`. */
 export const openUrl = async (
   context: GitContext,
@@ -121,17 +139,13 @@ export const openUrl = async (
   folder: string,
 ): Promise<Repository> => {
   protocolOf(source.url);
+  if (source.fetch === false) return openFetched(context, folder);
   const head = await askHead(context, source);
   // An empty remote does not tell its format; one that had commits before keeps the mirror's.
   if (head.format !== null || !(await isMirror(folder)))
     await initBare(context, folder, head.format ?? 'sha1');
   await fetchAll(context, source, folder);
-  const repository = createRepository(context, {
-    folder,
-    refsDir: folder,
-    remoteHead: 'HEAD',
-    borrowedShallowFile: null,
-  });
+  const repository = repositoryIn(context, folder);
   if (head.branch !== null) {
     await repository.run({ doing: 'noting the default branch', args: ['symbolic-ref', 'HEAD', head.branch] });
   }

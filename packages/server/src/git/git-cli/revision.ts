@@ -20,7 +20,7 @@ const refusal = (revision: string): string | null => {
   return null;
 };
 
-const quote = (revision: string): string => JSON.stringify(revision.slice(0, 200));
+export const quote = (revision: string): string => JSON.stringify(revision.slice(0, 200));
 
 /** `name` in `name~2`, `name^{commit}`, `name@{1}`. */
 const nameIn = (revision: string): string => /^(?:[^~^@:]|@(?!\{))*/.exec(revision)?.[0] ?? revision;
@@ -50,7 +50,7 @@ const listRefs = async (repository: Repository, patterns: readonly string[]): Pr
 
 const shortName = (ref: string): string => ref.replace(/^refs\/(?:heads|tags|remotes)\//, '');
 
-const isFullSha = (revision: string): boolean => /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(revision);
+export const isFullSha = (revision: string): boolean => /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(revision);
 
 const explainMissing = async (repository: Repository, revision: string): Promise<GitError> => {
   const refs = await listRefs(repository, ['refs/heads', 'refs/tags', 'refs/remotes']);
@@ -121,12 +121,22 @@ const findSha = async (repository: Repository, revision: string): Promise<string
   throw await explainMissing(repository, revision);
 };
 
-/** See `Mirror.resolve`. */
-export const resolveRevision = async (repository: Repository, revision: string): Promise<ResolvedCommit> => {
+/** @throws GitError GIT_REVISION_INVALID */
+export const requireOneCommit = (revision: string): void => {
   const reason = refusal(revision);
   if (reason !== null)
     throw new GitError('GIT_REVISION_INVALID', `the revision ${quote(revision)} ${reason}`);
-  const sha = await findSha(repository, revision);
+};
+
+/** As `resolveRevision`, by the refs alone. */
+export const resolveSha = async (repository: Repository, revision: string): Promise<CommitSha> => {
+  requireOneCommit(revision);
+  return (await findSha(repository, revision)) as CommitSha;
+};
+
+/** See `Mirror.resolve`. */
+export const resolveRevision = async (repository: Repository, revision: string): Promise<ResolvedCommit> => {
+  const sha = await resolveSha(repository, revision);
   // Read through the mirror: the borrowed repository's configuration could make `log` run programs.
   const { stdout } = await repository.run({
     doing: `reading commit ${sha}`,

@@ -69,7 +69,8 @@ const fixedEnvironment = {
   GIT_LITERAL_PATHSPECS: '1',
   // No protocol at all unless a call says otherwise: older gits know no GIT_NO_LAZY_FETCH.
   GIT_ALLOW_PROTOCOL: 'none',
-  GIT_SSH_COMMAND: 'ssh -oBatchMode=yes -oConnectTimeout=30',
+  // A host that is gone is noticed after a minute, as one over HTTP is by its speed.
+  GIT_SSH_COMMAND: 'ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15 -oServerAliveCountMax=4',
   GIT_SSH_VARIANT: 'ssh',
 } as const;
 
