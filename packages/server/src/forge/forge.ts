@@ -9,6 +9,15 @@ export interface ForgeCapabilities {
   readonly statuses: boolean;
 }
 
+/** How much of a base branch is built: every root, what a push changed, or nothing. */
+export type BaselineBuild = 'all' | 'changed' | 'evaluate';
+
+/** Branches that are baselines: others join them, and they join none. */
+export interface BaselineRule {
+  readonly matches: (branch: string) => boolean;
+  readonly build: BaselineBuild;
+}
+
 /** A repository that is served. */
 export interface ForgeRepository {
   /** `owner/repo`; unique in its forge. */
@@ -17,6 +26,8 @@ export interface ForgeRepository {
   readonly url: string;
   /** The branch that all others want to join. */
   readonly baseBranch: string;
+  /** The first that matches counts; the base branch is a baseline in any case. @default none */
+  readonly baselines?: readonly BaselineRule[];
   readonly pollIntervalMs: number;
 }
 
@@ -29,9 +40,18 @@ export interface BranchTip {
 export interface RepositoryListing {
   readonly repository: ForgeRepository;
   readonly baseTip: CommitSha;
-  /** All but the base; no name twice. */
+  /** The base branch, and every other that is kept as a baseline. */
+  readonly baselines: readonly BranchTip[];
+  /** All others: changes that want to join the base. No name is twice in both. */
   readonly branches: readonly BranchTip[];
 }
+
+/** How much of that branch is built when it moves; null for a branch that is a change. */
+export const baselineBuildOf = (
+  { baseBranch, baselines = [] }: Pick<ForgeRepository, 'baseBranch' | 'baselines'>,
+  branch: string,
+): BaselineBuild | null =>
+  baselines.find(({ matches }) => matches(branch))?.build ?? (branch === baseBranch ? 'changed' : null);
 
 export interface RepositoryStatus {
   readonly repository: string;

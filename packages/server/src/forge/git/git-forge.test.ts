@@ -1,21 +1,29 @@
 // The poller against repositories that are well, gone, slow, without a base, and oddly named.
 import type { CommitSha } from '@eka-ci/core/ids';
 import { expect, it } from 'vitest';
-import type { BranchTip, ForgeRepository, RepositoryListing, RepositoryStatus } from '../forge.ts';
+import { compileBranchGlob } from '../../config/branch-glob.ts';
+import {
+  type BranchTip,
+  baselineBuildOf,
+  type ForgeRepository,
+  type RepositoryListing,
+  type RepositoryStatus,
+} from '../forge.ts';
 import { createGitForge, waitAfter } from './git-forge.ts';
 
 const sha = 'a'.repeat(40) as CommitSha;
 const tips = (...names: string[]): BranchTip[] => names.map((name) => ({ name, sha }));
-const repository = (name: string, pollIntervalMs = 1): ForgeRepository => ({
+const repository = (name: string, baselines: ForgeRepository['baselines'] = []): ForgeRepository => ({
   name,
   url: `/${name}`,
   baseBranch: 'main',
-  pollIntervalMs,
+  baselines,
+  pollIntervalMs: 1,
 });
 
 /** Watches until `enough`, and gives all that was seen. */
 const watch = async (
-  names: readonly string[],
+  names: readonly (string | ForgeRepository)[],
   listBranches: (url: string, signal: AbortSignal) => Promise<readonly BranchTip[]>,
   enough: (listings: readonly RepositoryListing[]) => boolean,
   onListing: (listing: RepositoryListing) => void = () => {},
@@ -24,7 +32,7 @@ const watch = async (
   const changes: RepositoryStatus[] = [];
   const ending = new AbortController();
   const forge = createGitForge({
-    repositories: names.map((name) => repository(name)),
+    repositories: names.map((one) => (typeof one === 'string' ? repository(one) : one)),
     listBranches,
     clock: () => 7,
     onStatus: (status) => changes.push(status),
@@ -45,7 +53,29 @@ it('lists every branch but the base, whatever git lets it be called', async () =
     async () => tips('main', ...odd),
     () => true,
   );
-  expect(listings[0]).toMatchObject({ baseTip: sha, branches: tips(...odd) });
+  expect(listings[0]).toMatchObject({ baseTip: sha, baselines: tips('main'), branches: tips(...odd) });
+});
+
+it('tells baselines from changes by the first pattern that matches; the base is one in any case', async () => {
+  const rules = [
+    { matches: compileBranchGlob('release/*'), build: 'all' },
+    { matches: compileBranchGlob('release/**'), build: 'evaluate' },
+  ] as const;
+  const served = repository('well', rules);
+  const { listings } = await watch(
+    [served],
+    async () => tips('main', 'release/25', 'release/25/next', 'releases/25', 'topic'),
+    () => true,
+  );
+  expect(listings[0]?.baselines).toEqual(tips('main', 'release/25', 'release/25/next'));
+  expect(listings[0]?.branches).toEqual(tips('releases/25', 'topic'));
+  const builds = ['main', 'release/25', 'release/25/next', 'topic'].map((name) =>
+    baselineBuildOf(served, name),
+  );
+  expect(builds).toEqual(['changed', 'all', 'evaluate', null]);
+  const every = [{ matches: compileBranchGlob('*'), build: 'evaluate' }] as const;
+  expect(baselineBuildOf(repository('well', every), 'a/b')).toBe('evaluate');
+  expect(baselineBuildOf(repository('well', every), 'main')).toBe('evaluate');
 });
 
 it('goes on with the others while one hangs, one fails and one has no base', async () => {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { errorCodeOf } from '../../lib/error-code.ts';
 import {
   type BranchTip,
+  baselineBuildOf,
   type Forge,
   ForgeError,
   type ForgeRepository,
@@ -45,9 +46,15 @@ const readListing = (
   }
   // Two such names can read the same, and then each would supersede the other for ever.
   const left = branches.filter(({ name }) => name.includes(undecodable));
-  const others = branches.filter((branch) => branch !== base && !left.includes(branch));
+  const named = branches.filter((branch) => !left.includes(branch));
+  const isBaseline = ({ name }: BranchTip): boolean => baselineBuildOf(repository, name) !== null;
   return {
-    listing: { repository, baseTip: base.sha, branches: others },
+    listing: {
+      repository,
+      baseTip: base.sha,
+      baselines: named.filter(isBaseline),
+      branches: named.filter((branch) => !isBaseline(branch)),
+    },
     warnings:
       left.length === 0
         ? []
