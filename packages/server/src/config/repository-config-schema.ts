@@ -172,7 +172,12 @@ export const RepositoryConfigSchema = object({
   change_sets: list(ChangeSet, 50)
     .default([])
     .describe('What a diff proves by its paths alone. Read from the base, never from the change.'),
-  branches: list(Branch, 50).default([]).describe('Which pushed branches are judged and kept as baselines.'),
+  branches: list(Branch, 50)
+    .default([])
+    .describe(
+      'How much is built of branches that the server keeps as baselines: at most what the server says. The first ' +
+        'pattern that matches counts, and each branch is built as its own newest commit says.',
+    ),
 }).superRefine((config, context) => {
   for (const job of Object.keys(config.jobs)) {
     if (job === 'flake.packages' || job === 'flake.checks') {

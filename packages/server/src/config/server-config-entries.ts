@@ -109,12 +109,17 @@ export const Branch = table({
   pattern: branchGlob().describe('Names of branches: `*` stays within one segment, `**` crosses `/`.'),
   build: choice(['all', 'changed', 'evaluate'])
     .default('changed')
-    .describe('all: every root is built. changed: what the push changed. evaluate: nothing is built.'),
+    .describe(
+      'all: every root is built. changed: what the push changed; of a branch that was never seen before nothing. ' +
+        'evaluate: nothing is built.',
+    ),
 });
 
 export const GitRepository = table({
   name: repositoryName().describe('What it is called here: `owner/repo`.'),
   url: gitUrl().describe('Any URL that git can fetch from, or a local path.'),
-  base_branch: branchName().default('main').describe('Every other branch is a change that wants to join it.'),
+  base_branch: branchName()
+    .default('main')
+    .describe('Every other branch that is no baseline is a change that wants to join it.'),
   poll_interval_seconds: wholeNumber(1, 86_400).default(30).describe('How often its branches are looked at.'),
 });

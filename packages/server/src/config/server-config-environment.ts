@@ -21,6 +21,7 @@ const otherVariables: ReadonlySet<string> = new Set([
   'EKA_CI_CONFIG_FILE',
   'EKA_CI_LOG',
   'EKA_CI_SOCKET',
+  'EKA_CI_TOKEN',
   'EKA_CI_REAL_DRVS',
   'EKA_CI_TEST_NIX',
 ]);

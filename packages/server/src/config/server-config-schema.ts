@@ -65,7 +65,11 @@ const WebSection = table({
 const UnixSection = table({
   socket_path: socketPath().optional().describe('The unix socket that the command line talks to.'),
   socket_mode: socketMode().prefault('0600').describe('Who can open the socket is an admin.'),
-  socket_group: text(100).optional().describe('The group that owns the socket.'),
+  socket_group: text(100)
+    .optional()
+    .describe(
+      'The group that owns the socket, by name or number; give it rights with a `socket_mode` of 0660. A folder that is made for the socket lets the group in.',
+    ),
 })
   .prefault({})
   .describe('The socket of the command line.');
@@ -133,10 +137,12 @@ const RebuildSection = table({
   .describe('What a change may make build again.');
 
 const RetentionSection = table({
-  build_log_days: wholeNumber(0, longestDays).default(90).describe('How long build logs are kept.'),
+  build_log_days: wholeNumber(0, longestDays)
+    .default(90)
+    .describe('How long build logs are kept; with 0 until the next sweep, at most an hour.'),
   gc_root_days: wholeNumber(0, longestDays)
     .default(14)
-    .describe('How long results are kept from collection.'),
+    .describe('How long results, and evaluations that were kept, are kept from garbage collection.'),
   failure_days: wholeNumber(0, longestDays).default(14).describe('How long a failure is not tried again.'),
   max_log_mib: wholeNumber(1, 1_048_576)
     .default(64)
@@ -148,7 +154,9 @@ const RetentionSection = table({
 const DiskSection = table({
   min_free_mib: wholeNumber(0, largest)
     .default(2048)
-    .describe('No build or evaluation starts while less is free.'),
+    .describe(
+      'No build or evaluation starts while less is free on the disk of the Nix store, the build logs, the database or temporary files.',
+    ),
 })
   .prefault({})
   .describe('Free space.');
@@ -202,7 +210,9 @@ export const ServerConfigSchema = table({
   branches: list(Branch)
     .default([])
     .describe(
-      'Which pushed branches are judged and kept as baselines. With none listed: the default branch, `changed`.',
+      'Which pushed branches are judged and kept as baselines, beside the base branch of each repository, which is ' +
+        'one anyway (`changed` where no pattern matches). The first pattern that matches counts. A branch that is a ' +
+        'baseline is no change. A repository may ask for less of its own branches, never for more.',
     ),
   github_apps: list(GithubApp).default([]).describe('GitHub Apps that the server acts as.'),
   gitea_instances: list(GiteaInstance).default([]).describe('Instances of Gitea and Forgejo.'),

@@ -58,6 +58,12 @@ const addressWarnings = ({ web, unix }: ServerConfig): string[] => {
   if (isEverywhere(web.address) && /^http:\/\/(?:0\.0\.0\.0|\[[0:]+\]):/.test(web.public_url)) {
     warnings.push(`links on the forge would lead to ${web.public_url}: set web.public_url`);
   }
+  const groupRights = Number(unix.socket_mode.at(-2));
+  if (unix.socket_group !== undefined && groupRights < 6) {
+    warnings.push(
+      `unix.socket_mode is ${unix.socket_mode}: it keeps the group ${unix.socket_group} out of the socket; set it to 0660`,
+    );
+  }
   if (!unix.socket_mode.endsWith('0')) {
     warnings.push(
       `unix.socket_mode is ${unix.socket_mode}: every user of this machine who can open the socket is an admin`,
