@@ -35,3 +35,18 @@ export const serverUrl = (text: string): string => {
   }
   return url.href.replace(/\/+$/, '');
 };
+
+/** @returns OWNER/REPO */
+export const repositoryName = (text: string): string => {
+  if (/^[^/\s]+\/[^/\s]+$/.test(text)) return text;
+  throw new InvalidArgumentError('the configured name of a repository is wanted: OWNER/REPO.');
+};
+
+export const reviewId = (text: string): string => {
+  if (/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return text;
+  throw new InvalidArgumentError('the id of a review is wanted, as it was printed when it was submitted.');
+};
+
+/** The address of a change in the API. */
+export const changePath = (repository: string, number: number): string =>
+  `/v1/prs/git/${repository.split('/').map(encodeURIComponent).join('/')}/${number}`;

@@ -1,48 +1,16 @@
-// The process `ekaci`: argv in, exit status out. Each command has a file of its own in commands/.
+// The process `ekaci`: argv in, exit status out. The commands are in program.ts.
 import { writeSync } from 'node:fs';
-import { Command } from 'commander';
-import { changesCommand } from './commands/changes.ts';
-import { drvCommand } from './commands/drv.ts';
-import { infoCommand } from './commands/info.ts';
-import { logsCommand } from './commands/logs.ts';
-import { queueCommand } from './commands/queue.ts';
-import { reviewCommand } from './commands/review.ts';
-import { statusCommand } from './commands/status.ts';
-import { summaryCommand } from './commands/summary.ts';
-import { version } from './version.ts';
+import { createProgram } from './program.ts';
 
-const program = new Command('ekaci')
-  .description('Judges changes of Nix package sets: what they add, bump, rebuild and break.')
-  .version(version)
-  .showHelpAfterError('(run with --help for examples)')
-  .configureHelp({ sortSubcommands: true })
-  .exitOverride((error) => {
-    // Wrong usage is "could not judge", never "newly failing".
-    process.exit(error.exitCode === 0 ? 0 : 2);
-  });
+/** What a shell says of a program that SIGPIPE ended, as it ends most: 128 and the signal's number. */
+const readerGone = 141;
 
-const inheritSettings = (command: Command, parent: Command): void => {
-  command.copyInheritedSettings(parent);
-  for (const child of command.commands) inheritSettings(child, command);
-};
-
-const commands = [
-  reviewCommand(),
-  infoCommand(),
-  statusCommand(),
-  changesCommand(),
-  summaryCommand(),
-  logsCommand(),
-  drvCommand(),
-  queueCommand(),
-];
-for (const command of commands) {
-  inheritSettings(command, program);
-  program.addCommand(command);
-}
+/** `ekaci changes | head` has what it wanted. A review has no verdict to show any more, and says so by its status. */
+const endWithReader = (): never => process.exit(process.argv[2] === 'review' ? 2 : readerGone);
 
 /** A reader that is gone or a full disk must never look like "newly failing". */
 const endWithoutVerdict = (error: unknown): never => {
+  if (error instanceof Error && 'code' in error && error.code === 'EPIPE') return endWithReader();
   const message = error instanceof Error ? error.message : String(error);
   try {
     writeSync(2, `ekaci: ${message}\n`);
@@ -55,7 +23,7 @@ process.stdout.on('error', endWithoutVerdict);
 process.stderr.on('error', endWithoutVerdict);
 
 try {
-  await program.parseAsync();
+  await createProgram().parseAsync();
 } catch (error) {
   endWithoutVerdict(error);
 }

@@ -28,6 +28,7 @@ const marks: Record<ChangeSummary['conclusion'], readonly [mark: string, style: 
     failure: ['✘', 'red'],
     cancelled: ['■', 'yellow'],
     'timed-out': ['■', 'yellow'],
+    'action-required': ['✋', 'yellow'],
     neutral: ['•', 'yellow'],
     pending: ['…', 'yellow'],
   };

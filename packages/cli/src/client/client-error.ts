@@ -13,6 +13,12 @@ type ClientErrorCode =
   | 'ANSWER_TOO_LARGE'
   /** The connection broke before the answer was whole. */
   | 'ANSWER_CUT_SHORT'
+  /** A live connection ended: the server did, or the way to it. */
+  | 'LIVE_CONNECTION_LOST'
+  /** What should hold the token for a server holds none, or there is no server to show it. */
+  | 'TOKEN_INVALID'
+  /** A token would go over plain http to another machine, where others could read it. */
+  | 'TOKEN_IN_THE_CLEAR'
   /** The server said no; the message begins with its own code. */
   | 'SERVER_REFUSED';
 

@@ -4,6 +4,7 @@ import { request as requestHttps } from 'node:https';
 import { ErrorBody } from '@eka-ci/protocol/error';
 import { ClientError } from './client-error.ts';
 import type { Endpoint } from './find-server.ts';
+import { authorizationOf } from './server-token.ts';
 
 /** What a Zod schema is to us. */
 export interface AnswerSchema<Answer> {
@@ -17,8 +18,23 @@ export interface Client {
   readonly address: string;
   /** @throws ClientError */
   readonly get: <Answer>(path: string, schema: AnswerSchema<Answer>) => Promise<Answer>;
+  /**
+   * Sends a JSON body; of `null` none. It is never sent twice: whether a request that broke was carried out is for the
+   * caller to find out, or not to care about.
+   * @throws ClientError
+   */
+  readonly post: <Answer>(path: string, body: unknown, schema: AnswerSchema<Answer>) => Promise<Answer>;
+  /** @throws ClientError */
+  readonly delete: <Answer>(path: string, schema: AnswerSchema<Answer>) => Promise<Answer>;
   /** The whole answer. @throws ClientError */
   readonly getText: (path: string) => Promise<string>;
+  /** What a POST without a body gives, as it comes: bytes, of any length. @throws ClientError, also while it is read */
+  readonly download: (path: string) => AsyncIterable<Buffer>;
+  /**
+   * The bytes of an answer from that one on, as they come; none where it has no more.
+   * @throws ClientError, also while it is read
+   */
+  readonly streamFrom: (path: string, fromByte: number) => AsyncIterable<Buffer>;
   /** The answer as it comes, of any length, in pieces of text. @throws ClientError, also while it is read */
   readonly stream: (path: string) => AsyncIterable<string>;
 }
@@ -40,9 +56,32 @@ const defaultLimits: ClientLimits = {
 };
 const maxErrorBytes = 64 * 1024;
 
-const startRequest = (endpoint: Endpoint, path: string, options: RequestOptions) => {
+/** What is asked for; a body is JSON text. */
+interface Question {
+  readonly path: string;
+  /** @default GET */
+  readonly method?: 'POST' | 'DELETE';
+  readonly body?: string;
+  /** The first byte of the answer that is wanted. @default 0 */
+  readonly fromByte?: number;
+}
+
+const startRequest = (
+  endpoint: Endpoint,
+  { path, method, body, fromByte = 0 }: Question,
+  options: RequestOptions,
+) => {
+  const headers = {
+    accept: '*/*',
+    ...(fromByte > 0 && { range: `bytes=${fromByte}-` }),
+    ...(body !== undefined && {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(body),
+    }),
+    ...(endpoint.kind === 'url' && endpoint.token !== undefined && authorizationOf(endpoint.token)),
+  };
   // A connection for each request: the process ends when it has its answer.
-  const all = { ...options, agent: false, headers: { accept: '*/*' } };
+  const all = { ...options, ...(method !== undefined && { method }), agent: false, headers };
   if (endpoint.kind === 'socket') {
     return requestHttp({
       ...all,
@@ -55,7 +94,7 @@ const startRequest = (endpoint: Endpoint, path: string, options: RequestOptions)
   return url.startsWith('https:') ? requestHttps(url, all) : requestHttp(url, all);
 };
 
-const tooSlow = (addressText: string, cause?: unknown): ClientError =>
+export const tooSlow = (addressText: string, cause?: unknown): ClientError =>
   new ClientError('SERVER_TOO_SLOW', `the server at ${addressText} takes too long: try again later`, {
     cause,
   });
@@ -67,10 +106,10 @@ interface Asking {
 }
 
 /** Resolves when the head of the answer is there, whatever its status. */
-const send = ({ endpoint, address, limits }: Asking, path: string, signal?: AbortSignal) =>
+const send = ({ endpoint, address, limits }: Asking, question: Question, signal?: AbortSignal) =>
   new Promise<IncomingMessage>((resolve, reject) => {
     const options = { timeout: limits.idleTimeoutMs, ...(signal && { signal }) };
-    const request = startRequest(endpoint, path, options);
+    const request = startRequest(endpoint, question, options);
     request.once('timeout', () => request.destroy(tooSlow(address)));
     request.once('response', resolve);
     request.on('error', (error) => {
@@ -79,7 +118,7 @@ const send = ({ endpoint, address, limits }: Asking, path: string, signal?: Abor
       const message = `${address} cannot be reached (${error.message}): check the address, and that the server runs`;
       reject(new ClientError('SERVER_UNREACHABLE', message, { cause: error }));
     });
-    request.end();
+    request.end(question.body);
   });
 
 /** The pieces of the body. */
@@ -116,13 +155,14 @@ const parseJson = <Answer>(text: string, schema: AnswerSchema<Answer>): Answer |
   }
 };
 
-const notUnderstood = (address: string, what: string): ClientError =>
+export const notUnderstood = (address: string, what: string): ClientError =>
   new ClientError(
     'ANSWER_NOT_UNDERSTOOD',
     `what ${address} answers is not understood (${what}): is it an EkaCI server, and of the version of this ekaci?`,
   );
 
-const refusal = async (response: IncomingMessage, address: string): Promise<ClientError> => {
+/** What an answer that is no success says. */
+export const refusal = async (response: IncomingMessage, address: string): Promise<ClientError> => {
   const text = await readText(readBody(response, address), maxErrorBytes);
   const body = parseJson(text, ErrorBody);
   if (body === null) return notUnderstood(address, `status ${response.statusCode}`);
@@ -131,10 +171,14 @@ const refusal = async (response: IncomingMessage, address: string): Promise<Clie
   return new ClientError('SERVER_REFUSED', `${code}: ${message}${lines.join('')}`);
 };
 
+/** It is there; it was made; it will be done; it is a part of it. */
+const successes = [200, 201, 202, 206];
+const noMoreBytes = 416;
+
 /** @throws ClientError where the answer is no success */
-const ask = async (asking: Asking, path: string, signal?: AbortSignal): Promise<IncomingMessage> => {
-  const response = await send(asking, path, signal);
-  if (response.statusCode === 200) return response;
+const ask = async (asking: Asking, question: Question, signal?: AbortSignal): Promise<IncomingMessage> => {
+  const response = await send(asking, question, signal);
+  if (successes.includes(response.statusCode ?? 0)) return response;
   const error = await refusal(response, asking.address);
   response.destroy();
   throw error;
@@ -143,22 +187,44 @@ const ask = async (asking: Asking, path: string, signal?: AbortSignal): Promise<
 export const createClient = (endpoint: Endpoint, limits: ClientLimits = defaultLimits): Client => {
   const address = endpoint.kind === 'url' ? endpoint.url : endpoint.path;
   const asking: Asking = { endpoint, address, limits };
-  const getText = async (path: string): Promise<string> => {
+  const askText = async (question: Question): Promise<string> => {
     const signal = AbortSignal.timeout(limits.totalTimeoutMs);
-    return readText(readBody(await ask(asking, path, signal), address, signal), limits.maxBytes);
+    return readText(readBody(await ask(asking, question, signal), address, signal), limits.maxBytes);
+  };
+  const askJson = async <Answer>(question: Question, schema: AnswerSchema<Answer>): Promise<Answer> => {
+    const answer = parseJson(await askText(question), schema);
+    if (answer === null) throw notUnderstood(address, question.path);
+    return answer;
   };
   return {
     address,
-    getText,
-    get: async (path, schema) => {
-      const answer = parseJson(await getText(path), schema);
-      if (answer === null) throw notUnderstood(address, path);
-      return answer;
+    getText: (path) => askText({ path }),
+    get: (path, schema) => askJson({ path }, schema),
+    post: (path, body, schema) =>
+      askJson({ path, method: 'POST', ...(body !== null && { body: JSON.stringify(body) }) }, schema),
+    delete: (path, schema) => askJson({ path, method: 'DELETE' }, schema),
+    async *download(path) {
+      yield* readBody(await ask(asking, { path, method: 'POST' }), address);
+    },
+    async *streamFrom(path, fromByte) {
+      const response = await send(asking, { path, fromByte });
+      const { statusCode = 0 } = response;
+      if (statusCode === noMoreBytes) {
+        response.destroy();
+        return;
+      }
+      if (!successes.includes(statusCode)) throw await refusal(response, address);
+      // A proxy may give all of it to who asks for a part.
+      let toSkip = statusCode === 206 ? 0 : fromByte;
+      for await (const chunk of readBody(response, address)) {
+        if (toSkip < chunk.length) yield chunk.subarray(toSkip);
+        toSkip = Math.max(0, toSkip - chunk.length);
+      }
     },
     async *stream(path) {
       // A character may be cut in two by the end of a piece.
       const decoder = new TextDecoder();
-      for await (const chunk of readBody(await ask(asking, path), address)) {
+      for await (const chunk of readBody(await ask(asking, { path }), address)) {
         yield decoder.decode(chunk, { stream: true });
       }
       yield decoder.decode();

@@ -2,10 +2,11 @@
 import { connect } from 'node:net';
 import { ClientError } from './client-error.ts';
 import type { ServerAddress } from './server-address.ts';
+import type { ServerToken } from './server-token.ts';
 
 /** One server to ask. */
 export type Endpoint =
-  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'url'; readonly url: string; readonly token?: ServerToken }
   | { readonly kind: 'socket'; readonly path: string };
 
 const codeOf = (error: unknown): string =>

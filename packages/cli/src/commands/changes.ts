@@ -1,5 +1,5 @@
 // `ekaci changes`: the changes of all repositories with their verdicts.
-import { type Change, ChangePage, ChangeState } from '@eka-ci/protocol/change';
+import { type Change, ChangeKind, ChangePage, ChangeState } from '@eka-ci/protocol/change';
 import { type Command, Option } from 'commander';
 import { formatAge, tableText } from '../answer-text.ts';
 import { wholeNumber } from '../arguments.ts';
@@ -8,18 +8,32 @@ import { type ServerCommandOptions, serverCommand, showAnswer } from '../server-
 interface ChangesOptions extends ServerCommandOptions {
   readonly repository?: string;
   readonly state?: string;
+  readonly kind?: string;
   readonly limit: number;
 }
 
-const pathOf = ({ repository, state, limit }: ChangesOptions): string => {
+const pathOf = ({ repository, state, kind, limit }: ChangesOptions): string => {
   const query = new URLSearchParams({ limit: String(limit) });
   if (repository !== undefined) query.set('repository', repository);
   if (state !== undefined) query.set('state', state);
+  if (kind !== undefined) query.set('kind', kind);
   return `/v1/prs?${query.toString()}`;
 };
 
-const verdictOf = ({ state, conclusion, fault }: Change): string => {
-  if (state === 'failed') return `not judged: ${fault?.split('\n')[0] ?? 'no reason is known'}`;
+const firstLine = (text: string): string => text.split('\n')[0] ?? '';
+
+const verdictOf = (change: Change, now: number): string => {
+  const { state, conclusion, fault, repository, number, approved, retryAtMs } = change;
+  if (state === 'queued' && fault !== null && retryAtMs !== null) {
+    const again = retryAtMs > now ? `in ${formatAge(retryAtMs - now)}` : 'now';
+    return `tried again ${again}: ${firstLine(fault)}`;
+  }
+  if (approved && (state === 'queued' || state === 'judging')) return `${state} (approved)`;
+  if (state === 'failed' && conclusion === 'cancelled') return conclusion;
+  if (state === 'failed') return `not judged: ${firstLine(fault ?? 'no reason is known')}`;
+  if (state === 'judged' && conclusion === 'action-required') {
+    return `waits for approval (ekaci approve ${repository} ${number})`;
+  }
   if (state === 'judged') return conclusion ?? state;
   return conclusion === null ? state : `${state} (${conclusion})`;
 };
@@ -32,7 +46,7 @@ const changesText = ({ changes, nextCursor }: ChangePage, now: number): string =
     String(change.number),
     change.branch,
     formatAge(now - change.createdAtMs),
-    verdictOf(change),
+    verdictOf(change, now),
   ]);
   const more = nextCursor === null ? '' : '(there are more: --limit tells how many are shown)\n';
   return `${tableText(['REPOSITORY', 'NUMBER', 'BRANCH', 'AGE', 'VERDICT'], rows)}${more}`;
@@ -56,6 +70,11 @@ export const changesCommand = (): Command =>
     .option('--repository <name>', 'only this one, by its configured name')
     .addOption(
       new Option('--state <state>', 'only these; all but superseded without it').choices(ChangeState.options),
+    )
+    .addOption(
+      new Option('--kind <kind>', 'baselines or submitted ones in place of branches').choices(
+        ChangeKind.options,
+      ),
     )
     .option('--limit <n>', 'how many are shown', wholeNumber(1, 500), 50)
     .action(changes);

@@ -1,33 +1,27 @@
 // `ekaci review`: judges one change of a local repository, with the Nix at hand and no server to set up.
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import type { ReviewRequest } from '@eka-ci/protocol/review';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { collect, wholeNumber } from '../arguments.ts';
-import { createLineView } from '../progress/line-view.ts';
-import { createLiveView } from '../progress/live-view.ts';
-import { type ProgressView, printableLines } from '../progress/progress-view.ts';
-import { type ReviewOutcome, runReview } from '../review.ts';
-import { summaryText } from '../summary-text.ts';
-import { columnsOf, useColours } from '../terminal.ts';
+import { exitStatuses, exitStatusOf } from '../review/review-outcome.ts';
+import { type ReviewRequest, runReview } from '../review/run-review.ts';
+import { printOutcome, progressView, type ShowOptions } from '../review/show-review.ts';
 
-interface ReviewOptions {
+interface ReviewOptions extends ShowOptions {
   readonly base?: string;
   readonly head: string;
   readonly merge: boolean;
   readonly build: boolean;
   readonly sandbox: boolean;
   readonly job: readonly string[];
-  readonly markdown?: true;
-  readonly json?: true;
   readonly keepLogs?: string;
-  readonly quiet?: true;
   readonly workers: number;
   readonly maxMemory: number;
   readonly maxJobs: number;
   readonly evaluationTimeout: number;
   readonly silenceTimeout: number;
   readonly maxDuration: number;
+  readonly maxRebuilds?: number;
 }
 
 const examples = `
@@ -36,72 +30,35 @@ Examples:
   ekaci review --base main --head my-branch
   ekaci review ~/nixpkgs --head HEAD~3 --no-build --markdown > summary.md
   ekaci review --job packages --keep-logs ./logs
-
-Exit status:
-  0    nothing newly fails
-  1    something newly fails
-  2    no verdict: wrong usage, no repository, a merge conflict, no Nix, an evaluation that died,
-       nothing that could be built
-  130  cancelled
 `;
 
-const exitStatus = (outcome: ReviewOutcome): number => {
-  switch (outcome.kind) {
-    case 'judged':
-      return outcome.exitStatus;
-    case 'fault':
-      return 2;
-    case 'cancelled':
-      return 130;
-  }
-};
-
 const toRequest = (path: string, options: ReviewOptions): ReviewRequest => ({
-  path: resolve(path),
-  base: options.base ?? null,
-  head: options.head,
-  merge: options.merge,
-  jobs: [...options.job],
-  build: options.build,
-  sandbox: options.sandbox ? 'required' : 'preferred',
-  keepLogs: options.keepLogs === undefined ? null : resolve(options.keepLogs),
-  limits: {
-    workers: options.workers,
-    maxMemoryMib: options.maxMemory,
-    evaluationTimeoutMs: options.evaluationTimeout * 1000,
-    maxJobs: options.maxJobs,
-    silenceTimeoutMs: options.silenceTimeout * 1000,
-    maxDurationMs: options.maxDuration * 1000,
+  review: {
+    source: { kind: 'local', path: resolve(path) },
+    base: options.base === undefined ? { kind: 'default' } : { kind: 'revision', revision: options.base },
+    head: options.head,
+    merge: options.merge,
+    jobs: [...options.job],
+    file: null,
+    build: options.build,
+    sandbox: options.sandbox ? 'required' : 'preferred',
+  },
+  server: {
+    keepLogs: options.keepLogs === undefined ? null : resolve(options.keepLogs),
+    limits: {
+      workers: options.workers,
+      maxMemoryMib: options.maxMemory,
+      evaluationTimeoutMs: options.evaluationTimeout * 1000,
+      maxJobs: options.maxJobs,
+      silenceTimeoutMs: options.silenceTimeout * 1000,
+      maxDurationMs: options.maxDuration * 1000,
+      maxRebuilds: options.maxRebuilds ?? null,
+    },
   },
 });
 
 /** The longest that a timer can wait. */
 const maxSeconds = 2_147_483;
-
-const silentView: ProgressView = { show: () => {}, end: () => {} };
-
-/** Progress goes to standard error, so that standard output holds the summary alone. */
-export const progressOnStderr = (): ProgressView => {
-  const { stderr } = process;
-  if (!stderr.isTTY || process.env['TERM'] === 'dumb')
-    return createLineView((text) => void stderr.write(text));
-  const terminal = {
-    get columns() {
-      return stderr.columns;
-    },
-    get rows() {
-      return stderr.rows;
-    },
-    write: (text: string) => void stderr.write(text),
-  };
-  return createLiveView(terminal, Date.now);
-};
-
-const summaryOf = (outcome: Extract<ReviewOutcome, { kind: 'judged' }>, options: ReviewOptions): string => {
-  if (options.json) return `${JSON.stringify(outcome.summary, null, 2)}\n`;
-  if (options.markdown) return outcome.markdown.endsWith('\n') ? outcome.markdown : `${outcome.markdown}\n`;
-  return summaryText(outcome.summary, { colours: useColours(), columns: columnsOf() });
-};
 
 const review = async (path: string, options: ReviewOptions): Promise<void> => {
   const cancel = new AbortController();
@@ -110,25 +67,25 @@ const review = async (path: string, options: ReviewOptions): Promise<void> => {
     // Asked once, it ends in good order; asked again, at once.
     process.on(name, () => (cancel.signal.aborted ? kill.abort() : cancel.abort()));
   }
-  const view = options.quiet ? silentView : progressOnStderr();
-  const outcome = await runReview(toRequest(path, options), view, {
+  const request = toRequest(path, options);
+  const outcome = await runReview(request, progressView(options), {
     cancel: cancel.signal,
     kill: kill.signal,
   });
-  if (outcome.kind === 'judged') {
-    process.stdout.write(summaryOf(outcome, options));
-    if (outcome.logsDir !== null) process.stderr.write(`Build logs are kept in ${outcome.logsDir}\n`);
-  } else {
-    const said =
-      outcome.kind === 'cancelled' ? 'cancelled' : `ekaci review: ${printableLines(outcome.message)}`;
-    process.stderr.write(`${said}\n`);
+  printOutcome('ekaci review', outcome, options);
+  const { keepLogs } = request.server;
+  if (outcome.kind === 'judged' && keepLogs !== null) {
+    process.stderr.write(`Build logs are kept in ${keepLogs}\n`);
   }
-  process.exitCode = exitStatus(outcome);
+  process.exitCode = exitStatusOf(outcome);
 };
 
+const asManyAsProcessors = (flags: string, description: string): Option =>
+  new Option(flags, description)
+    .argParser(wholeNumber(1))
+    .default(availableParallelism(), 'the number of processors');
+
 export const reviewCommand = (): Command => {
-  const cores = availableParallelism();
-  const positive = wholeNumber(1);
   const seconds = wholeNumber(1, maxSeconds);
   return new Command('review')
     .summary('judge one change of a local repository')
@@ -147,12 +104,13 @@ export const reviewCommand = (): Command => {
     .option('--json', 'print the summary as JSON')
     .option('--keep-logs <folder>', 'keep the build logs there')
     .option('-q, --quiet', 'show no progress')
-    .option('--workers <n>', 'evaluation processes', positive, cores)
+    .addOption(asManyAsProcessors('--workers <n>', 'evaluation processes'))
     .option('--max-memory <mib>', 'memory of one evaluation process', wholeNumber(64), 4096)
     .option('--evaluation-timeout <seconds>', 'time for one evaluation', seconds, 3600)
-    .option('--max-jobs <n>', 'builds at the same time', positive, cores)
+    .addOption(asManyAsProcessors('--max-jobs <n>', 'builds at the same time'))
     .option('--silence-timeout <seconds>', 'a build silent for this long is hung', seconds, 1200)
     .option('--max-duration <seconds>', 'time for one build', seconds, 14400)
-    .addHelpText('after', examples)
+    .option('--max-rebuilds <n>', 'build nothing where more are left to build than that', wholeNumber(0))
+    .addHelpText('after', `${examples}${exitStatuses}`)
     .action(review);
 };

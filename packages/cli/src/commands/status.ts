@@ -1,21 +1,38 @@
 // `ekaci status`: whether the server takes work, and how much there is.
 import { ServerStatus } from '@eka-ci/protocol/operations';
+import type { Repository } from '@eka-ci/protocol/repository';
 import type { Command } from 'commander';
-import { factsText } from '../answer-text.ts';
+import { factsText, formatAge } from '../answer-text.ts';
 import { formatDuration } from '../progress/progress-view.ts';
 import { type ServerCommandOptions, serverCommand, showAnswer } from '../server-command.ts';
 
 const phaseOf = ({ draining, ready }: ServerStatus): string => {
-  if (draining) return 'ending';
+  if (draining) return ready ? 'draining: nothing begins any more' : 'ending';
   return ready ? 'ready' : 'starting';
 };
 
+/** Null where all is well. */
+const troubleOf = (
+  { name, fault, lastSeenAtMs, warnings, fetching }: Repository,
+  now: number,
+): string | null => {
+  if (fault !== null) {
+    const seen = lastSeenAtMs === null ? 'never seen' : `last seen ${formatAge(now - lastSeenAtMs)} ago`;
+    return `${name} cannot be read, ${seen}: ${fault.split('\n')[0]}`;
+  }
+  if (fetching) return `${name} is being fetched`;
+  return warnings.length === 0 ? null : `${name}: ${warnings.join(' ')}`;
+};
+
 const statusText = (status: ServerStatus): string => {
-  const { builds, changes, uptimeMs } = status;
+  const { builds, changes, uptimeMs, warnings, repositories, startedAtMs } = status;
   return factsText([
     ['server', `${phaseOf(status)}, up for ${formatDuration(uptimeMs)}`],
     ['changes', `${changes.judging} being judged, ${changes.queued} queued`],
     ['builds', `${builds.active} running in ${builds.slots} slots, ${builds.queued} queued`],
+    ...warnings.map((warning) => ['warning', `nothing begins: ${warning}`] as const),
+    // By the server's own clock: the client's may be another.
+    ...repositories.map((one) => ['repository', troubleOf(one, startedAtMs + uptimeMs)] as const),
   ]);
 };
 

@@ -7,7 +7,8 @@ export const progressLine = (event: ReviewEvent): string | null => {
   switch (event.type) {
     case 'checked-out': {
       const head = `${event.head.revision} (${event.head.sha.slice(0, 12)})`;
-      const base = `${event.base.revision} (${event.base.sha.slice(0, 12)})`;
+      const base =
+        event.base === null ? 'nothing' : `${event.base.revision} (${event.base.sha.slice(0, 12)})`;
       const what = event.merged ? `${head} merged into ${base}` : `${head} against ${base}, as it is`;
       return `checked out ${printable(what)}; Nix ${event.nixVersion}, evaluator ${event.evaluator}`;
     }
@@ -36,9 +37,6 @@ export const progressLine = (event: ReviewEvent): string | null => {
     }
     case 'notice':
       return `${event.level}: ${printable(event.message)}`;
-    case 'result':
-    case 'fault':
-      return null;
   }
 };
 

@@ -73,8 +73,6 @@ export const nextReviewState = (state: ReviewState, event: ReviewEvent, nowMs: n
         failed: state.failed + (event.outcome === 'succeeded' ? 0 : 1),
       };
     case 'notice':
-    case 'result':
-    case 'fault':
       return state;
   }
 };

@@ -1,0 +1,78 @@
+// `ekaci cancel`, `ekaci approve` and `ekaci rejudge`: what operators do to one change.
+import { Change } from '@eka-ci/protocol/change';
+import type { Command } from 'commander';
+import { changePath, repositoryName, reviewId, wholeNumber } from '../arguments.ts';
+import { printable } from '../progress/progress-view.ts';
+import { type ServerCommandOptions, serverCommand, showAnswer } from '../server-command.ts';
+
+interface ActionOptions extends ServerCommandOptions {
+  readonly review?: string;
+}
+
+interface ActionHelp {
+  readonly summary: string;
+  /** What is said of the change as it is then. */
+  readonly text: (change: Change, name: string) => string;
+}
+
+const standingOf = ({ state, conclusion }: Change): string =>
+  conclusion === null ? state : `${state} (${conclusion})`;
+
+const actionCommand = (action: string, { summary, text }: ActionHelp): Command => {
+  const run = (
+    repository: string | undefined,
+    number: number | undefined,
+    ...[options, command]: [ActionOptions, Command]
+  ): Promise<void> => {
+    const { review } = options;
+    const isChange = repository !== undefined && number !== undefined;
+    if (isChange === (review !== undefined) || (repository !== undefined && number === undefined)) {
+      command.error('error: name a change (OWNER/REPO NUMBER), or a review (--review ID)', { exitCode: 2 });
+    }
+    const path = isChange ? changePath(repository, number) : `/v1/reviews/${review}`;
+    const name = isChange ? `${repository} ${number}` : `the review ${review}`;
+    return showAnswer(options, {
+      ask: ({ post }) => post(`${path}/${action}`, null, Change),
+      text: (change) => `${printable(text(change, name))}\n`,
+    });
+  };
+  return serverCommand(action, {
+    summary,
+    examples: [
+      `ekaci ${action} me/packages 12`,
+      `ekaci ${action} --review 7c9e6679-7425-40de-944b-e07fc1f90ae7`,
+    ],
+    statuses: [
+      'it is done, or there was nothing to do',
+      'the server said no: no such change, not in its state, or not over its unix socket',
+    ],
+  })
+    .argument('[repository]', 'its configured name, OWNER/REPO', repositoryName)
+    .argument('[number]', 'of the change', wholeNumber(1))
+    .option('--review <id>', 'a change that was submitted by hand, instead', reviewId)
+    .action(run);
+};
+
+export const cancelCommand = (): Command =>
+  actionCommand('cancel', {
+    summary: 'stop judging a change',
+    text: (change, name) =>
+      change.conclusion === 'cancelled'
+        ? `${name} is cancelled: it is judged again when its head moves, or by "ekaci rejudge".`
+        : `There is nothing to cancel: ${name} is ${standingOf(change)}.`,
+  });
+
+export const approveCommand = (): Command =>
+  actionCommand('approve', {
+    summary: 'let a change build however much it takes',
+    text: (change, name) =>
+      change.state === 'queued'
+        ? `${name} is approved at ${change.headSha.slice(0, 12)}, and queued; a newer head needs it again.`
+        : `${name} was approved already: it is ${standingOf(change)}.`,
+  });
+
+export const rejudgeCommand = (): Command =>
+  actionCommand('rejudge', {
+    summary: 'judge a change again: what failed is built once more',
+    text: (change, name) => `${name} is ${standingOf(change)}.`,
+  });
