@@ -1,11 +1,10 @@
 // `npm run demo`: makes a small package set in a private store, judges its four branches, and says whether each
 // verdict is the planted one. With `--once` it ends then; without, a server goes on judging them until Ctrl-C.
-import { progressOnStderr } from '@eka-ci/cli/commands/review';
 import { printableLines } from '@eka-ci/cli/progress/progress-view';
-import { runReview } from '@eka-ci/cli/review';
+import { type ReviewRequest, runReview } from '@eka-ci/cli/review/run-review';
+import { progressOnStderr } from '@eka-ci/cli/review/show-review';
 import { summaryText } from '@eka-ci/cli/summary-text';
 import type { Change } from '@eka-ci/protocol/change';
-import type { ReviewRequest } from '@eka-ci/protocol/review';
 import { createWorkFolder } from '@eka-ci/server/lib/work-folder';
 import { compareVerdict } from './demo/compare-verdict.ts';
 import { createDemoStore } from './demo/private-store.ts';
@@ -22,21 +21,27 @@ in a store of its own. Then a server watches the repository until Ctrl-C. Nothin
 `;
 
 const requestFor = (path: string, branch: string): ReviewRequest => ({
-  path,
-  base: 'main',
-  head: branch,
-  merge: true,
-  jobs: [],
-  build: true,
-  sandbox: 'preferred',
-  keepLogs: null,
-  limits: {
-    workers: 2,
-    maxMemoryMib: 1024,
-    evaluationTimeoutMs: 120_000,
-    maxJobs: 2,
-    silenceTimeoutMs: 60_000,
-    maxDurationMs: 120_000,
+  review: {
+    source: { kind: 'local', path },
+    base: { kind: 'revision', revision: 'main' },
+    head: branch,
+    merge: true,
+    jobs: [],
+    file: null,
+    build: true,
+    sandbox: 'preferred',
+  },
+  server: {
+    keepLogs: null,
+    limits: {
+      workers: 2,
+      maxMemoryMib: 1024,
+      evaluationTimeoutMs: 120_000,
+      maxJobs: 2,
+      silenceTimeoutMs: 60_000,
+      maxDurationMs: 120_000,
+      maxRebuilds: null,
+    },
   },
 });
 

@@ -19,8 +19,12 @@ const verbs = {
   fix: { script: 'tools/fix.ts', programs: [] },
   docs: { script: 'tools/docs.ts', programs: [] },
   bench: { script: 'bench/main.ts', programs: [...building, 'xz'] },
-  // Not about this clone: paths are relative to where it was called.
-  ekaci: { script: 'packages/cli/src/main.ts', programs: building, cwd: process.env.INIT_CWD },
+  // Not about this clone: paths are relative to where it was called. Only a review works here; all else asks a server.
+  ekaci: {
+    script: 'packages/cli/src/main.ts',
+    programs: ([command]) => (command === 'review' ? building : []),
+    cwd: process.env.INIT_CWD,
+  },
 };
 
 /** Runs the verb's script in the foreground and resolves with its exit status, 128 + N where signal N ended it. */
@@ -45,7 +49,8 @@ const main = async ([name, ...args]) => {
   if (verb === undefined) throw new SetupError(`usage: node tools/run.mjs ${Object.keys(verbs).join('|')}`);
   if (!existsSync(join(root, verb.script)))
     throw new SetupError(`${name}: ${verb.script} does not exist yet`);
-  const { node, env } = await setUp({ root, programs: verb.programs, env: process.env });
+  const programs = typeof verb.programs === 'function' ? verb.programs(args) : verb.programs;
+  const { node, env } = await setUp({ root, programs, env: process.env });
   return runScript(node, [join(root, verb.script), ...args], { env, cwd: verb.cwd });
 };
 

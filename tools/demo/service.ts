@@ -17,20 +17,40 @@ export interface DemoService {
   stop(): Promise<void>;
 }
 
-const configuration = (folder: string, repository: string): string => `
+export interface ServiceOptions {
+  /** Holds the database, the logs, the socket and the configuration. */
+  readonly folder: string;
+  readonly repository: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
+
+const configuration = ({ folder, repository, port }: ServiceOptions): string => `
 db_path = ${JSON.stringify(join(folder, 'server.db'))}
 logs_dir = ${JSON.stringify(join(folder, 'build-logs'))}
 [web]
-port = 0
+port = ${port}
 [unix]
 socket_path = ${JSON.stringify(join(folder, 'ekaci.socket'))}
+[disk]
+min_free_mib = 64
 [[git_repositories]]
 name = "demo/package-set"
 url = ${JSON.stringify(repository)}
 poll_interval_seconds = 2
 `;
 
-const environment = (): Record<string, string> => ({
+/** Where the server's own program is. */
+export const serverProgram = fileURLToPath(import.meta.resolve('@eka-ci/server/main'));
+
+/** @returns the file's path */
+export const writeServiceConfig = async (options: ServiceOptions): Promise<string> => {
+  const file = join(options.folder, 'ekaci.toml');
+  await writeFile(file, configuration(options));
+  return file;
+};
+
+export const serviceEnvironment = (): Record<string, string> => ({
   ...Object.fromEntries(
     Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
   ),
@@ -39,12 +59,13 @@ const environment = (): Record<string, string> => ({
   EKA_CI_LOG: process.env['EKA_CI_LOG'] ?? 'warn',
 });
 
-const addressOf = async (server: Child): Promise<string> => {
+/** Null when it ended before it listened. */
+export const addressOf = async (server: Child): Promise<string | null> => {
   for await (const line of readLines(server.stdout)) {
     const address = /listens on (http:\S+)/.exec(line)?.[1];
     if (address !== undefined) return address;
   }
-  throw new Error('the server ended before it listened');
+  return null;
 };
 
 const listChanges = async (address: string): Promise<readonly Change[]> => {
@@ -59,17 +80,16 @@ const isDecided = ({ state }: Change): boolean => state === 'judged' || state ==
  * @throws Error when it does not come up
  */
 export const startDemoService = async (folder: string, repository: string): Promise<DemoService> => {
-  const file = join(folder, 'ekaci.toml');
-  await writeFile(file, configuration(folder, repository));
-  const main = fileURLToPath(import.meta.resolve('@eka-ci/server/main'));
+  const file = await writeServiceConfig({ folder, repository, port: 0 });
   const server = await startChild({
     command: process.execPath,
-    args: [main, '--config-file', file],
-    env: environment(),
+    args: [serverProgram, '--config-file', file],
+    env: serviceEnvironment(),
     killGraceMs: 30_000,
   });
   server.stderr.pipe(process.stderr, { end: false });
   const address = await addressOf(server);
+  if (address === null) throw new Error('the server ended before it listened');
   return {
     address,
     socket: join(folder, 'ekaci.socket'),

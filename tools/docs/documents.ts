@@ -1,7 +1,10 @@
 // The generated documents of docs/reference: what each is made from. A copy that is not generated rots.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { renderCommandReference } from '@eka-ci/cli/command-reference';
 import { renderErrors } from './errors.ts';
+import { renderLiveEvents } from './live-events.ts';
+import { renderMetrics } from './metrics.ts';
 import { renderConfigurationPage, renderConfigurationSchema } from './repository-configuration.ts';
 import { renderServerConfigurationPage, renderServerConfigurationSchema } from './server-configuration.ts';
 
@@ -12,9 +15,12 @@ interface GeneratedDocument {
 }
 
 const documents: readonly GeneratedDocument[] = [
+  { file: 'docs/reference/cli.md', render: renderCommandReference },
   { file: 'docs/reference/configuration.md', render: renderServerConfigurationPage },
   { file: 'docs/reference/configuration.schema.json', render: renderServerConfigurationSchema },
   { file: 'docs/reference/errors.md', render: renderErrors },
+  { file: 'docs/reference/live-events.md', render: renderLiveEvents },
+  { file: 'docs/reference/metrics.md', render: renderMetrics },
   { file: 'docs/reference/repository-configuration.md', render: renderConfigurationPage },
   { file: 'docs/reference/repository-configuration.schema.json', render: renderConfigurationSchema },
 ];

@@ -1,4 +1,5 @@
 // docs/reference/errors.md: every error class of the packages with its codes, read from the sources.
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runProgram } from '../program.ts';
@@ -42,7 +43,9 @@ const readCodes = (text: string, body: string): ErrorEntry['codes'] => {
   if (literal !== undefined) return [{ code: literal, meaning: '' }];
   const type = /^ {2}readonly code: ([^;]+);/m.exec(body)?.[1];
   if (type === undefined) return [];
-  return readUnion(/^\w+$/.test(type) ? (findAlias(text, type) ?? '') : type);
+  if (!/^\w+(?: \| \w+)*$/.test(type)) return readUnion(type);
+  // Codes that are declared in another file are those of a class there.
+  return type.split(' | ').flatMap((name) => readUnion(findAlias(text, name) ?? ''));
 };
 
 /** @throws Error for a class whose codes cannot be told, or a code of two classes: the catalogue would be wrong */
@@ -80,7 +83,10 @@ const isProduction = (file: string): boolean => !/\.(?:test|contract|fake)\.ts$|
 const readSources = async (root: string): Promise<SourceFile[]> => {
   const which = ['--cached', '--others', '--exclude-standard', '--deduplicate'];
   const { stdout } = await runProgram(root, 'git', ['ls-files', '-z', ...which, '--', 'packages/**/*.ts']);
-  const files = stdout.split('\0').filter((file) => file !== '' && isProduction(file));
+  // One that was just deleted is listed until that is committed.
+  const files = stdout
+    .split('\0')
+    .filter((file) => file !== '' && isProduction(file) && existsSync(join(root, file)));
   return Promise.all(
     files.toSorted().map(async (file) => ({ file, text: await readFile(join(root, file), 'utf8') })),
   );

@@ -140,6 +140,17 @@ describe('system programs', () => {
     ]);
   });
 
+  it('are asked for by ekaci only where it judges by itself', async () => {
+    await clone.write('packages/cli/src/main.ts', "console.log('asked', ...process.argv.slice(2));\n");
+    await clone.hide('nix-store');
+    await clone.hide('bwrap');
+    expect(await clone.run('ekaci', ['status'])).toMatchObject({ status: 0 });
+    expect((await clone.run('ekaci', ['status'])).output).toBe('asked status\n');
+    const { status, output } = await clone.run('ekaci', ['review', '--base', 'main']);
+    expect(status).toBe(1);
+    expect(output).toMatch(/^setup: nix-store is missing\..*\nsetup: bwrap is missing\./m);
+  });
+
   it.runIf(isRootOnDebian)('come from Debian where that may be done', async () => {
     await clone.hide('git');
     const install = 'case "$*" in *install*) printf "#!/bin/sh\\n" > "$BIN/git"; chmod +x "$BIN/git";; esac';
