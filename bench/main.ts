@@ -11,7 +11,10 @@ const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
   ingest: async () => (await import('./ingest.ts')).ingestion,
   graph: async () => (await import('./graph.ts')).graph,
   order: async () => (await import('./order.ts')).order,
+  daemon: async () => (await import('./daemon.ts')).daemon,
   evaluate: async () => (await import('./evaluate.ts')).evaluate,
+  startup: async () => (await import('./startup.ts')).startup,
+  http: async () => (await import('./http.ts')).http,
   webhooks: async () => (await import('./webhooks.ts')).webhooks,
   'change-summary': async () => (await import('./change-summary.ts')).changeSummary,
 };
