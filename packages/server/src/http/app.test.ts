@@ -1,7 +1,7 @@
 import { ErrorBody } from '@eka-ci/protocol/error';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { getJson, getRefusal } from './testing/inject.ts';
-import { metricsToken, type Served, serve } from './testing/served.ts';
+import { httpOptions, metricsToken, type Served, serve } from './testing/served.ts';
 
 let served: Served;
 beforeAll(async () => {
@@ -32,7 +32,7 @@ describe('every answer', () => {
       });
       expect(headers).not.toHaveProperty('strict-transport-security');
     }
-    const behindTls = await serve({ options: { metricsToken: null, behindTls: true } });
+    const behindTls = await serve({ options: { ...httpOptions, behindTls: true } });
     const { headers } = await behindTls.app.inject('/v1/healthz');
     await behindTls.close();
     expect(headers).toHaveProperty('strict-transport-security');
@@ -43,6 +43,11 @@ describe('every answer', () => {
     expect(await refusal('/')).toMatchObject({ status: 404, code: 'ROUTE_NOT_FOUND' });
     const post = await refusal('/v1/prs', { method: 'POST', payload: 'x'.repeat(100) });
     expect(post).toMatchObject({ status: 405, code: 'METHOD_NOT_ALLOWED', headers: { allow: 'GET, HEAD' } });
+    for (const method of ['POST', 'QUERY', 'PATCH', 'DELETE'] as const) {
+      const headers = { 'content-type': 'nonsense' };
+      const answer = await served.app.inject({ method, url: '/v1/status', headers, payload: '{' });
+      expect([answer.statusCode, answer.headers.allow], method).toEqual([405, 'GET, HEAD']);
+    }
     expect(await refusal('/v1/logs/x', { method: 'OPTIONS' })).toMatchObject({ status: 405 });
     expect(await refusal('/v1/%zz')).toMatchObject({ status: 400, code: 'PATH_INVALID' });
     expect(await refusal(`/v1/drvs/${'a'.repeat(3000)}`)).toMatchObject({

@@ -1,25 +1,31 @@
 // The one HTTP app: every route, on whatever it is opened (listen.ts). It decides nothing of its own.
-import fastifySwagger from '@fastify/swagger';
 import { type FastifyInstance, fastify } from 'fastify';
-import {
-  jsonSchemaTransform,
-  jsonSchemaTransformObject,
-  serializerCompiler,
-  validatorCompiler,
-  type ZodTypeProvider,
-} from 'fastify-type-provider-zod';
+import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import { describeApi } from './describe-api.ts';
 import { createErrorHandler } from './errors.ts';
 import { tagAnswer } from './etag.ts';
 import type { HttpDeps } from './http-options.ts';
+import { takeJsonBodies } from './json-body.ts';
 import { createKnownRoutes } from './known-routes.ts';
+import { limitRates } from './rate-limit.ts';
+import { addBadgeRoutes } from './routes/badges.ts';
+import { addBuildOrderRoutes } from './routes/build-orders.ts';
 import { addBuildRoutes } from './routes/builds.ts';
+import { addChangeActionRoutes } from './routes/change-actions.ts';
 import { addChangeRoutes } from './routes/changes.ts';
 import { addCommitRoutes } from './routes/commits.ts';
 import { addDerivationRoutes } from './routes/derivations.ts';
+import { addDocsRoutes } from './routes/docs.ts';
+import { addJobRoutes } from './routes/jobs.ts';
+import { addLiveRoutes } from './routes/live.ts';
 import { addLogRoutes } from './routes/logs.ts';
 import { addMetricsRoutes } from './routes/metrics.ts';
 import { addOperationRoutes } from './routes/operations.ts';
+import { addRepositoryRoutes } from './routes/repositories.ts';
+import { addReviewRoutes } from './routes/reviews.ts';
+import { addUpkeepRoutes } from './routes/upkeep.ts';
 import { setSecurityHeaders } from './security-headers.ts';
+import { createSummaryReader } from './summary/summary-reader.ts';
 
 export type { HttpDeps } from './http-options.ts';
 
@@ -27,33 +33,14 @@ const maxBodyBytes = 1024 * 1024;
 /** Longer than every name there is: what is longer than a name may be is for its parser to refuse, with its code. */
 const maxParamLength = 2000;
 
-const describeApi = async (app: FastifyInstance, version: string): Promise<void> => {
-  await app.register(fastifySwagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'EkaCI',
-        version,
-        description:
-          'Continuous integration for Nix package sets. Errors have one shape, and codes that do not change.',
-        license: { name: 'MIT', identifier: 'MIT' },
-      },
-      servers: [{ url: '/' }],
-      components: {
-        securitySchemes: {
-          metricsToken: { type: 'http', scheme: 'bearer', description: 'The token of `web.metrics_token`.' },
-        },
-      },
-    },
-    transform: jsonSchemaTransform,
-    transformObject: jsonSchemaTransformObject,
-  });
-};
-
+/** Before anything is read of a request that leads nowhere: whatever its body is, the address is what is wrong. */
 const refuseUnknown = (app: FastifyInstance): void => {
   const routes = createKnownRoutes();
+  const limitRate = app.rateLimit();
   app.addHook('onRoute', ({ method, url }) => routes.add(method, url));
-  app.setNotFoundHandler((request, reply) => {
+  app.addHook('onRequest', async (request, reply) => {
+    if (!request.is404) return;
+    await limitRate.call(app, request, reply);
     const { error, allowed } = routes.refusalOf(request.method, request.url);
     if (allowed.length > 0) reply.header('allow', allowed.join(', '));
     throw error;
@@ -67,6 +54,7 @@ export const createHttpApp = async (deps: HttpDeps): Promise<FastifyInstance> =>
   const app = fastify({
     bodyLimit: maxBodyBytes,
     routerOptions: { maxParamLength },
+    trustProxy: [...deps.options.trustedProxies],
     frameworkErrors: onError,
   }).withTypeProvider<ZodTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
@@ -74,14 +62,28 @@ export const createHttpApp = async (deps: HttpDeps): Promise<FastifyInstance> =>
   app.setErrorHandler(onError);
   app.addHook('onRequest', async (_request, reply) => setSecurityHeaders(reply, behindTls));
   app.addHook('onSend', async (request, reply, payload) => tagAnswer(request, reply, payload));
+  takeJsonBodies(app);
+  await limitRates(app, deps.options.rateLimits);
   refuseUnknown(app);
   await describeApi(app, deps.version);
+  const summaries = createSummaryReader(deps.database.changes);
+  app.addHook('onClose', () => summaries.close());
+  const routeDeps = { ...deps, summaries };
   addMetricsRoutes(app, deps);
   addOperationRoutes(app, deps);
-  addChangeRoutes(app, deps);
-  addCommitRoutes(app, deps);
+  addUpkeepRoutes(app, deps);
+  addChangeRoutes(app, routeDeps);
+  addReviewRoutes(app, routeDeps);
+  addCommitRoutes(app, routeDeps);
+  addJobRoutes(app, routeDeps);
+  addChangeActionRoutes(app, deps);
   addDerivationRoutes(app, deps);
+  addBuildOrderRoutes(app, deps);
   addLogRoutes(app, deps);
+  addBadgeRoutes(app, deps);
+  addRepositoryRoutes(app, deps);
+  addDocsRoutes(app);
   addBuildRoutes(app, deps);
+  addLiveRoutes(app, deps);
   return app;
 };

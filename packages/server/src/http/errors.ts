@@ -3,8 +3,8 @@
 import type { ErrorBody } from '@eka-ci/protocol/error';
 import { type FastifyReply, type FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import type { GitErrorCode } from '../git/git.ts';
 import { errorCodeOf } from '../lib/error-code.ts';
-import type { RequestFault } from './http-options.ts';
 import { setSecurityHeaders } from './security-headers.ts';
 
 export type HttpErrorCode =
@@ -18,10 +18,18 @@ export type HttpErrorCode =
   | 'CURSOR_INVALID'
   /** 401: the metrics need the bearer token of `web.metrics_token`, or the unix socket. */
   | 'TOKEN_REQUIRED'
+  /** 403: only who can open the server's unix socket may do this. */
+  | 'OPERATOR_REQUIRED'
+  /** 403: a page of another origin asked for a live connection. */
+  | 'ORIGIN_REFUSED'
   /** 404: there is no such address. */
   | 'ROUTE_NOT_FOUND'
   /** 404: no evaluation met this derivation so far. */
   | 'DRV_NOT_FOUND'
+  /** 404: the store of the server does not have this derivation. */
+  | 'DRV_NOT_IN_STORE'
+  /** 404: nobody ordered a build under this id, or it is long done. */
+  | 'BUILD_ORDER_NOT_FOUND'
   /** 404: the derivation was not tried that often. */
   | 'ATTEMPT_NOT_FOUND'
   /** 404: nothing was logged, or the log is removed. */
@@ -34,12 +42,26 @@ export type HttpErrorCode =
   | 'COMMIT_NOT_FOUND'
   /** 404: the change is not judged yet, or not against that base. */
   | 'SUMMARY_NOT_FOUND'
+  /** 404: nothing was submitted under this id. */
+  | 'REVIEW_NOT_FOUND'
   /** 404: the summary has no job of that name. */
   | 'SUMMARY_JOB_NOT_FOUND'
+  /** 404: no judged change has a job of that id. */
+  | 'JUDGED_JOB_NOT_FOUND'
   /** 405: the address is right, the method is not; `Allow` names those that are. */
   | 'METHOD_NOT_ALLOWED'
   /** 408: the request took too long to arrive. */
   | 'REQUEST_TIMEOUT'
+  /** 409: the change is not in a state in which that can be done. */
+  | 'CHANGE_NOT_READY'
+  /** 409: the id is that of another request. */
+  | 'REQUEST_ID_TAKEN'
+  /** 409: the id is that of another change. */
+  | 'REVIEW_ID_TAKEN'
+  /** 409: a copy of the database is being made already. */
+  | 'BACKUP_RUNNING'
+  /** 410: the log is older than `retention.build_log_days`, and was removed. */
+  | 'LOG_EXPIRED'
   /** 413: the body is larger than the server takes. */
   | 'BODY_TOO_LARGE'
   /** 414: a part of the address is longer than any name. */
@@ -48,12 +70,22 @@ export type HttpErrorCode =
   | 'MEDIA_TYPE_UNSUPPORTED'
   /** 416: the range begins after the end of the log. */
   | 'RANGE_NOT_SATISFIABLE'
+  /** 426: the address speaks WebSocket alone. */
+  | 'UPGRADE_REQUIRED'
+  /** 429: the address asks too often; `Retry-After` says when it may again. */
+  | 'RATE_LIMITED'
   /** 431: the headers are larger than the server takes. */
   | 'HEADERS_TOO_LARGE'
+  /** 429: too many ordered builds wait. */
+  | 'TOO_MANY_BUILDS'
   /** 500: a fault of the server, which its log tells of. */
   | 'SERVER_FAULT'
+  /** 503: there are as many live connections, in all or of one address, as there may be. */
+  | 'LIVE_CONNECTIONS_EXCEEDED'
   /** 503: the server starts, ends, or waits for its database; try again. */
-  | 'SERVER_NOT_READY';
+  | 'SERVER_NOT_READY'
+  /** 507: the server's disk has no room for a copy of its database. */
+  | 'BACKUP_NO_ROOM';
 
 const statusOf: Readonly<Record<HttpErrorCode, number>> = {
   REQUEST_INVALID: 400,
@@ -61,33 +93,71 @@ const statusOf: Readonly<Record<HttpErrorCode, number>> = {
   DRV_INVALID: 400,
   CURSOR_INVALID: 400,
   TOKEN_REQUIRED: 401,
+  OPERATOR_REQUIRED: 403,
+  ORIGIN_REFUSED: 403,
   ROUTE_NOT_FOUND: 404,
   DRV_NOT_FOUND: 404,
+  DRV_NOT_IN_STORE: 404,
+  BUILD_ORDER_NOT_FOUND: 404,
   ATTEMPT_NOT_FOUND: 404,
   LOG_NOT_FOUND: 404,
   REPOSITORY_NOT_FOUND: 404,
   CHANGE_NOT_FOUND: 404,
   COMMIT_NOT_FOUND: 404,
   SUMMARY_NOT_FOUND: 404,
+  REVIEW_NOT_FOUND: 404,
   SUMMARY_JOB_NOT_FOUND: 404,
+  JUDGED_JOB_NOT_FOUND: 404,
   METHOD_NOT_ALLOWED: 405,
   REQUEST_TIMEOUT: 408,
+  CHANGE_NOT_READY: 409,
+  REQUEST_ID_TAKEN: 409,
+  REVIEW_ID_TAKEN: 409,
+  BACKUP_RUNNING: 409,
+  LOG_EXPIRED: 410,
   BODY_TOO_LARGE: 413,
   ADDRESS_TOO_LONG: 414,
   MEDIA_TYPE_UNSUPPORTED: 415,
   RANGE_NOT_SATISFIABLE: 416,
   HEADERS_TOO_LARGE: 431,
+  UPGRADE_REQUIRED: 426,
+  RATE_LIMITED: 429,
+  TOO_MANY_BUILDS: 429,
   SERVER_FAULT: 500,
+  LIVE_CONNECTIONS_EXCEEDED: 503,
   SERVER_NOT_READY: 503,
+  BACKUP_NO_ROOM: 507,
 };
 
 type Details = NonNullable<ErrorBody['error']['details']>;
 
+/** Why a repository cannot be read for the one who named it, as far as that is not of their doing. */
+const ownGitFaults: readonly GitErrorCode[] = [
+  'GIT_NOT_INSTALLED',
+  'GIT_TOO_OLD',
+  'GIT_DISK_FULL',
+  'GIT_READ_ONLY',
+  'GIT_LOCKED',
+  'GIT_FAILED',
+];
+
+const isOfGit = (code: HttpErrorCode | GitErrorCode): code is GitErrorCode => code.startsWith('GIT_');
+
+/** 422: the request is understood, and the repository that it names is not fit for it. */
+const statusFor = (code: HttpErrorCode | GitErrorCode): number => {
+  if (!isOfGit(code)) return statusOf[code];
+  return ownGitFaults.includes(code) ? 500 : 422;
+};
+
 /** Thrown by a route for an answer that is not a success; its message is sent. */
 export class HttpError extends Error {
-  readonly code: HttpErrorCode;
+  readonly code: HttpErrorCode | GitErrorCode;
   readonly details: Details | undefined;
-  constructor(code: HttpErrorCode, message: string, options?: ErrorOptions & { details?: Details }) {
+  constructor(
+    code: HttpErrorCode | GitErrorCode,
+    message: string,
+    options?: ErrorOptions & { details?: Details },
+  ) {
     super(message, options);
     this.name = 'HttpError';
     this.code = code;
@@ -101,7 +171,7 @@ export interface ErrorAnswer {
 }
 
 export const answerOf = (error: HttpError): ErrorAnswer => ({
-  status: statusOf[error.code],
+  status: statusFor(error.code),
   body: {
     error: {
       code: error.code,
@@ -160,6 +230,13 @@ const asHttpError = (error: unknown): HttpError => {
     { cause: error },
   );
 };
+
+export interface RequestFault {
+  readonly error: unknown;
+  readonly method: string;
+  /** The route's pattern, never the address that was asked for. */
+  readonly route: string;
+}
 
 /** The handler of everything that a route, a parser or Fastify itself throws. */
 export const createErrorHandler =

@@ -1,6 +1,15 @@
 // What the HTTP app needs to know from outside: its dependencies, facts that change, and the bounds of a request.
 import type { DrvPath } from '@eka-ci/core/ids';
+import type { Repository } from '@eka-ci/protocol/repository';
+import type { Secret } from '../config/secret.ts';
 import type { Database } from '../database/database.ts';
+import type { SubmitReview } from '../pipeline/submit-review.ts';
+import type { RequestFault } from './errors.ts';
+import type { LiveConnections } from './live/live-connections.ts';
+import type { OperatorActions } from './operator-actions.ts';
+import type { RateLimits } from './rate-limit.ts';
+import type { HttpUpkeep } from './upkeep-facts.ts';
+import type { WorkMetrics } from './work-metrics.ts';
 
 /** What the running server says of itself; read for each answer. */
 export interface StatusFacts {
@@ -11,7 +20,7 @@ export interface StatusFacts {
   readonly evaluator: string;
   /** Systems that can be built for. */
   readonly systems: readonly string[];
-  /** True from SIGTERM on: nothing new is begun. */
+  /** True from SIGTERM on, and while an operator drains the server: nothing new is begun. */
   readonly draining: boolean;
   readonly builds: { readonly slots: number };
   readonly changes: { readonly queued: number; readonly judging: number };
@@ -47,9 +56,13 @@ export interface RepositoryAddress {
 
 export interface HttpOptions {
   /** `web.metrics_token`: opens the metrics over TCP; null keeps them to the unix socket. */
-  readonly metricsToken: string | null;
+  readonly metricsToken: Secret | null;
   /** True where a proxy before the server speaks TLS: browsers are told to stay with it. */
   readonly behindTls: boolean;
+  /** `web.trusted_proxies`: a client's address is taken from `X-Forwarded-For` where one of these sends it. */
+  readonly trustedProxies: readonly string[];
+  /** Other ones are for tests. */
+  readonly rateLimits?: RateLimits;
 }
 
 export interface HttpDeps {
@@ -64,18 +77,20 @@ export interface HttpDeps {
   /** False while the server starts or ends: a load balancer then sends nothing here. */
   readonly isReady: () => boolean;
   readonly builds: LiveBuilds;
+  readonly live: LiveConnections;
+  readonly submitReview: SubmitReview;
   /** The name under which the changes of a repository are kept; null for one that is not configured. */
   readonly findRepository: (address: RepositoryAddress) => string | null;
+  /** All that are served, in the order of the configuration; read for each answer. */
+  readonly repositories: () => readonly Repository[];
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   /** Told of every fault that was answered with a 5xx, but not of "not ready"; the answer holds no detail of it. */
   readonly onFault: (fault: RequestFault) => void;
+  /** What those may have done who came over the unix socket. */
+  readonly actions: OperatorActions;
+  readonly upkeep: HttpUpkeep;
+  /** Told of the work by who hears of it. */
+  readonly workMetrics: Pick<WorkMetrics, 'registerIn'>;
   readonly options: HttpOptions;
-}
-
-export interface RequestFault {
-  readonly error: unknown;
-  readonly method: string;
-  /** The route's pattern, never the address that was asked for. */
-  readonly route: string;
 }

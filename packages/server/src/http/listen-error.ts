@@ -15,6 +15,8 @@ export type ListenErrorCode =
   | 'LISTEN_SOCKET_LIVE'
   /** The folder of `unix.socket_path` cannot be made, or others may write to it. */
   | 'LISTEN_SOCKET_FOLDER'
+  /** There is no group `unix.socket_group`, or the server's user is not in it. */
+  | 'LISTEN_SOCKET_GROUP'
   | 'LISTEN_FAILED';
 
 /** Thrown when an address cannot be opened; nothing is left open then. */

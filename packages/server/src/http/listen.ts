@@ -6,13 +6,14 @@ import { errorCodeOf } from '../lib/error-code.ts';
 import { answerBrokenRequest } from './broken-request.ts';
 import { ListenError } from './listen-error.ts';
 import { trustConnections } from './operator.ts';
-import { bindUnixSocket } from './unix-socket.ts';
+import { bindUnixSocket, type UnixSocketOptions } from './unix-socket.ts';
+import { isWebSocketUpgrade, routeUpgrades } from './upgrade.ts';
 
 export interface ListenOptions {
   /** Null: no port. Port 0 takes any free one. */
   readonly tcp: { readonly address: string; readonly port: number } | null;
-  /** Null: no socket. `mode` is of the socket itself, for example 0o600; its folder is made with 0700. */
-  readonly socket: { readonly path: string; readonly mode: number } | null;
+  /** Null: no socket. */
+  readonly socket: UnixSocketOptions | null;
   /** How long `close` waits for answers that are under way. */
   readonly closeTimeoutMs: number;
   /** Shorter ones are for tests. */
@@ -54,6 +55,12 @@ const defaultLimits: RequestLimits = {
 const maxHeaderBytes = 16 * 1024;
 const idleSweepMs = 20;
 
+/** Connections that outlive the request they began with. */
+export interface LongLived {
+  /** Ends them all, within a bounded time. */
+  close(): Promise<void>;
+}
+
 const createHttpServer = (app: FastifyInstance, limits: RequestLimits): Server => {
   const server = createServer(
     {
@@ -62,11 +69,13 @@ const createHttpServer = (app: FastifyInstance, limits: RequestLimits): Server =
       requestTimeout: limits.requestTimeoutMs,
       keepAliveTimeout: limits.keepAliveTimeoutMs,
       connectionsCheckingInterval: limits.checkIntervalMs,
+      shouldUpgradeCallback: isWebSocketUpgrade,
     },
     (request, response) => app.routing(request, response),
   );
   server.setTimeout(limits.idleTimeoutMs);
   server.on('clientError', answerBrokenRequest);
+  routeUpgrades(server, app);
   return server;
 };
 
@@ -135,12 +144,16 @@ const closeServer = async (server: Server, timeoutMs: number): Promise<void> => 
  * Both are open when it resolves; when it rejects, neither is, and the app is still usable.
  * @throws ListenError
  */
-export const listen = async (app: FastifyInstance, options: ListenOptions): Promise<Listening> => {
+export const listen = async (
+  app: FastifyInstance,
+  options: ListenOptions,
+  longLived?: LongLived,
+): Promise<Listening> => {
   await app.ready();
   const limits = { ...defaultLimits, ...options.limits };
   const servers: Server[] = [];
   const closeServers = async (timeoutMs: number): Promise<void> => {
-    await Promise.all(servers.map((server) => closeServer(server, timeoutMs)));
+    await Promise.all([longLived?.close(), ...servers.map((server) => closeServer(server, timeoutMs))]);
   };
   const add = (): Server => {
     const server = createHttpServer(app, limits);

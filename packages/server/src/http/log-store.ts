@@ -27,19 +27,42 @@ const missing = (cause?: unknown): HttpError =>
 export const logFileOfAttempt = (drv: DrvPath, { state, attempt, logFile }: BuildAttempt): string | null =>
   logFile ?? (state === 'building' ? logFileOf(drv, attempt) : null);
 
-const chooseLogFile = (
+interface ChosenLog {
+  readonly file: string;
+  readonly attempt: BuildAttempt;
+}
+
+const chooseLog = (
   drv: DrvPath,
   attempts: readonly BuildAttempt[],
   wanted: number | undefined,
-): string => {
+): ChosenLog => {
   const considered = wanted === undefined ? attempts : attempts.filter(({ attempt }) => attempt === wanted);
   if (wanted !== undefined && considered.length === 0) {
     throw new HttpError('ATTEMPT_NOT_FOUND', `there is no attempt ${wanted}: there are ${attempts.length}`);
   }
-  const files = considered.map((attempt) => logFileOfAttempt(drv, attempt));
-  const newest = files.findLast((file) => file !== null);
-  if (newest === undefined || newest === null) throw missing();
+  const logs = considered.flatMap((attempt) => {
+    const file = logFileOfAttempt(drv, attempt);
+    return file === null ? [] : [{ file, attempt }];
+  });
+  const newest = logs.at(-1);
+  if (newest === undefined) throw missing();
   return newest;
+};
+
+const dayMs = 24 * 60 * 60_000;
+
+/** Why a log that was written is not there: where it is old enough, that is why. */
+const missingLog = (
+  { upkeep, clock }: Pick<HttpDeps, 'upkeep' | 'clock'>,
+  { finishedAtMs }: BuildAttempt,
+  error: unknown,
+): unknown => {
+  const { logDays } = upkeep;
+  if (!(error instanceof HttpError) || error.code !== 'LOG_NOT_FOUND' || logDays === null) return error;
+  if (finishedAtMs === null || clock() - finishedAtMs <= logDays * dayMs) return error;
+  const message = `this log is gone: logs are kept for ${logDays} days (retention.build_log_days). Build it again to see one`;
+  return new HttpError('LOG_EXPIRED', message, { cause: error });
 };
 
 const openWithin = async (folder: string, name: string): Promise<FileHandle> => {
@@ -56,14 +79,21 @@ const openWithin = async (folder: string, name: string): Promise<FileHandle> => 
   }
 };
 
-/** @throws HttpError ATTEMPT_NOT_FOUND, LOG_NOT_FOUND */
+/**
+ * Every line of it that was told live by now is in it: who follows a log needs no luck to miss none.
+ * @throws HttpError ATTEMPT_NOT_FOUND, LOG_NOT_FOUND, LOG_EXPIRED
+ */
 export const openLog = async (
-  { database, logsDir }: Pick<HttpDeps, 'database' | 'logsDir'>,
+  deps: Pick<HttpDeps, 'database' | 'logsDir' | 'upkeep' | 'clock' | 'live'>,
   drv: DrvPath,
   wanted: number | undefined,
 ): Promise<OpenLog> => {
-  const attempts = await database.builds.attemptsOf(drv);
-  const handle = await openWithin(logsDir, chooseLogFile(drv, attempts, wanted));
+  const attempts = await deps.database.builds.attemptsOf(drv);
+  const { file, attempt } = chooseLog(drv, attempts, wanted);
+  await deps.live.logs.written(drv);
+  const handle = await openWithin(deps.logsDir, file).catch((error: unknown) => {
+    throw missingLog(deps, attempt, error);
+  });
   try {
     const { size, mtimeMs, ino } = await handle.stat();
     return {

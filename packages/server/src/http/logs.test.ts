@@ -63,11 +63,52 @@ describe('a log', () => {
     expect(await codeOf(`/v1/logs/${'0'.repeat(32)}-unknown.drv`)).toEqual([404, 'LOG_NOT_FOUND']);
   });
 
+  it('comes as a page to who would rather have one, the same lines and nothing that runs', async () => {
+    const browser = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
+    const answer = await ask({ ...browser, range: 'bytes=0-3' });
+    expect([answer.statusCode, answer.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
+    expect(answer.headers['content-security-policy']).toContain("default-src 'none'; style-src 'self'");
+    expect(answer.headers.vary).toBe('Accept');
+    expect(answer.body).toContain('<span class="f1">fatal</span>: &lt;script&gt;alert(1)&lt;/script&gt;');
+    expect(answer.body).not.toContain('<script');
+    const [, textPath = ''] = /href="(\/v1\/logs[^"]+)"/.exec(answer.body) ?? [];
+    expect((await served.app.inject({ url: textPath, headers: browser })).body).toBe(logText);
+    expect((await ask({ accept: 'text/plain' })).body).toBe(logText);
+    expect((await served.app.inject(`/v1/logs/${served.drv}?format=html`)).body).toBe(answer.body);
+    const known = { ...browser, 'if-none-match': String(answer.headers.etag) };
+    expect(await ask(known)).toMatchObject({ statusCode: 304, body: '' });
+    expect((await ask({ 'if-none-match': String(answer.headers.etag) })).body).toBe(logText);
+    expect((await ask(browser, 'HEAD')).body).toBe('');
+  });
+
+  it('is searched, in pages, by text without its colours', async () => {
+    const lines = Array.from({ length: 30 }, (_, at) => `\u001b[3${at % 8}mline\u001b[0m ${at + 1}`);
+    await writeFile(join(served.logsDir, 'searched.log'), lines.join('\n'));
+    const url = `/v1/logs/${await recordLog(served, 'searched.log')}/search`;
+    const first = (await served.app.inject(`${url}?q=LINE%202&limit=4`)).json<{ nextCursor: string }>();
+    expect(first).toMatchObject({ lines: [2, 20, 21, 22].map((line) => ({ line, text: `line ${line}` })) });
+    const rest = await served.app.inject(`${url}?q=line%202&cursor=${first.nextCursor}`);
+    expect(rest.json()).toMatchObject({
+      lines: [23, 24, 25, 26, 27, 28, 29].map((line) => ({ line })),
+      nextCursor: null,
+    });
+    expect((await served.app.inject(`${url}?q=%5B31m`)).json()).toEqual({ lines: [], nextCursor: null });
+    const beyond = Buffer.from('999999-1').toString('base64url');
+    expect((await served.app.inject(`${url}?q=x&cursor=${beyond}`)).json()).toEqual({
+      lines: [],
+      nextCursor: null,
+    });
+    expect(await codeOf(`${url}?q=x&cursor=nonsense`)).toEqual([400, 'CURSOR_INVALID']);
+    expect(await codeOf(`${url}?q=`)).toEqual([400, 'REQUEST_INVALID']);
+  });
+
   it('may be empty, and may be gone', async () => {
     await writeFile(join(served.logsDir, 'empty.log'), '');
     const empty = await recordLog(served, 'empty.log');
     const answer = await served.app.inject(`/v1/logs/${empty}`);
     expect([answer.statusCode, answer.body, answer.headers['content-length']]).toEqual([200, '', '0']);
+    expect((await served.app.inject(`/v1/logs/${empty}?format=html`)).body).toContain('<pre></pre>');
+    expect((await served.app.inject(`/v1/logs/${empty}/search?q=x`)).json()).toMatchObject({ lines: [] });
     expect(await codeOf(`/v1/logs/${await recordLog(served, 'gone.log')}`)).toEqual([404, 'LOG_NOT_FOUND']);
   });
 
@@ -89,12 +130,12 @@ describe('a log', () => {
     });
   });
 
-  it('is closed when the client goes in the middle of it', async () => {
-    const file = join(served.logsDir, 'long.log');
+  it.each(['text', 'html'])('is closed when the client goes in the middle of it, as %s', async (format) => {
+    const file = join(served.logsDir, `long-${format}.log`);
     await writeFile(file, Buffer.alloc(8 * 1024 * 1024, 'x'));
-    const drv = await recordLog(served, 'long.log');
+    const drv = await recordLog(served, `long-${format}.log`);
     const app = await createHttpApp(served.deps);
-    const path = join(served.folder, 'closed.socket');
+    const path = join(served.folder, `closed-${format}.socket`);
     const listening = await listen(app, { tcp: null, socket: { path, mode: 0o600 }, closeTimeoutMs: 1000 });
     const isOpen = async () => {
       const opened = await readdir('/proc/self/fd');
@@ -102,7 +143,7 @@ describe('a log', () => {
       return (await Promise.all(targets)).includes(file);
     };
     const answer = await new Promise<IncomingMessage>((settle) => {
-      request({ socketPath: path, path: `/v1/logs/${drv}` }, settle).end();
+      request({ socketPath: path, path: `/v1/logs/${drv}?format=${format}` }, settle).end();
     });
     await once(answer, 'readable');
     expect(await isOpen()).toBe(true);

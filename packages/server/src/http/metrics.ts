@@ -1,12 +1,30 @@
-// The metrics this slice of the server has: the process, requests, and builds as they stand.
+// The metrics of the server: of the process, of requests, and of whatever registers its own here.
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { z } from 'zod';
 import type { HttpDeps } from './http-options.ts';
+import { addLiveMetrics } from './live-metrics.ts';
+import { addUpkeepMetrics } from './upkeep-metrics.ts';
+
+/** Whatever is measured, it is measured here; each is asked only when somebody reads the metrics. */
+export interface MetricSources
+  extends Pick<HttpDeps, 'builds' | 'status' | 'isReady' | 'version' | 'upkeep' | 'workMetrics'> {
+  readonly live: Pick<HttpDeps['live'], 'counts'>;
+}
+
+export interface MetricDescription {
+  readonly name: string;
+  readonly type: string;
+  readonly help: string;
+  readonly labelNames: readonly string[];
+}
 
 export interface ServerMetrics {
   readonly contentType: string;
   /** @param route the pattern, so that the number of series is bounded */
   observe(method: string, route: string, answer: { status: number; durationMs: number }): void;
   read(): Promise<string>;
+  /** What there is, by name; nothing is measured for it. */
+  describe(): MetricDescription[];
   close(): void;
 }
 
@@ -15,7 +33,7 @@ const durationBuckets = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60];
 /** Methods of which the answers are counted apart; any other text is somebody's invention. */
 const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
-const addGauges = (registry: Registry, deps: HttpDeps): void => {
+const addGauges = (registry: Registry, deps: MetricSources): void => {
   const registers = [registry];
   const gauge = (name: string, help: string, read: () => number): Gauge =>
     new Gauge({
@@ -43,10 +61,21 @@ const addGauges = (registry: Registry, deps: HttpDeps): void => {
   });
 };
 
-export const createServerMetrics = (deps: HttpDeps): ServerMetrics => {
+/** The library keeps the labels, and its types do not tell. */
+const Described = z.object({
+  name: z.string(),
+  type: z.string(),
+  help: z.string(),
+  labelNames: z.array(z.string()),
+});
+
+export const createServerMetrics = (deps: MetricSources): ServerMetrics => {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, prefix });
   addGauges(registry, deps);
+  addUpkeepMetrics(registry, deps.upkeep);
+  addLiveMetrics(registry, deps.live);
+  deps.workMetrics.registerIn(registry);
   const requests = new Histogram({
     name: `${prefix}http_request_duration_seconds`,
     help: 'From the first byte of a request to the last of its answer.',
@@ -61,6 +90,11 @@ export const createServerMetrics = (deps: HttpDeps): ServerMetrics => {
       requests.observe({ method: known, route, status: String(status) }, durationMs / 1000);
     },
     read: () => registry.metrics(),
+    describe: () =>
+      registry
+        .getMetricsAsArray()
+        .map((metric) => Described.parse(metric))
+        .toSorted((one, other) => (one.name < other.name ? -1 : 1)),
     close: () => registry.clear(),
   };
 };

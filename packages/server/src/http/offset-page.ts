@@ -11,7 +11,8 @@ export interface OffsetPage<Item> {
 
 const form = /^at-(0|[1-9][0-9]{0,8})$/;
 
-const offsetOf = (cursor: string | undefined): number => {
+/** @throws HttpError CURSOR_INVALID */
+export const offsetOf = (cursor: string | undefined): number => {
   if (cursor === undefined) return 0;
   const offset = form.exec(Buffer.from(cursor, 'base64url').toString('latin1'))?.[1];
   if (offset === undefined) {
@@ -20,6 +21,10 @@ const offsetOf = (cursor: string | undefined): number => {
   return Number(offset);
 };
 
+/** Null where nothing is left. */
+export const nextCursorOf = (end: number, total: number): string | null =>
+  end < total ? Buffer.from(`at-${end}`).toString('base64url') : null;
+
 /** @throws HttpError CURSOR_INVALID */
 export const pageOf = <Item>(all: readonly Item[], { limit, cursor }: PageQuery): OffsetPage<Item> => {
   const start = offsetOf(cursor);
@@ -27,6 +32,6 @@ export const pageOf = <Item>(all: readonly Item[], { limit, cursor }: PageQuery)
   return {
     items: all.slice(start, end),
     total: all.length,
-    nextCursor: end < all.length ? Buffer.from(`at-${end}`).toString('base64url') : null,
+    nextCursor: nextCursorOf(end, all.length),
   };
 };

@@ -3,6 +3,7 @@ import { exampleSummary } from '@eka-ci/core/testing/example-summary';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newNode, newPath } from '../database/testing/samples.ts';
+import { renderBadge } from './badge.ts';
 import { getJson, getRefusal } from './testing/inject.ts';
 import { base, head, newChange, type Served, serve } from './testing/served.ts';
 
@@ -47,6 +48,77 @@ describe('changes', () => {
     });
     expect(await refusal('/v1/prs/github/example/packages/8')).toMatchObject({ code: 'CHANGE_NOT_FOUND' });
     expect(await refusal('/v1/prs/github/example/packages/x')).toMatchObject({ code: 'REQUEST_INVALID' });
+  });
+});
+
+describe('kinds of changes', () => {
+  it('are listed apart, and GitHub may be left out of an address', async () => {
+    const { changes } = served.database;
+    const repository = 'kinds/set';
+    await changes.save(newChange('kind-branch', { repository, number: 1 }));
+    await changes.save(newChange('kind-baseline', { repository, number: 0, kind: 'baseline' }));
+    const listed = (kind: string) => get(`/v1/prs?repository=kinds%2Fset${kind}`);
+    expect(await listed('')).toMatchObject({ changes: [{ id: 'kind-branch' }], nextCursor: null });
+    expect(await listed('&kind=baseline')).toMatchObject({ changes: [{ id: 'kind-baseline' }] });
+    expect(await listed('&kind=submitted')).toMatchObject({ changes: [] });
+    expect(await get('/v1/prs/kinds/set/1')).toEqual(await get('/v1/prs/github/kinds/set/1'));
+    const url = '/v1/prs/kinds/set/1';
+    const { etag } = (await served.app.inject(url)).headers;
+    const again = await served.app.inject({ url, headers: { 'if-none-match': String(etag) } });
+    expect([again.statusCode, again.body]).toEqual([304, '']);
+  });
+});
+
+describe('badges', () => {
+  const messageOf = async (query = '') => {
+    const { body } = await served.app.inject(`/v1/badges/github/badge/set.svg${query}`);
+    return /aria-label="EkaCI: ([^"]+)"/.exec(body)?.[1];
+  };
+
+  it('say what the newest judgement of a base branch came to', async () => {
+    expect(await messageOf()).toBe('unknown');
+    const { changes } = served.database;
+    const baseline = (id: string, createdAtMs: number, more: Parameters<typeof newChange>[1]) =>
+      changes.save(
+        newChange(id, {
+          repository: 'badge/set',
+          number: 0,
+          kind: 'baseline',
+          branch: 'main',
+          createdAtMs,
+          ...more,
+        }),
+      );
+    await changes.save(newChange('badge-pr', { repository: 'badge/set', conclusion: 'failure' }));
+    expect(await messageOf()).toBe('unknown');
+    await baseline('badge-1', 1, { state: 'superseded', conclusion: 'failure' });
+    expect(await messageOf()).toBe('failing');
+    await baseline('badge-2', 2, { state: 'judged', conclusion: 'success' });
+    await baseline('badge-3', 3, { state: 'failed', conclusion: 'cancelled' });
+    await baseline('badge-4', 4, { state: 'judging', conclusion: null, summaryJson: null });
+    expect(await messageOf()).toBe('passing');
+    await baseline('badge-5', 5, { branch: 'old', conclusion: 'timed-out' });
+    expect([await messageOf(), await messageOf('?branch=main'), await messageOf('?branch=none')]).toEqual([
+      'timed out',
+      'passing',
+      'unknown',
+    ]);
+  });
+
+  it('are pictures that others may show, and that nothing runs in', async () => {
+    const { headers, body } = await served.app.inject('/v1/badges/github/badge/set.svg');
+    expect(headers).toMatchObject({
+      'content-type': 'image/svg+xml',
+      'cache-control': 'public, max-age=300',
+      'cross-origin-resource-policy': 'cross-origin',
+      'content-security-policy': expect.stringContaining("default-src 'none'") as string,
+    });
+    expect(body).not.toMatch(/script|style|href/);
+    const hostile = renderBadge({ label: '<x', message: '"&', colour: '"><script>' });
+    expect(hostile).toContain('aria-label="&lt;x: &quot;&amp;"');
+    expect(hostile).not.toMatch(/<x|<script/);
+    expect(await refusal('/v1/badges/git/badge/set.svg')).toMatchObject({ code: 'REPOSITORY_NOT_FOUND' });
+    expect(await refusal('/v1/badges/github/badge/set')).toMatchObject({ code: 'REQUEST_INVALID' });
   });
 });
 

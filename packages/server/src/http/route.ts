@@ -9,6 +9,8 @@ import type {
 } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { ZodType } from 'zod';
+import type { HttpDeps } from './http-options.ts';
+import type { SummaryReader } from './summary/summary-reader.ts';
 
 export type ApiApp = FastifyInstance<
   RawServerDefault,
@@ -23,6 +25,14 @@ const jsonError = { content: { 'application/json': { schema: ErrorBody } } };
 export const badRequest = { 400: { description: 'A parameter is not of its form', ...jsonError } };
 export const notFound = { 404: { description: 'There is no such thing', ...jsonError } };
 export const unauthorized = { 401: { description: 'The bearer token is missing or wrong', ...jsonError } };
+export const forbidden = { 403: { description: 'Only for operators: over the unix socket', ...jsonError } };
+export const conflict = { 409: { description: 'Not in the state that it is in', ...jsonError } };
+export const unjudgeable = {
+  422: { description: 'The repository cannot be read, or has no such commit', ...jsonError },
+};
+export const tooMany = { 429: { description: 'Too many wait already', ...jsonError } };
+export const gone = { 410: { description: 'It was removed, being older than it is kept', ...jsonError } };
+export const noRoom = { 507: { description: "The server's disk is too full", ...jsonError } };
 export const notReady = { 503: { description: 'The server starts or ends', ...jsonError } };
 export const rangeNotSatisfiable = {
   416: { description: 'The range begins after the end', ...jsonError },
@@ -32,3 +42,13 @@ export const rangeNotSatisfiable = {
 export const answers = <Schema extends ZodType>(description: string, schema: Schema) => ({
   200: { description, content: { 'application/json': { schema } } },
 });
+
+/** A successful JSON answer to what will be done. */
+export const accepted = <Schema extends ZodType>(description: string, schema: Schema) => ({
+  202: { description, content: { 'application/json': { schema } } },
+});
+
+/** What routes are given beside what the app is given. */
+export interface RouteDeps extends HttpDeps {
+  readonly summaries: SummaryReader;
+}

@@ -19,3 +19,9 @@ export const securityHeaders = (behindTls: boolean): Readonly<Record<string, str
 export const setSecurityHeaders = (reply: FastifyReply, behindTls: boolean): void => {
   reply.headers(securityHeaders(behindTls));
 };
+
+/** Beside these: a page of ours, of which nothing runs, and whose style is a file of this server. */
+export const pageHeaders: Readonly<Record<string, string>> = {
+  'content-security-policy':
+    "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+};

@@ -1,30 +1,72 @@
 // Binds a server to a unix socket that only its owner can reach before its mode is set.
-import { chmod, lstat, mkdir, stat, unlink } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, stat, unlink } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import { errorCodeOf } from '../lib/error-code.ts';
 import { ListenError } from './listen-error.ts';
+import { findGroup } from './unix-group.ts';
 
 export interface UnixSocketOptions {
   readonly path: string;
   /** Of the socket, for example 0o600. */
   readonly mode: number;
+  /** Who owns the socket beside us, by name or number. A folder that is made for it is theirs to enter. @default nobody */
+  readonly group?: string | null;
 }
 
 /** `sun_path` has 108 bytes on Linux, the closing NUL included (unix(7)); a longer one is cut, not refused, by some. */
 const maxPathBytes = 107;
+
+export const fitsSocketPath = (path: string): boolean => Buffer.byteLength(resolve(path)) <= maxPathBytes;
+
 const othersMayWrite = 0o022;
 
-const prepareFolder = async (folder: string): Promise<void> => {
+interface Group {
+  readonly number: number;
+  readonly name: string;
+}
+
+const giveToGroup = async (path: string, group: Group): Promise<void> => {
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await chown(path, -1, group.number);
+  } catch (error) {
+    throw new ListenError(
+      'LISTEN_SOCKET_GROUP',
+      `${path} cannot be given to the group ${group.name}: add the server's user to that group and start the server ` +
+        'anew, or set unix.socket_group to one that the user is in',
+      { cause: error },
+    );
+  }
+};
+
+/** @returns the folders that had to be made, the inner ones first */
+const makeFolder = async (folder: string): Promise<string[]> => {
+  try {
+    const outermost = await mkdir(folder, { recursive: true, mode: 0o700 });
+    if (outermost === undefined) return [];
+    const made = [folder];
+    for (let last = folder; last !== outermost && last !== dirname(last); last = dirname(last)) {
+      made.push(dirname(last));
+    }
+    return made;
   } catch (error) {
     throw new ListenError(
       'LISTEN_SOCKET_FOLDER',
       `the folder ${folder} of the socket cannot be made: make it, or set unix.socket_path to another`,
       { cause: error },
     );
+  }
+};
+
+const prepareFolder = async (folder: string, group: Group | null): Promise<void> => {
+  const made = await makeFolder(folder);
+  // One that was there before is somebody's decision.
+  if (group !== null) {
+    for (const path of made) {
+      await giveToGroup(path, group);
+      await chmod(path, 0o750);
+    }
   }
   const { mode } = await stat(folder);
   if ((mode & othersMayWrite) !== 0) {
@@ -100,10 +142,14 @@ export const bindUnixSocket = async (server: Server, options: UnixSocketOptions)
       `the socket path ${path} has ${bytes} bytes, the kernel takes ${maxPathBytes}: shorten unix.socket_path`,
     );
   }
-  await prepareFolder(dirname(path));
+  const name = options.group ?? null;
+  const group = name === null ? null : { name, number: await findGroup(name) };
+  await prepareFolder(dirname(path), group);
   try {
     await removeStale(path);
     await bindPrivately(server, path);
+    // The group first: the mode must not give to another group what is meant for this one.
+    if (group !== null) await giveToGroup(path, group);
     await chmod(path, options.mode);
   } catch (error) {
     if (error instanceof ListenError) throw error;

@@ -2,17 +2,16 @@
 import { ChangeDetail, ChangePage, ChangeParams, ChangesQuery } from '@eka-ci/protocol/change';
 import type { ChangeQuery, ChangeState } from '../../database/database.ts';
 import { changeOnWire } from '../../pipeline/change-on-wire.ts';
-import { HttpError } from '../errors.ts';
-import type { HttpDeps } from '../http-options.ts';
-import { type ApiApp, answers, badRequest, notFound } from '../route.ts';
-import { readSummary } from '../stored-summary.ts';
+import { findChange } from '../find-change.ts';
+import { type ApiApp, answers, badRequest, notFound, type RouteDeps } from '../route.ts';
+import { sendChange } from '../stored-summary.ts';
 
 const tags = ['changes'];
 
 /** Without heads that were replaced each number is there once. */
 const shownStates: readonly ChangeState[] = ['queued', 'judging', 'judged', 'failed', 'closed'];
 
-const addList = (app: ApiApp, { database }: HttpDeps): void => {
+const addList = (app: ApiApp, { database }: RouteDeps): void => {
   app.get(
     '/v1/prs',
     {
@@ -25,12 +24,13 @@ const addList = (app: ApiApp, { database }: HttpDeps): void => {
       },
     },
     async ({ query }) => {
-      const { limit, cursor, repository, state } = query;
+      const { limit, cursor, repository, state, kind } = query;
       const asked: ChangeQuery = {
         limit,
         states: state === undefined ? shownStates : [state],
         ...(cursor !== undefined && { cursor }),
         ...(repository !== undefined && { repository }),
+        ...(kind !== undefined && { kinds: [kind] }),
       };
       const { changes, nextCursor } = await database.changes.list(asked);
       return { changes: changes.map(changeOnWire), nextCursor };
@@ -38,7 +38,12 @@ const addList = (app: ApiApp, { database }: HttpDeps): void => {
   );
 };
 
-export const addChangeRoutes = (app: ApiApp, deps: HttpDeps): void => {
+const schema = {
+  tags,
+  response: { ...answers('The change', ChangeDetail), ...badRequest, ...notFound },
+};
+
+export const addChangeRoutes = (app: ApiApp, deps: RouteDeps): void => {
   addList(app, deps);
   app.get(
     '/v1/prs/:forge/:owner/:repo/:number',
@@ -46,28 +51,29 @@ export const addChangeRoutes = (app: ApiApp, deps: HttpDeps): void => {
       schema: {
         operationId: 'getChange',
         summary: 'One change with its summary: the newest head of that number',
-        tags,
         params: ChangeParams,
-        response: { ...answers('The change', ChangeDetail), ...badRequest, ...notFound },
+        ...schema,
       },
     },
-    async ({ params }) => {
-      const { forge, owner, repo, number } = params;
-      const repository = deps.findRepository({ forge, owner, name: repo });
-      if (repository === null) {
-        throw new HttpError(
-          'REPOSITORY_NOT_FOUND',
-          'no such repository is configured: /v1/prs lists changes of all',
-        );
-      }
-      const change = await deps.database.changes.findByNumber(repository, number);
-      if (change === null) {
-        throw new HttpError(
-          'CHANGE_NOT_FOUND',
-          `${repository} has no change ${number}: /v1/prs lists what there is`,
-        );
-      }
-      return { ...changeOnWire(change), summary: readSummary(change) };
+    async (request, reply) => {
+      await sendChange(deps, { request, reply }, await findChange(deps, request.params));
+      return reply;
+    },
+  );
+  app.get(
+    '/v1/prs/:owner/:repo/:number',
+    {
+      schema: {
+        operationId: 'getGithubChange',
+        summary: 'As the longer address, of the forge "github"',
+        params: ChangeParams.omit({ forge: true }),
+        ...schema,
+      },
+    },
+    async (request, reply) => {
+      const change = await findChange(deps, { ...request.params, forge: 'github' });
+      await sendChange(deps, { request, reply }, change);
+      return reply;
     },
   );
 };

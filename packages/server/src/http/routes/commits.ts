@@ -1,5 +1,4 @@
 // What was found out about a commit: the summary of the change whose head it is, whole and in parts.
-import { renderMarkdown } from '@eka-ci/core/change-summary/markdown';
 import type { CommitSha } from '@eka-ci/core/ids';
 import { ChangeSummary } from '@eka-ci/protocol/change-summary';
 import {
@@ -9,9 +8,9 @@ import {
   CommitRebuildImpact,
 } from '@eka-ci/protocol/commit';
 import { z } from 'zod';
-import type { HttpDeps } from '../http-options.ts';
-import { type ApiApp, answers, badRequest, notFound } from '../route.ts';
-import { type CommitSummary, findSummary, ofJob } from '../stored-summary.ts';
+import { type ApiApp, answers, badRequest, notFound, type RouteDeps } from '../route.ts';
+import { askSummary, type Exchange, type Judged, sendPart } from '../stored-summary.ts';
+import type { SummaryPart } from '../summary/summary-question.ts';
 
 interface Asked {
   readonly params: z.infer<typeof CommitParams>;
@@ -21,18 +20,28 @@ interface Asked {
 /** Both were matched against the form of an object name. */
 const toSha = (text: string): CommitSha => text as CommitSha;
 
-const find = async ({ database }: HttpDeps, { params, query }: Asked): Promise<CommitSummary> => {
-  const base = query.base_sha === undefined ? null : toSha(query.base_sha);
-  const found = await findSummary(database.changes, toSha(params.sha), base);
-  return query.job === undefined ? found : { ...found, summary: ofJob(found.summary, query.job) };
-};
-
-const shasOf = ({ change }: ChangeSummary) => ({ headSha: change.headSha, baseSha: change.baseSha });
+const judgedOf = ({ params, query }: Asked): Judged => ({
+  head: toSha(params.sha),
+  base: query.base_sha === undefined ? null : toSha(query.base_sha),
+});
 
 const request = { tags: ['commits'], params: CommitParams, querystring: CommitQuery };
 const errors = { ...badRequest, ...notFound };
 
-const addSummaries = (app: ApiApp, deps: HttpDeps): void => {
+const createSending =
+  (deps: RouteDeps, part: SummaryPart) =>
+  (exchange: Exchange, asked: Asked): Promise<void> =>
+    sendPart(deps, exchange, { judged: judgedOf(asked), part, job: asked.query.job ?? null });
+
+/** As it was written for a forge; null where one job alone is asked for, or none was written. */
+const findWrittenMarkdown = async (deps: RouteDeps, asked: Asked): Promise<string | null> => {
+  if (asked.query.job !== undefined) return null;
+  const { change } = await askSummary(deps, judgedOf(asked), { kind: 'jobs' });
+  return (await deps.database.changes.find(change.id))?.markdown ?? null;
+};
+
+const addSummaries = (app: ApiApp, deps: RouteDeps): void => {
+  const sendSummary = createSending(deps, 'summary');
   app.get(
     '/v1/commits/:sha/change-summary',
     {
@@ -43,8 +52,12 @@ const addSummaries = (app: ApiApp, deps: HttpDeps): void => {
         response: { ...answers('The summary', ChangeSummary), ...errors },
       },
     },
-    async (asked) => (await find(deps, asked)).summary,
+    async (asked, reply) => {
+      await sendSummary({ request: asked, reply }, asked);
+      return reply;
+    },
   );
+  const sendMarkdown = createSending(deps, 'markdown');
   app.get(
     '/v1/commits/:sha/change-summary.md',
     {
@@ -62,16 +75,17 @@ const addSummaries = (app: ApiApp, deps: HttpDeps): void => {
       },
     },
     async (asked, reply) => {
-      const { change, summary } = await find(deps, asked);
-      reply.header('content-type', 'text/markdown; charset=utf-8');
-      const kept = asked.query.job === undefined ? change.markdown : null;
-      return kept ?? renderMarkdown(summary, { pageUrl: null });
+      const written = await findWrittenMarkdown(deps, asked);
+      if (written !== null) return reply.header('content-type', 'text/markdown; charset=utf-8').send(written);
+      await sendMarkdown({ request: asked, reply }, asked);
+      return reply;
     },
   );
 };
 
-export const addCommitRoutes = (app: ApiApp, deps: HttpDeps): void => {
+export const addCommitRoutes = (app: ApiApp, deps: RouteDeps): void => {
   addSummaries(app, deps);
+  const sendChanges = createSending(deps, 'package-changes');
   app.get(
     '/v1/commits/:sha/package-changes',
     {
@@ -82,12 +96,12 @@ export const addCommitRoutes = (app: ApiApp, deps: HttpDeps): void => {
         response: { ...answers('Package changes', CommitPackageChanges), ...errors },
       },
     },
-    async (asked) => {
-      const { summary } = await find(deps, asked);
-      const jobs = summary.jobs.map(({ job, packageChanges }) => ({ job, packageChanges }));
-      return { ...shasOf(summary), jobs };
+    async (asked, reply) => {
+      await sendChanges({ request: asked, reply }, asked);
+      return reply;
     },
   );
+  const sendImpact = createSending(deps, 'rebuild-impact');
   app.get(
     '/v1/commits/:sha/rebuild-impact',
     {
@@ -98,10 +112,9 @@ export const addCommitRoutes = (app: ApiApp, deps: HttpDeps): void => {
         response: { ...answers('Rebuild impact', CommitRebuildImpact), ...errors },
       },
     },
-    async (asked) => {
-      const { summary } = await find(deps, asked);
-      const jobs = summary.jobs.map(({ job, rebuildImpact }) => ({ job, rebuildImpact }));
-      return { ...shasOf(summary), jobs };
+    async (asked, reply) => {
+      await sendImpact({ request: asked, reply }, asked);
+      return reply;
     },
   );
 };

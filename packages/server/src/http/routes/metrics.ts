@@ -2,6 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { Secret } from '../../config/secret.ts';
 import { HttpError } from '../errors.ts';
 import type { HttpDeps } from '../http-options.ts';
 import { createServerMetrics } from '../metrics.ts';
@@ -13,10 +14,10 @@ const digest = (text: string): Buffer => createHash('sha256').update(text).diges
 /** Takes the same time whatever was offered, its length included. */
 const isSame = (offered: string, token: string): boolean => timingSafeEqual(digest(offered), digest(token));
 
-const checkRight = (request: FastifyRequest, token: string | null): void => {
+const checkRight = (request: FastifyRequest, token: Secret | null): void => {
   if (isOperator(request)) return;
   const offered = /^Bearer +([^\s]+)$/i.exec(request.headers.authorization ?? '')?.[1];
-  if (token !== null && offered !== undefined && isSame(offered, token)) return;
+  if (token !== null && offered !== undefined && isSame(offered, token.reveal())) return;
   throw new HttpError(
     'TOKEN_REQUIRED',
     token === null

@@ -26,6 +26,8 @@ const readStatus = async (deps: HttpDeps): Promise<ServerStatus> => {
       slots: facts.builds.slots,
     },
     changes: { ...facts.changes },
+    warnings: [...(await deps.upkeep.warnings())],
+    repositories: [...deps.repositories()],
   };
 };
 

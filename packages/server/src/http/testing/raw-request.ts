@@ -11,17 +11,30 @@ export interface RawAnswer {
 
 export type Target = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
-export const ask = (target: Target, path: string, headers: Record<string, string> = {}): Promise<RawAnswer> =>
+export interface RawRequest {
+  readonly method?: string;
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+export const send = (
+  target: Target,
+  { method = 'GET', path, headers = {}, body }: RawRequest,
+): Promise<RawAnswer> =>
   new Promise((resolve, reject) => {
-    const sent = request({ ...target, path, headers }, (answer) => {
+    const sent = request({ ...target, method, path, headers }, (answer) => {
       text(answer).then(
-        (body) => resolve({ status: answer.statusCode ?? 0, body, headers: answer.headers }),
+        (received) => resolve({ status: answer.statusCode ?? 0, body: received, headers: answer.headers }),
         reject,
       );
     });
     sent.once('error', reject);
-    sent.end();
+    sent.end(body);
   });
+
+export const ask = (target: Target, path: string, headers: Record<string, string> = {}): Promise<RawAnswer> =>
+  send(target, { path, headers });
 
 /** Sends these bytes, says nothing more, and gives all that comes until the server hangs up. */
 export const sendAndWait = async (target: Target, bytes: string): Promise<string> => {

@@ -4,12 +4,22 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
 import { exampleSummary } from '@eka-ci/core/testing/example-summary';
+import type { Repository } from '@eka-ci/protocol/repository';
 import type { FastifyInstance } from 'fastify';
+import { Secret } from '../../config/secret.ts';
 import type { BuildTransition, Database, StoredChange } from '../../database/database.ts';
 import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
 import { newNode, newPath, step } from '../../database/testing/samples.ts';
+import { createGitCli } from '../../git/git-cli/git-cli.ts';
+import { createLiveFeed } from '../../pipeline/live-feed.ts';
+import { createSubmitReview } from '../../pipeline/submit-review.ts';
 import { createHttpApp } from '../app.ts';
-import type { HttpDeps, RequestFault } from '../http-options.ts';
+import type { RequestFault } from '../errors.ts';
+import type { HttpDeps } from '../http-options.ts';
+import { createLiveConnections } from '../live/live-connections.ts';
+import type { OperatorActions } from '../operator-actions.ts';
+import type { HttpUpkeep } from '../upkeep-facts.ts';
+import { createWorkMetrics } from '../work-metrics.ts';
 
 export const metricsToken = 'metrics-token-of-the-test';
 export const logText = 'configuring\n\u001b[31mfatal\u001b[0m: <script>alert(1)</script>\nlast line\n';
@@ -60,6 +70,23 @@ export const newChange = (id: string, more: Partial<StoredChange> = {}): StoredC
   };
 };
 
+/** As a test asks: as often as it likes. */
+export const httpOptions: HttpDeps['options'] = {
+  metricsToken: new Secret(metricsToken),
+  behindTls: false,
+  trustedProxies: [],
+  rateLimits: { readsPerMinute: 1e9, writesPerMinute: 1e9 },
+};
+
+/** Nothing runs here that could be stopped or woken. */
+const noActions: OperatorActions = {
+  stopJudging: () => {},
+  wake: () => {},
+  orderBuild: () => Promise.resolve({ kind: 'not-in-store' }),
+  findOrder: () => null,
+  audit: () => {},
+};
+
 /** Two attempts, the first interrupted. */
 const attemptsOf = (drv: DrvPath, logFile: string): BuildTransition[] => [
   step(drv, null, 'queued'),
@@ -76,6 +103,41 @@ const attemptsOf = (drv: DrvPath, logFile: string): BuildTransition[] => [
     logFile,
   }),
 ];
+
+/** The repository of the changes, as its forge shows it. */
+const repositoryFacts: Repository = {
+  forge: 'github',
+  name: 'example/packages',
+  baseBranch: 'main',
+  capabilities: { comments: false, statuses: false },
+  fetching: false,
+  lastSeenAtMs: 900,
+  failures: 0,
+  fault: null,
+  warnings: [],
+};
+
+/** Upkeep with nothing to say; copies of the database are real. */
+const quietUpkeep = (database: Database, folder: string): HttpUpkeep => {
+  let draining = false;
+  return {
+    warnings: () => Promise.resolve([]),
+    readDisks: () => Promise.resolve([{ name: 'the database', freeBytes: 1024 }]),
+    removed: () => null,
+    logDays: 90,
+    drain: {
+      isDraining: () => draining,
+      isDry: () => true,
+      start: () => {
+        draining = true;
+      },
+      undo: () => {
+        draining = false;
+      },
+    },
+    backup: { folder, write: (path) => database.backup(path) },
+  };
+};
 
 /** Opens the log of `drv` to the API under whatever name. */
 export const recordLog = async (served: Served, logFile: string): Promise<string> => {
@@ -128,9 +190,20 @@ export const serve = async (more: Partial<HttpDeps> = {}): Promise<Served> => {
       why: (drv) => (drv === dependent ? 'git-2.47 waits for curl-8.1.' : null),
     },
     findRepository: ({ forge, owner, name }) => (forge === 'github' ? `${owner}/${name}` : null),
+    repositories: () => [repositoryFacts],
     clock: () => 61_000,
     onFault: (fault) => faults.push(fault),
-    options: { metricsToken: metricsToken, behindTls: false },
+    submitReview: createSubmitReview({
+      git: createGitCli({ env: process.env, listTimeoutMs: 10_000 }),
+      database,
+      clock: () => 61_000,
+      onSubmitted: () => {},
+    }),
+    actions: noActions,
+    upkeep: quietUpkeep(database, folder),
+    workMetrics: createWorkMetrics(() => 61_000),
+    live: createLiveConnections({ feed: createLiveFeed(), storeDir: '/nix/store' }),
+    options: httpOptions,
     ...more,
   };
   const app = await createHttpApp(deps);
