@@ -13,6 +13,8 @@ beforeEach(async () => {
 });
 afterEach(() => world.remove());
 
+const containing = (text: string): unknown => expect.stringContaining(text);
+
 const config = JSON.stringify({ jobs: { packages: { file: 'default.nix' } } });
 
 /** A package set of one line a package, in the given order. */
@@ -36,7 +38,9 @@ const repositoryWith = (base: Files, change: Files) =>
 const hello = `  hello = package "hello-1.0" "echo one > $out";`;
 const helloTwo = `  hello = package "hello-2.0" "echo two > $out";`;
 
-it('names all of 40 uncatchable failures among 2,000 attributes, each with message and position', async () => {
+it('names all of 40 uncatchable failures among 2,000 attributes, each with message and position', {
+  timeout: 120_000,
+}, async () => {
   const set = generateSet(2000, 40);
   const repository = await repositoryWith(
     { '.eka-ci/config.json': config, 'default.nix': '{ }' },
@@ -124,10 +128,10 @@ it('judges the jobs of a flake', async () => {
   expect(summary.jobs[0]).toMatchObject({ job: 'flake.packages', attributes: { changed: 1 } });
 });
 
-/** Of every process of this machine, as one text. */
-const commandLines = async (): Promise<string> => {
+/** What /proc tells of every process of this machine, as one text. */
+const ofEveryProcess = async (what: 'cmdline' | 'environ'): Promise<string> => {
   const ids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const lines = ids.map((id) => readFile(join('/proc', id, 'cmdline'), 'utf8').catch(() => ''));
+  const lines = ids.map((id) => readFile(join('/proc', id, what), 'utf8').catch(() => ''));
   return (await Promise.all(lines)).join('\n');
 };
 
@@ -253,6 +257,35 @@ it('a temporary folder that cannot be used, and a folder for logs that cannot be
   expect(await readdir(world.temporary)).toEqual([]);
 });
 
+it('a temporary folder with a name longer than a socket may have, and one on a full disk', async () => {
+  const repository = await repositoryWith(packages(hello), packages(helloTwo));
+  const long = join(world.folder, 'l'.repeat(120));
+  await mkdir(long);
+  const args = ['review', repository.path, '--head', 'change', '--no-build'];
+  const run = await world.ekaciWith({ TMPDIR: long }, ...args);
+  expect([run.code, run.stdout]).toEqual([0, containing('1.0 → 2.0')]);
+  expect(await readdir(long)).toEqual([]);
+  const main = join(import.meta.dirname, '../packages/cli/src/main.ts');
+  const small = ['--dev-bind', '/', '/', '--size', '100000', '--tmpfs', world.temporary];
+  const full = await runChild({
+    command: 'bwrap',
+    args: [...small, process.execPath, main, ...args],
+    env: world.env,
+  });
+  expect([full.code, full.stdout]).toEqual([2, '']);
+  expect(full.stderr).toMatch(/^ekaci review: .*full.*free/);
+});
+
+it('says that what is not committed is not judged, where that could be meant', async () => {
+  const repository = await repositoryWith(packages(hello), packages(helloTwo));
+  await writeFile(join(repository.path, 'default.nix'), 'not committed');
+  const said = async (...args: readonly string[]): Promise<string> =>
+    (await world.ekaci('review', repository.path, '--no-build', ...args)).stderr;
+  const warning = /^warning: the working tree has changes that are not committed: they are not judged$/m;
+  expect(await said()).toMatch(warning);
+  expect(await said('--head', 'change')).not.toMatch(warning);
+});
+
 it('no Nix installed: how to get it', async () => {
   const repository = await repositoryWith(packages(hello), packages(helloTwo));
   const bin = join(world.folder, 'bin');
@@ -292,6 +325,20 @@ it('Ctrl-C ends every child and leaves nothing behind', async () => {
   expect(left.stdout).not.toContain(marker);
 });
 
+it('when it is killed nothing is left running, and nothing lies about', async () => {
+  const marker = join(world.folder, 'started');
+  const forever = `  slow = package "slow-1" "echo > ${marker}; while :; do :; done";`;
+  const repository = await repositoryWith(packages(hello), packages(hello, forever));
+  const review = await world.start('review', repository.path, '--head', 'change');
+  for (const stream of [review.stdout, review.stderr]) stream.resume();
+  await expect.poll(() => readdir(world.folder), { timeout: 30_000 }).toContain('started');
+  process.kill(review.pid, 'SIGKILL');
+  await review.exited;
+  // The server's command line does not name the world that it runs in, its environment does.
+  await expect.poll(() => ofEveryProcess('environ'), { timeout: 30_000 }).not.toContain(world.folder);
+  expect(await readdir(world.temporary)).toEqual([]);
+});
+
 it('Ctrl-C at any moment: the same', async () => {
   const busy = Array.from(
     { length: 30 },
@@ -316,6 +363,6 @@ it('Ctrl-C at any moment: the same', async () => {
     // Before it has begun to listen, the signal itself ends it: a shell calls both 130.
     expect([moment, exit.signal === 'SIGINT' ? 130 : exit.code]).toEqual([moment, 130]);
     expect(await readdir(world.temporary)).toEqual([]);
-    expect(await commandLines()).not.toContain(world.folder);
+    expect(await ofEveryProcess('cmdline')).not.toContain(world.folder);
   }
 });

@@ -1,8 +1,12 @@
 // The server on the demo's repository: every branch judged, through kill -9, a stop, and a head that moves.
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
 import { basename, join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { type RunResult, runChild } from '@eka-ci/process';
 import { Derivation } from '@eka-ci/protocol/derivation';
+import { ServerStatus } from '@eka-ci/protocol/operations';
 import type { RecordedTransition } from '@eka-ci/server/database/database';
 import { openSqliteDatabase } from '@eka-ci/server/database/kysely/sqlite/sqlite-database';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -108,6 +112,29 @@ it('is the only server of its database, and says so of a repository that it cann
   expect(said[0]?.['fault']).toMatch(/^GIT_NOT_A_REPOSITORY: /);
 });
 
+it('counts what it did, and tells it over its socket', { timeout: 60_000 }, async () => {
+  const path = '/metrics';
+  const [answer] = (await once(
+    request({ socketPath: join(world.folder, 'ekaci.socket'), path }).end(),
+    'response',
+  )) as [IncomingMessage];
+  const metrics = await text(answer);
+  const valueOf = (sample: string): number => {
+    const line = metrics.split('\n').find((one) => one.startsWith(`eka_ci_${sample} `));
+    return Number(line?.split(' ')[1] ?? 0);
+  };
+  // Since it was started again; what the server before it had judged is not judged twice.
+  const judged = ['success', 'failure'].map((one) =>
+    valueOf(`changes_judged_total{kind="branch",conclusion="${one}"}`),
+  );
+  expect(Math.min(...judged)).toBeGreaterThan(0);
+  expect(valueOf('builds_finished_total{outcome="succeeded",cause="built"}')).toBeGreaterThan(0);
+  expect(valueOf('build_duration_seconds_count{outcome="succeeded"}')).toBeGreaterThan(0);
+  expect(valueOf('build_queue_wait_seconds_count')).toBeGreaterThan(0);
+  expect(valueOf('evaluation_records_total{side="judged"}')).toBeGreaterThan(0);
+  expect(valueOf('rebuilds_planned_total')).toBeGreaterThan(0);
+});
+
 it('is asked from the command line over its socket, which tells what HTTP tells', {
   timeout: 60_000,
 }, async () => {
@@ -124,7 +151,13 @@ it('is asked from the command line over its socket, which tells what HTTP tells'
   const failing = detail.summary?.jobs[0]?.outcomes.find(({ attr }) => attr === 'fetcher');
   const [name, number, drv] = [detail.repository, String(detail.number), failing?.drvPath ?? ''];
 
-  expect(await askJson('status', '--server', server.address)).toMatchObject({ ready: true });
+  // The base branch itself comes after all changes.
+  const nothingToDo = { ready: true, changes: { queued: 0, judging: 0 } };
+  await until(async () => {
+    const { changes } = ServerStatus.parse(await server.get('/v1/status'));
+    return changes.queued + changes.judging === 0 ? true : null;
+  });
+  expect(await askJson('status', '--server', server.address)).toMatchObject(nothingToDo);
   expect(await ask('status', ...at)).toMatch(
     /^server +ready, up for .*\nchanges +0 being judged, 0 queued\n/,
   );

@@ -47,6 +47,9 @@ export const configureServer = async (world: World, repositoryPath: string): Pro
     `socket_path = ${JSON.stringify(join(world.folder, 'ekaci.socket'))}`,
     '[evaluation]',
     'workers = 2',
+    // These builds are small.
+    '[disk]',
+    'min_free_mib = 64',
     '[[git_repositories]]',
     `name = ${JSON.stringify(repositoryName)}`,
     `url = ${JSON.stringify(repositoryPath)}`,
