@@ -40,6 +40,10 @@ export interface AttrOutcome {
   readonly durationMs?: number;
   /** It succeeded when a failure was built once more. */
   readonly flaky?: boolean;
+  /** One sentence for people, where the culprit's, or its own, earlier attempts say more than the last alone. */
+  readonly attempts?: string;
+  /** It is not built before somebody approves the change. */
+  readonly awaitsApproval?: boolean;
   readonly substituted?: boolean;
 }
 

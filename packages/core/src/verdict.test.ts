@@ -118,7 +118,8 @@ describe('judgeJobset', () => {
     ['cancelled', { state: 'interrupted', cause: 'cancelled' }, ok, 'cancelled'],
     ['cancelled', { state: 'dependency-failed', cause: 'cancelled' }, ok, 'cancelled'],
     ['neutral', { state: 'unsatisfiable', reason: 'no builder for x' }, ok, 'not-built'],
-    ['neutral', { state: 'not-built', reason: 'wide' }, ok, 'not-built'],
+    ['neutral', { state: 'not-built', reason: 'no space' }, ok, 'not-built'],
+    ['action-required', { state: 'not-built', reason: 'wide', awaitsApproval: true }, ok, 'not-built'],
     // What cannot be known counts against the change, and is said.
     ['failure', failed, { state: 'not-built', reason: 'no space' }, 'newly-failing'],
     ['failure', failed, { state: 'interrupted', cause: 'timeout' }, 'newly-failing'],

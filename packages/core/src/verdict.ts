@@ -47,7 +47,15 @@ export interface VerdictRow {
   readonly note: string | null;
 }
 
-export type Conclusion = 'success' | 'failure' | 'cancelled' | 'timed-out' | 'neutral' | 'pending';
+/** action-required: builds are held until somebody approves them. */
+export type Conclusion =
+  | 'success'
+  | 'failure'
+  | 'cancelled'
+  | 'timed-out'
+  | 'action-required'
+  | 'neutral'
+  | 'pending';
 
 export interface SystemVerdict {
   readonly system: string;
@@ -96,13 +104,16 @@ const judgeBuild = (
   const answer = askBase(row, outcome, outcomes);
   const unsaid = { ...answer, note: null };
   const ending = endingOf(outcome);
+  const ofAttempts = outcome.attempts ?? null;
   switch (ending) {
-    case 'failed':
-      return { ...answer, kind: kindOfFailure(answer.base), outcome };
+    case 'failed': {
+      const note = [answer.note, ofAttempts].filter((said) => said !== null).join('; ');
+      return { ...answer, note: note === '' ? null : note, kind: kindOfFailure(answer.base), outcome };
+    }
     case 'succeeded': {
       const isNew = answer.base !== 'succeeded' && answer.base !== 'unknown' && answer.base !== 'unknowable';
-      const kind = outcome.flaky === true ? 'flaky' : isNew ? 'newly-succeeding' : 'still-succeeding';
-      return { ...unsaid, kind, outcome };
+      if (outcome.flaky === true) return { ...answer, note: ofAttempts, kind: 'flaky', outcome };
+      return { ...unsaid, kind: isNew ? 'newly-succeeding' : 'still-succeeding', outcome };
     }
     case 'timed-out':
     case 'cancelled':
@@ -157,10 +168,24 @@ const judgeRow = (row: PlanRow, outcomes: OutcomeLookup): VerdictRow | null => {
   }
 };
 
-const concludes = (counts: Readonly<Record<VerdictKind, number>>, allowEvalFailures: boolean): Conclusion => {
+interface Tally {
+  readonly counts: Record<VerdictKind, number>;
+  /** Of those that are not built: how many wait for approval. */
+  held: number;
+}
+
+const emptyTally = (): Tally => ({ counts: emptyVerdictCounts(), held: 0 });
+
+const tally = (into: Tally, { kind, outcome }: VerdictRow): void => {
+  into.counts[kind]++;
+  if (kind === 'not-built' && outcome?.awaitsApproval === true) into.held++;
+};
+
+const concludes = ({ counts, held }: Tally, allowEvalFailures: boolean): Conclusion => {
   if (counts['in-progress'] > 0 || counts['failing-base-unknown'] > 0) return 'pending';
   if (counts['newly-failing'] > 0 || counts['newly-unevaluable'] > 0) return 'failure';
   if (!allowEvalFailures && counts['still-unevaluable'] > 0) return 'failure';
+  if (held > 0) return 'action-required';
   if (counts['timed-out'] > 0) return 'timed-out';
   if (counts.cancelled > 0) return 'cancelled';
   if (counts['not-built'] > 0) return 'neutral';
@@ -184,16 +209,16 @@ export const emptyVerdictCounts = (): Record<VerdictKind, number> => ({
 });
 
 const concludeSystems = (rows: readonly VerdictRow[], allowEvalFailures: boolean): SystemVerdict[] => {
-  const bySystem = new Map<string, Record<VerdictKind, number>>();
-  for (const { system, kind } of rows) {
-    if (system === null) continue;
-    const counts = bySystem.get(system) ?? emptyVerdictCounts();
-    counts[kind]++;
-    bySystem.set(system, counts);
+  const bySystem = new Map<string, Tally>();
+  for (const row of rows) {
+    if (row.system === null) continue;
+    const tallied = bySystem.get(row.system) ?? emptyTally();
+    tally(tallied, row);
+    bySystem.set(row.system, tallied);
   }
   return [...bySystem]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([system, counts]) => ({ system, conclusion: concludes(counts, allowEvalFailures) }));
+    .map(([system, tallied]) => ({ system, conclusion: concludes(tallied, allowEvalFailures) }));
 };
 
 const judgeRows = (plan: RebuildPlan, outcomes: OutcomeLookup): (VerdictRow & { aliases: string[] })[] => {
@@ -223,15 +248,15 @@ const severity = new Map<VerdictKind, number>(verdictKinds.map((kind, index) => 
  */
 export const judgeJobset = ({ plan, outcomes, allowEvalFailures }: VerdictInput): Verdict => {
   const all = judgeRows(plan, outcomes);
-  const counts = emptyVerdictCounts();
-  for (const { kind } of all) counts[kind]++;
+  const tallied = emptyTally();
+  for (const row of all) tally(tallied, row);
   const rows = all
     .filter((row) => row.kind !== 'unavailable' || row.base !== 'unavailable')
     // Stable: within a kind the rows stay in the order of their attributes.
     .sort((a, b) => (severity.get(a.kind) ?? 0) - (severity.get(b.kind) ?? 0));
   return {
-    conclusion: concludes(counts, allowEvalFailures),
-    counts,
+    conclusion: concludes(tallied, allowEvalFailures),
+    counts: tallied.counts,
     unchanged: plan.counts.unchanged,
     rows,
     systems: concludeSystems(rows, allowEvalFailures),
@@ -247,3 +272,11 @@ export const basesNeeded = (plan: RebuildPlan, outcomes: OutcomeLookup): readonl
   }
   return [...needed];
 };
+
+/** The derivation whose own failure is behind a newly failing row, for each such row. */
+export const culpritsOfNewFailures = (plan: RebuildPlan, outcomes: OutcomeLookup): readonly DrvPath[] =>
+  plan.rows.flatMap((row) => {
+    if (!isBuildRow(row)) return [];
+    const { kind, outcome } = judgeBuild(row, outcomes);
+    return kind === 'newly-failing' ? [outcome.culprit?.drvPath ?? row.judged.drvPath] : [];
+  });

@@ -40,11 +40,11 @@ it('the process checks a configuration, does not start with a faulty one, and kn
       stderr: containing('did you mean --port?'),
     });
     expect(await run(['--help'])).toMatchObject({ status: 0, stdout: containing('Examples:') });
-    expect(await run(['review', '--help'])).toMatchObject({
+    expect(await run(['ephemeral', '--help'])).toMatchObject({
       status: 0,
-      stdout: matching(/^eka-ci-server review\n/),
+      stdout: matching(/^eka-ci-server ephemeral\n/),
     });
-    expect(await run(['review', 'x'])).toMatchObject({ status: 2, stdout: '' });
+    expect(await run(['ephemeral', 'x'])).toMatchObject({ status: 2, stdout: '' });
   } finally {
     await rm(folder, { recursive: true });
   }

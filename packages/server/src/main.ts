@@ -1,6 +1,7 @@
 // The process `eka-ci-server`: argv in, exit status out. Each command has a file of its own in commands/, loaded when
 // it is asked for: a review should not wait for the code of the server.
 import { createConfigHost } from './config/config-host.ts';
+import { keepCompiled } from './lib/compile-cache.ts';
 
 /** Of packages/server/package.json. */
 const version = '0.1.0';
@@ -35,10 +36,11 @@ const runServer = async (argv: readonly string[]): Promise<void> => {
   }
 };
 
+keepCompiled(process.env);
 const [first, ...rest] = process.argv.slice(2);
-if (first === 'review') {
-  const { review } = await import('./commands/review.ts');
-  await review(rest);
+if (first === 'ephemeral') {
+  const { ephemeral } = await import('./commands/ephemeral.ts');
+  await ephemeral(rest, version);
 } else {
   await runServer(process.argv.slice(2));
 }

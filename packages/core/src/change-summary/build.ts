@@ -6,6 +6,7 @@ import type { DrvReference, RebuildImpact } from '../rebuild-impact.ts';
 import type { PlanChange, RebuildPlan } from '../rebuild-plan.ts';
 import { explainRebuilds, type RebuildReason } from '../rebuild-reason.ts';
 import { type Conclusion, emptyVerdictCounts, type Verdict, type VerdictRow } from '../verdict.ts';
+import { describeWide, type WideChange } from '../wide-change.ts';
 import type {
   ChangeIdentification,
   ChangeSummary,
@@ -50,6 +51,8 @@ export interface UnjudgedJob {
 export interface ChangeSummaryInput {
   readonly change: ChangeIdentification;
   readonly jobs: readonly (JudgedJob | UnjudgedJob)[];
+  /** Its outcomes are held then. @default null */
+  readonly wide?: WideChange | null;
   readonly notices: readonly Notice[];
 }
 
@@ -157,6 +160,7 @@ const unjudgedHeadlines: Readonly<Record<Conclusion, string>> = {
   success: 'Nothing to judge.',
   failure: 'It could not be evaluated.',
   pending: 'It is being evaluated.',
+  'action-required': 'It is not evaluated before the change is approved.',
   'timed-out': 'Its evaluation timed out.',
   cancelled: 'Cancelled before there was a plan.',
   neutral: 'It was not judged.',
@@ -187,7 +191,12 @@ const summarizeUnjudged = ({ job, conclusion, reason, notices }: UnjudgedJob): J
 });
 
 /** The whole document; listing limits are the renderer's, so that pages can show everything. */
-export const buildChangeSummary = ({ change, jobs, notices }: ChangeSummaryInput): ChangeSummary => {
+export const buildChangeSummary = ({
+  change,
+  jobs,
+  wide = null,
+  notices,
+}: ChangeSummaryInput): ChangeSummary => {
   const summaries = jobs.map((job) =>
     job.kind === 'judged' ? summarizeJudged(job) : summarizeUnjudged(job),
   );
@@ -196,7 +205,11 @@ export const buildChangeSummary = ({ change, jobs, notices }: ChangeSummaryInput
     schemaVersion: 1,
     change,
     conclusion,
-    headline: describeChange(conclusion, summaries),
+    headline:
+      conclusion === 'action-required' && wide !== null
+        ? `Waits for approval: ${describeWide(wide)}.`
+        : describeChange(conclusion, summaries),
+    wide,
     jobs: summaries,
     notices,
   };

@@ -6,6 +6,7 @@ import type { PackageChange } from '../package-changes.ts';
 import type { DrvReference, RebuildImpact } from '../rebuild-impact.ts';
 import type { PlanChange } from '../rebuild-plan.ts';
 import type { Conclusion, SystemVerdict, VerdictKind } from '../verdict.ts';
+import type { WideChange } from '../wide-change.ts';
 import type { SizeComparison } from './sizes.ts';
 
 /** Which change was judged. Everything but the shas comes from outside and may hold any text. */
@@ -97,6 +98,8 @@ export interface ChangeSummary {
   readonly conclusion: Conclusion;
   /** One sentence that answers "should I merge this?"; no name from outside. */
   readonly headline: string;
+  /** What keeps its builds waiting for approval; null where nothing does. */
+  readonly wide: WideChange | null;
   readonly jobs: readonly JobSummary[];
   readonly notices: readonly Notice[];
 }

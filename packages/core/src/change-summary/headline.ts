@@ -2,7 +2,15 @@
 import type { Conclusion, Verdict, VerdictKind } from '../verdict.ts';
 
 /** Worst first. A failure is known even while other jobs go on. */
-const byWorth: readonly Conclusion[] = ['failure', 'pending', 'timed-out', 'cancelled', 'neutral', 'success'];
+const byWorth: readonly Conclusion[] = [
+  'failure',
+  'pending',
+  'action-required',
+  'timed-out',
+  'cancelled',
+  'neutral',
+  'success',
+];
 
 /** @param conclusions none: `success`, as nothing was asked */
 export const worstOf = (conclusions: readonly Conclusion[]): Conclusion =>
@@ -77,6 +85,8 @@ export const describeJob = (verdict: Verdict): string => {
       if (breakage !== '') return `${breakage}.`;
       return `${formatNumberOf(counts['still-unevaluable'], 'attribute')} cannot be evaluated, and this job allows none.`;
     }
+    case 'action-required':
+      return `${formatNumberOf(counts['not-built'], 'package')} not built before the change is approved.`;
     case 'timed-out':
       return `${formatNumberOf(counts['timed-out'], 'package')} timed out; nothing else newly fails.`;
     case 'cancelled':
@@ -92,6 +102,7 @@ const answers: Readonly<Record<Conclusion, string>> = {
   success: 'Safe to merge.',
   failure: 'Do not merge.',
   pending: 'Wait.',
+  'action-required': 'Waits for approval.',
   'timed-out': 'No verdict: builds timed out.',
   cancelled: 'No verdict: cancelled.',
   neutral: 'No objection, but not everything was judged.',

@@ -90,11 +90,17 @@ const describeEvaluation = (group: FailureGroup): string => {
   return `${toCodeList(namesOf(group.rows), 8)}${where}`;
 };
 
+/** A note says what the base cannot, or what earlier attempts came to. */
+const renderNote = ({ note, base }: SummarizedOutcome): string => {
+  if (note === null) return '';
+  return base === 'unknowable' ? ` _Base unknown_: ${toCode(note, 240)}.` : ` _Note_: ${toCode(note, 240)}.`;
+};
+
 const describeBuild = ({ first, rows }: FailureGroup): string => {
   const { culprit } = first;
   const verb = first.kind === 'timed-out' ? 'timed out' : 'failed';
   const own = rows.length === 1 && (culprit === null || culprit.drvPath === first.drvPath);
-  const note = first.note === null ? '' : ` _Base unknown_: ${toCode(first.note, 160)}.`;
+  const note = renderNote(first);
   if (own) {
     const also = first.aliases.length === 0 ? '' : ` (also ${toCodeList(first.aliases, 3)})`;
     const system = first.system === null ? '' : ` on ${toCode(first.system)}`;
@@ -153,6 +159,7 @@ const describeQuiet = (row: SummarizedOutcome): string => {
     row.culprit !== null && row.culprit.drvPath !== row.drvPath
       ? ` because ${toCode(row.culprit.name)} did`
       : '';
+  if (row.kind === 'flaky' && row.note !== null) return `${name}: ${toCode(row.note, 240)}`;
   return row.reason === null ? `${name}${culprit}` : `${name}${culprit}: ${toCode(row.reason, 100)}`;
 };
 

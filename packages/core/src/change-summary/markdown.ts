@@ -29,6 +29,7 @@ const signs: Readonly<Record<Conclusion, string>> = {
   success: '✅',
   failure: '❌',
   pending: '⏳',
+  'action-required': '✋',
   'timed-out': '⏱️',
   cancelled: '🚫',
   neutral: '⚪',

@@ -1,9 +1,11 @@
 // `eka-ci-server`: serves until it is told to end. Configuration in, exit status out.
 import { endAllChildren } from '@eka-ci/process';
+import { compileBranchGlob } from '../config/branch-glob.ts';
 import { type ConfigSources, loadServerConfig, type ServerConfig } from '../config/server-config.ts';
 import type { ServerCommand } from '../config/server-flags.ts';
 import { formatProblem } from '../config/setting.ts';
 import { startFaults, startWarnings } from '../config/start-conditions.ts';
+import { saveCompiled } from '../lib/compile-cache.ts';
 import { errorCodeOf } from '../lib/error-code.ts';
 import { createLoggers, type Logger } from '../lib/logger.ts';
 import { explainSystemError } from '../lib/system-error.ts';
@@ -18,11 +20,14 @@ const endTimeoutMs = 25_000;
 const serverOptions = (config: ServerConfig, version: string): ServerOptions => ({
   version,
   dbPath: config.db_path,
+  durability: 'power-loss',
+  keepJobsets: true,
   logs: { folder: config.logs_dir, maxBytes: config.retention.max_log_mib * mib },
   repositories: config.git_repositories.map((one) => ({
     name: one.name,
     url: one.url,
     baseBranch: one.base_branch,
+    baselines: config.branches.map(({ pattern, build }) => ({ matches: compileBranchGlob(pattern), build })),
     pollIntervalMs: one.poll_interval_seconds * 1000,
   })),
   slots: { build: config.builders.local_max_jobs, fixedOutput: config.builders.fod_max_jobs },
@@ -35,15 +40,29 @@ const serverOptions = (config: ServerConfig, version: string): ServerOptions => 
     maxMemoryMib: config.evaluation.max_memory_mib,
     timeoutMs: config.evaluation.timeout_seconds * 1000,
   },
-  rootsMaxAgeMs: config.retention.gc_root_days * dayMs,
+  rebuild: {
+    maxBuilds: config.rebuild.max_rebuild_count,
+    maxSubmittedBuilds: null,
+    skipPaths: config.rebuild.skip_paths,
+  },
+  retention: {
+    logMaxAgeMs: config.retention.build_log_days * dayMs,
+    rootMaxAgeMs: config.retention.gc_root_days * dayMs,
+  },
+  minFreeBytes: config.disk.min_free_mib * mib,
   listen: {
     tcp: { address: config.web.address, port: config.web.port },
-    socket: { path: config.unix.socket_path, mode: Number.parseInt(config.unix.socket_mode, 8) },
+    socket: {
+      path: config.unix.socket_path,
+      mode: Number.parseInt(config.unix.socket_mode, 8),
+      group: config.unix.socket_group ?? null,
+    },
     closeTimeoutMs: 5000,
   },
   http: {
-    metricsToken: config.web.metrics_token?.reveal() ?? null,
+    metricsToken: config.web.metrics_token ?? null,
     behindTls: config.web.public_url.startsWith('https:'),
+    trustedProxies: config.web.trusted_proxies,
   },
 });
 
@@ -122,11 +141,16 @@ export const serve = async (
     return 1;
   }
   process.stdout.write(`eka-ci-server listens on ${addressOf(server.listening)}\n`);
-  await ending;
-  loggerFor('scheduler').info('ending: what is being judged is queued again');
+  saveCompiled();
+  const lost = await Promise.race([ending.then(() => null), server.lost.then((error) => ({ error }))]);
+  if (lost === null) loggerFor('scheduler').info('ending: what is being judged is queued again');
+  else
+    process.stderr.write(
+      `eka-ci-server: ending, for there is no database any more: ${explain(lost.error)}\n`,
+    );
   const inTime = await stopInTime(server);
   await endAllChildren(inTime ? 'SIGTERM' : 'SIGKILL');
   if (!inTime)
     process.stderr.write('eka-ci-server: not all ended in time; the next start takes it up again\n');
-  return inTime ? 0 : 1;
+  return inTime && lost === null ? 0 : 1;
 };

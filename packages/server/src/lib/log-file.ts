@@ -25,6 +25,11 @@ export interface LogFile {
   write(line: Uint8Array | string): void;
   /** The last lines so far, oldest first, at most `count`, each cut to 4 KiB; never more than 100. */
   lastLines(count: number): string[];
+  /**
+   * Resolves when all that was written before the call is in the file, but for what the bound keeps back until the
+   * log is closed. Never rejects.
+   */
+  written(): Promise<void>;
   /** Writes what is left. Idempotent; never rejects. */
   close(): Promise<LogFileEnd>;
 }
@@ -79,6 +84,11 @@ class Tail {
 
 const isLastByteLineFeed = (bytes: Buffer): boolean => bytes.at(-1) === 10;
 
+const openWithFolder = async (path: string): Promise<FileHandle> => {
+  await mkdir(dirname(path), { recursive: true });
+  return open(path, 'w');
+};
+
 class CappedLogFile implements LogFile {
   readonly #headLimit: number;
   readonly #tail: Tail;
@@ -114,6 +124,10 @@ class CappedLogFile implements LogFile {
     return count <= 0 ? [] : this.#shown.slice(-count).map((line) => line.toString('utf8'));
   }
 
+  async written(): Promise<void> {
+    await this.#writing;
+  }
+
   close(): Promise<LogFileEnd> {
     this.#end ??= this.#close();
     return this.#end;
@@ -121,8 +135,11 @@ class CappedLogFile implements LogFile {
 
   async #open(path: string): Promise<void> {
     try {
-      await mkdir(dirname(path), { recursive: true });
-      this.#handle = await open(path, 'w');
+      this.#handle = await openWithFolder(path).catch((error: unknown) => {
+        // Whoever removes folders that are empty may have come in between.
+        if (errorCodeOf(error) === 'ENOENT') return openWithFolder(path);
+        throw error;
+      });
     } catch (error) {
       this.#fault = faultOf(error);
     }

@@ -1,8 +1,8 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { createWorkFolder } from './work-folder.ts';
+import { createWorkFolder, removeAbandonedFolders } from './work-folder.ts';
 
 const inTemporaryFolder = async (test: (folder: string) => Promise<void>): Promise<void> => {
   const folder = await mkdtemp(join(tmpdir(), 'work-folder-test-'));
@@ -42,4 +42,39 @@ it('removes what a crashed run left, and nothing that somebody still uses', () =
     expect((await readdir(parent)).map((name) => join(parent, name)).toSorted()).toEqual(
       [elsewhere, halfMade, inUse.path, next.path].toSorted(),
     );
+  }));
+
+it('takes an owner for gone only where that is certain', () =>
+  inTemporaryFolder(async (parent) => {
+    const ours = await createWorkFolder('work-', parent);
+    const text = await readFile(join(ours.path, 'owner.pid'), 'utf8');
+    const [pid, namespace, start, boot, machine] = text.trim().split(' ');
+    await ours.remove();
+    const put = async (name: string, owner: readonly (string | undefined)[]): Promise<void> => {
+      await mkdir(join(parent, `work-${name}`));
+      await writeFile(join(parent, `work-${name}`, 'owner.pid'), `${owner.join(' ')}\n`);
+    };
+    const stays: Parameters<typeof put>[] = [
+      ['alive', [pid, namespace, start, boot, machine]],
+      ['of-an-older-version', [pid, namespace]],
+      ['of-another-machine', ['999999999', namespace, '1', 'another-boot', 'another-machine']],
+      ['of-another-container', ['999999999', 'pid:[1]', '1', boot, machine]],
+      ['nobodys', ['-1', namespace]],
+      ['unreadable', ['']],
+    ];
+    const goes: Parameters<typeof put>[] = [
+      ['dead', ['999999999', namespace, start, boot, machine]],
+      ['id-used-again', [pid, namespace, `${start}0`, boot, machine]],
+      ['before-the-reboot', [pid, 'pid:[1]', start, 'another-boot', machine]],
+    ];
+    for (const made of [...stays, ...goes]) await put(...made);
+    await mkdir(join(parent, 'outside'));
+    await writeFile(join(parent, 'outside', 'owner.pid'), `999999999 ${namespace}\n`);
+    await symlink(join(parent, 'outside'), join(parent, 'work-link'));
+    await mkdir(join(parent, 'work-ownerless'));
+    await mkdir(join(parent, 'work-ownerless-and-old'));
+    await utimes(join(parent, 'work-ownerless-and-old'), 1, 1);
+    expect(await removeAbandonedFolders(parent, 'work-', Date.now())).toBe(goes.length + 1);
+    const left = ['outside', 'work-link', 'work-ownerless', ...stays.map(([name]) => `work-${name}`)];
+    expect((await readdir(parent)).toSorted()).toEqual(left.toSorted());
   }));

@@ -1,6 +1,6 @@
 // A private temporary folder that goes when its work ends, or, after a crash, when the next one is made.
-import { chmod, lstat, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, lstat, mkdtemp, readdir, readFile, readlink, rm, rmdir, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export interface WorkFolder {
@@ -38,23 +38,101 @@ const isAlive = (pid: number): boolean => {
   }
 };
 
-/** Where process ids mean the same: in a container sharing our temporary folder they do not. */
-const processNamespace = (): Promise<string> => readlink('/proc/self/ns/pid').catch(() => 'none');
+const readOr = (path: string, otherwise: string): Promise<string> =>
+  readFile(path, 'utf8').then(
+    (text) => text.trim() || otherwise,
+    () => otherwise,
+  );
 
-/** Only folders of this user whose owner is certainly gone: one without an owner, or of elsewhere, is left alone. */
-const removeAbandoned = async (parent: string, prefix: string): Promise<void> => {
-  const ours = await processNamespace();
-  for (const name of await readdir(parent).catch(() => [])) {
-    if (!name.startsWith(prefix)) continue;
-    const path = join(parent, name);
-    const found = await lstat(path).catch(() => null);
-    if (found === null || !found.isDirectory() || found.uid !== process.getuid?.()) continue;
-    const owner = await readFile(join(path, ownerFile), 'utf8').catch(() => '');
-    const [id, namespace] = owner.trim().split(' ');
-    const pid = Number(id);
-    if (namespace !== ours) continue;
-    if (Number.isInteger(pid) && pid > 0 && !isAlive(pid)) await removeTree(path).catch(() => {});
+/** Says nothing, for what this system does not tell. */
+const untold = '-';
+
+/** When a process started, in the kernel's own count: field 22 of proc(5)'s stat, counted from the command's end. */
+const startOf = async (pid: number | 'self'): Promise<string> => {
+  const stat = await readOr(`/proc/${pid}/stat`, '');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? untold;
+};
+
+/** Who works in a folder: a process, and where and since when its id means that process. */
+interface Owner {
+  readonly pid: number;
+  /** In a container sharing our temporary folder ids mean other processes. */
+  readonly namespace: string;
+  readonly start: string;
+  /** Another one on the same machine: every process of that time is gone. */
+  readonly boot: string;
+  /** Of a temporary folder that several machines share. */
+  readonly machine: string;
+}
+
+const ourselves = async (): Promise<Owner> => ({
+  pid: process.pid,
+  namespace: await readlink('/proc/self/ns/pid').catch(() => 'none'),
+  start: await startOf('self'),
+  boot: await readOr('/proc/sys/kernel/random/boot_id', untold),
+  machine: hostname().replace(/\s/g, '') || untold,
+});
+
+const ownerText = ({ pid, namespace, start, boot, machine }: Owner): string =>
+  `${pid} ${namespace} ${start} ${boot} ${machine}\n`;
+
+/** Null for what names no owner. What an older version did not write counts as untold. */
+const parseOwner = (text: string): Owner | null => {
+  const [id = '', namespace = '', start = untold, boot = untold, machine = untold] = text.trim().split(' ');
+  const pid = Number(id);
+  if (!Number.isInteger(pid) || pid <= 0 || namespace === '') return null;
+  return { pid, namespace, start, boot, machine };
+};
+
+const differ = (a: string, b: string): boolean => a !== untold && b !== untold && a !== b;
+
+/** Only where that is certain. */
+const isGone = async (owner: Owner, us: Owner): Promise<boolean> => {
+  if (differ(owner.machine, us.machine)) return false;
+  if (differ(owner.boot, us.boot)) return true;
+  if (owner.namespace !== us.namespace) return false;
+  return !isAlive(owner.pid) || differ(owner.start, await startOf(owner.pid));
+};
+
+/** One that has no owner yet may be about to get one. */
+const ownerlessMs = 24 * 60 * 60_000;
+
+/** True where it was removed. */
+const removeIfAbandoned = async (path: string, us: Owner, nowMs: number): Promise<boolean> => {
+  const found = await lstat(path).catch(() => null);
+  if (found === null || !found.isDirectory() || found.uid !== process.getuid?.()) return false;
+  const owner = parseOwner(await readFile(join(path, ownerFile), 'utf8').catch(() => ''));
+  if (owner === null) {
+    // It died before it could write who it was: an empty folder costs nobody anything.
+    if (nowMs - found.mtimeMs <= ownerlessMs) return false;
+    return rmdir(path).then(
+      () => true,
+      () => false,
+    );
   }
+  if (!(await isGone(owner, us))) return false;
+  return removeTree(path).then(
+    () => true,
+    () => false,
+  );
+};
+
+/**
+ * Removes folders of this user whose owner is certainly gone, and empty ones that got no owner within a day. What
+ * cannot be removed stays. No link is followed.
+ * @returns how many
+ */
+export const removeAbandonedFolders = async (
+  parent: string,
+  prefix: string,
+  nowMs: number,
+): Promise<number> => {
+  const us = await ourselves();
+  let removed = 0;
+  for (const name of await readdir(parent).catch(() => [])) {
+    if (name.startsWith(prefix) && (await removeIfAbandoned(join(parent, name), us, nowMs))) removed += 1;
+  }
+  return removed;
 };
 
 /**
@@ -62,8 +140,8 @@ const removeAbandoned = async (parent: string, prefix: string): Promise<void> =>
  * @param parent @default the system's temporary folder
  */
 export const createWorkFolder = async (prefix: string, parent = tmpdir()): Promise<WorkFolder> => {
-  await removeAbandoned(parent, prefix);
+  await removeAbandonedFolders(parent, prefix, Number.NEGATIVE_INFINITY);
   const path = await mkdtemp(join(parent, prefix));
-  await writeFile(join(path, ownerFile), `${process.pid} ${await processNamespace()}\n`);
+  await writeFile(join(path, ownerFile), ownerText(await ourselves()));
   return { path, remove: () => removeTree(path) };
 };

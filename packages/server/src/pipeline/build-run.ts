@@ -19,6 +19,7 @@ import { type BuildEvent, type BuildOutcome, outcomeOfStep } from './build-outco
 import { type EndedAttempt, logFileOf, runAttempt } from './run-attempt.ts';
 import { type ScheduleOptions, ScheduleStuckError, type SlotKind, slotKinds } from './schedule-options.ts';
 import { SlotQueues } from './slot-queues.ts';
+import { openGate, type StartGate } from './start-gate.ts';
 import { explainWait } from './why-waiting.ts';
 
 interface RunningBuild {
@@ -46,6 +47,7 @@ export class BuildRun {
   readonly #options: ScheduleOptions;
   readonly #frontier: BuildFrontier;
   readonly #queues: SlotQueues;
+  readonly #gate: StartGate;
   readonly #running = new Map<NodeId, RunningBuild>();
   readonly #attemptsOfRun = new Map<NodeId, number>();
   readonly #outcomes = new Map<DrvPath, BuildOutcome>();
@@ -55,12 +57,15 @@ export class BuildRun {
   #wake: () => void = () => {};
   #open: boolean;
   #cancelled = false;
+  /** Ends the watching of a gate that holds something back; null where nothing is held back. */
+  #heldBack: (() => void) | null = null;
 
   constructor(options: ScheduleOptions) {
     this.#options = options;
     const { graph, roots, durationOf } = options;
     this.#frontier = new BuildFrontier(graph, [], durationOf === undefined ? {} : { durationOf });
     this.#queues = new SlotQueues({ graph, frontier: this.#frontier, roots });
+    this.#gate = options.gate ?? openGate;
     this.#open = options.keepOpen ?? false;
     this.#inbox.push({ kind: 'extended', nodes: [...options.wanted] });
   }
@@ -81,7 +86,9 @@ export class BuildRun {
   why(drv: DrvPath): string | null {
     const { graph, builder, slots } = this.#options;
     const isRunning = (node: NodeId): boolean => this.#running.has(node);
-    return explainWait({ graph, frontier: this.#frontier, builder: builder.name, slots, isRunning }, drv);
+    const heldBack = this.#heldBack === null ? null : this.#gate.shutBecause();
+    const run = { graph, frontier: this.#frontier, builder: builder.name, slots };
+    return explainWait({ ...run, isRunning, heldBack }, drv);
   }
 
   async run(): Promise<ReadonlyMap<DrvPath, BuildOutcome>> {
@@ -91,12 +98,14 @@ export class BuildRun {
     if (signal.aborted) onAbort();
     try {
       while (!this.#isOver()) {
+        if (this.#inbox.length === 0 && this.#isDry()) this.#options.onRanDry?.();
         if (this.#inbox.length === 0) await this.#nextHappening();
         await this.#takeTurn();
       }
       return this.#outcomes;
     } finally {
       signal.removeEventListener('abort', onAbort);
+      this.#heldBack?.();
       // None is left but after a fault: then nobody would ever hear of them again.
       for (const { abort } of this.#running.values()) abort.abort();
       await Promise.all([...this.#running.values()].map(({ ended }) => ended));
@@ -105,7 +114,7 @@ export class BuildRun {
 
   #isOver(): boolean {
     const idle = this.#inbox.length === 0 && this.#running.size === 0;
-    if (!idle || (this.#open && !this.#cancelled)) return false;
+    if (!idle || (this.#open && !this.#cancelled) || this.#heldBack !== null) return false;
     if (this.#frontier.remaining > 0) throw new ScheduleStuckError(this.#frontier.remaining);
     return true;
   }
@@ -113,6 +122,10 @@ export class BuildRun {
   #tell(happening: Happening): void {
     this.#inbox.push(happening);
     this.#wake();
+  }
+
+  #isDry(): boolean {
+    return this.#heldBack !== null && this.#running.size === 0;
   }
 
   #nextHappening(): Promise<void> {
@@ -124,7 +137,7 @@ export class BuildRun {
   async #takeTurn(): Promise<void> {
     const turn: Turn = { steps: [], acts: [] };
     for (const happening of this.#inbox.splice(0)) await this.#take(happening, turn);
-    if (!this.#cancelled) this.#fillSlots(turn);
+    if (await this.#mayStart()) this.#fillSlots(turn);
     await this.#options.recorder.record(
       turn.steps.map(({ node, culprit, ...step }) => {
         const { graph } = this.#options;
@@ -268,6 +281,21 @@ export class BuildRun {
     for (const node of this.#queues.takeAll()) {
       for (const step of settleCancelled(run, node, cancelMessage)) this.#endUntried(step, turn);
     }
+  }
+
+  /** The gate is looked at only where there is something to start: a disk is not asked for nothing. */
+  async #mayStart(): Promise<boolean> {
+    const waits = !this.#cancelled && !this.#queues.isEmpty();
+    if (waits) await this.#gate.look();
+    // Asked again in the breath in which it is watched, so that no change falls between the two.
+    const shut = waits && this.#gate.shutBecause() !== null;
+    if (shut) {
+      this.#heldBack ??= this.#gate.watch(() => this.#tell({ kind: 'woken' }));
+    } else {
+      this.#heldBack?.();
+      this.#heldBack = null;
+    }
+    return waits && !shut;
   }
 
   #fillSlots(turn: Turn): void {

@@ -4,14 +4,17 @@ import type { DrvGraph, NodeId } from '@eka-ci/core/drv-graph';
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { RebuildPlan } from '@eka-ci/core/rebuild-plan';
 import { basesNeeded } from '@eka-ci/core/verdict';
-import type { StoreQueries } from '@eka-ci/nix/store-queries';
+import { describeWide, findWide, type WideChange } from '@eka-ci/core/wide-change';
+import type { MissingPaths, StoreQueries } from '@eka-ci/nix/store-queries';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
 import type { Builder } from '../builder/builder.ts';
 import { toAttrOutcome } from './attr-outcome.ts';
 import type { BuildEvent, BuildOutcome } from './build-outcome.ts';
 import type { LiveBuilds } from './live-builds.ts';
+import type { OutputRoots } from './output-roots.ts';
 import type { Recorder } from './record.ts';
 import { type ScheduleOptions, type Slots, scheduleBuilds } from './schedule.ts';
+import type { StartGate } from './start-gate.ts';
 
 export interface BuildStage {
   readonly builder: Builder;
@@ -23,16 +26,26 @@ export interface BuildStage {
   readonly onEvent: (event: ReviewEvent) => void;
   /** Where others see what is wanted and what runs. */
   readonly live?: LiveBuilds;
+  /** While it is shut no build is started. @default always open */
+  readonly gate?: StartGate;
+  /** Called when none of the builds runs and the gate holds the rest back. It may abort the signal. */
+  readonly onRanDry?: () => void;
+  /** Keeps the outputs of succeeded roots from garbage collection. @default nobody does */
+  readonly outputRoots?: OutputRoots;
 }
 
 export interface BuildRequest {
   /** Holds the closures of both sides. */
   readonly graph: DrvGraph;
   readonly plans: readonly RebuildPlan[];
+  /** Where more are left to build, nothing is. @default null: however many */
+  readonly maxBuilds?: number | null;
 }
 
 export interface BuiltChange {
   readonly outcomes: OutcomeLookup;
+  /** Not null where nothing was built, for it would have been too much. */
+  readonly wide: WideChange | null;
 }
 
 /** Thrown when the store cannot make something that a jobset needs, because its derivation is gone. */
@@ -44,6 +57,7 @@ export class DerivationLostError extends Error {
   }
 }
 
+/** Of one change, over all its runs. */
 interface Progress {
   finished: number;
   total: number;
@@ -110,6 +124,9 @@ const toNode = (graph: DrvGraph, drv: DrvPath): NodeId => {
 const isAmong = (paths: ReadonlySet<string>, graph: DrvGraph, node: NodeId): boolean =>
   graph.outputsOf(node).some(({ path }) => paths.has(path));
 
+const keepOutputs = (stage: BuildStage, graph: DrvGraph, node: NodeId): void =>
+  stage.outputRoots?.add(graph.outputsOf(node).map(({ path }) => path));
+
 interface WantedBuilds extends Pick<Run, 'progress' | 'signal'> {
   readonly wanted: ReadonlySet<NodeId>;
   readonly roots: readonly NodeId[];
@@ -117,13 +134,18 @@ interface WantedBuilds extends Pick<Run, 'progress' | 'signal'> {
 
 const runBuilds = async (stage: BuildStage, request: BuildRequest, wantedBuilds: WantedBuilds) => {
   const { graph } = request;
-  const { builder, recorder, slots, limits, logs, live } = stage;
+  const { builder, recorder, slots, limits, logs, live, gate, onRanDry } = stage;
   const { wanted, roots, progress, signal } = wantedBuilds;
   const report = createReporter(stage, request, progress);
   const paths = [...wanted].map((node) => graph.pathOf(node));
   const run = live?.follow(paths, (drv) => builds.why(drv));
+  const kept = new Set(roots);
   const onEvent = (event: BuildEvent): void => {
     run?.take(event);
+    if (event.kind === 'build-finished' && event.outcome.state === 'succeeded') {
+      const node = graph.find(event.outcome.drv);
+      if (node !== undefined && kept.has(node)) keepOutputs(stage, graph, node);
+    }
     report(event);
   };
   const builds = scheduleBuilds({
@@ -137,20 +159,27 @@ const runBuilds = async (stage: BuildStage, request: BuildRequest, wantedBuilds:
     logs,
     onEvent,
     signal,
+    ...(gate !== undefined && { gate }),
+    ...(onRanDry !== undefined && { onRanDry }),
   });
   return builds.finished.finally(() => run?.end());
 };
 
-/** Builds `roots` with everything they lack. @returns outcomes of what was wanted; all else was valid already */
-const buildRoots = async (
-  stage: BuildStage,
-  request: BuildRequest,
-  { side, roots, progress, signal }: Run,
-): Promise<ReadonlyMap<DrvPath, BuildOutcome>> => {
-  const { graph } = request;
+/** @throws StoreQueryError, DerivationLostError */
+export const queryMissing = async (stage: BuildStage, roots: readonly DrvPath[]): Promise<MissingPaths> => {
   const missing = await stage.store.queryMissing(roots);
   const lost = missing.unknown[0];
   if (lost !== undefined) throw new DerivationLostError(lost);
+  return missing;
+};
+
+/** Builds what `roots` lack: derivations of the graph. @returns outcomes of what was wanted; all else was valid already */
+export const buildMissing = async (
+  stage: BuildStage,
+  request: BuildRequest,
+  { side, roots, missing, progress, signal }: Run & { readonly missing: MissingPaths },
+): Promise<ReadonlyMap<DrvPath, BuildOutcome>> => {
+  const { graph } = request;
   const rootNodes = roots.map((root) => toNode(graph, root));
   const fetched = new Set<string>(missing.willSubstitute);
   const wanted = new Set(missing.willBuild.map((drv) => toNode(graph, drv)));
@@ -158,11 +187,25 @@ const buildRoots = async (
   for (const root of rootNodes) if (isAmong(fetched, graph, root)) wanted.add(root);
   progress.total += wanted.size;
   stage.onEvent({ type: 'building', side, toBuild, toSubstitute: fetched.size });
-  if (wanted.size === 0) return new Map();
-  const outcomes = await runBuilds(stage, request, { wanted, roots: rootNodes, progress, signal });
-  signal.throwIfAborted();
-  return outcomes;
+  try {
+    for (const root of rootNodes) if (!wanted.has(root)) keepOutputs(stage, graph, root);
+    if (wanted.size === 0) return new Map();
+    const outcomes = await runBuilds(stage, request, { wanted, roots: rootNodes, progress, signal });
+    signal.throwIfAborted();
+    return outcomes;
+  } finally {
+    // Also where it was cut short: what is built already is wanted when it is taken up again.
+    const fault = (await stage.outputRoots?.finish()) ?? null;
+    if (fault !== null) stage.onEvent({ type: 'notice', level: 'warning', message: fault });
+  }
 };
+
+const buildRoots = async (
+  stage: BuildStage,
+  request: BuildRequest,
+  run: Run,
+): Promise<ReadonlyMap<DrvPath, BuildOutcome>> =>
+  buildMissing(stage, request, { ...run, missing: await queryMissing(stage, run.roots) });
 
 const valid: AttrOutcome = { state: 'succeeded', reason: 'it was in the store already' };
 const unasked: AttrOutcome = { state: 'unknown' };
@@ -174,6 +217,17 @@ const lookup =
     if (outcome !== undefined) return toAttrOutcome(outcome, built, graph);
     return asked.has(drv) ? valid : unasked;
   };
+
+/** What is said of each where nothing is built: only what is valid has an outcome. */
+const holdBuilds = (wide: WideChange, missing: MissingPaths, { graph }: BuildRequest): BuiltChange => {
+  const fetched = new Set<string>(missing.willSubstitute);
+  const lacking = new Set<DrvPath>(missing.willBuild);
+  const reason = `the change waits for approval: ${describeWide(wide)}`;
+  const held: AttrOutcome = { state: 'not-built', reason, awaitsApproval: true };
+  const judged = (drv: DrvPath): AttrOutcome =>
+    lacking.has(drv) || isAmong(fetched, graph, toNode(graph, drv)) ? held : valid;
+  return { outcomes: { judged, base: () => unasked }, wide };
+};
 
 /**
  * Resolves when nothing more is to be built. Failures of builds are outcomes.
@@ -187,9 +241,16 @@ export const buildChange = async (
   const { graph, plans } = request;
   const progress: Progress = { finished: 0, total: 0 };
   const roots = new Set(plans.flatMap((plan) => plan.rootsToBuild));
-  const built = await buildRoots(stage, request, { side: 'judged', roots: [...roots], progress, signal });
+  const missing = await queryMissing(stage, [...roots]);
+  const wide = findWide(missing.willBuild.length, request.maxBuilds ?? null);
+  if (wide !== null) {
+    stage.onEvent({ type: 'notice', level: 'warning', message: `nothing is built: ${describeWide(wide)}` });
+    return holdBuilds(wide, missing, request);
+  }
+  const run: Run = { side: 'judged', roots: [...roots], progress, signal };
+  const built = await buildMissing(stage, request, { ...run, missing });
   const judged = lookup(built, roots, graph);
   const bases = new Set(plans.flatMap((plan) => basesNeeded(plan, { judged, base: () => unasked })));
   const builtBases = await buildRoots(stage, request, { side: 'base', roots: [...bases], progress, signal });
-  return { outcomes: { judged, base: lookup(new Map([...built, ...builtBases]), bases, graph) } };
+  return { outcomes: { judged, base: lookup(new Map([...built, ...builtBases]), bases, graph) }, wide };
 };

@@ -11,13 +11,14 @@ export interface ChangeCounts {
 
 /** Counted up to this; who waits behind a thousand others does not ask for the number. */
 const most = 1000;
+const everyKind = ['branch', 'baseline', 'submitted'] as const;
 
 export const createChangeCounts = (database: Pick<Database, 'changes'>): ChangeCounts => {
   let counts = { queued: 0, judging: 0 };
   let reading: Promise<void> | null = null;
   let again = false;
   const count = async (state: 'queued' | 'judging'): Promise<number> => {
-    const { changes } = await database.changes.list({ states: [state], limit: most });
+    const { changes } = await database.changes.list({ kinds: everyKind, states: [state], limit: most });
     return changes.length;
   };
   const read = async (): Promise<void> => {

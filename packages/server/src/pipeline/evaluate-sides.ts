@@ -10,6 +10,7 @@ import { type Evaluation, evaluateJob } from './evaluate.ts';
 import type { Job } from './jobs.ts';
 import type { JobsetQuestion, KeptJobsets } from './kept-jobsets.ts';
 import type { JudgedJobPair } from './load-jobs.ts';
+import { type StartGate, untilOpen } from './start-gate.ts';
 
 export interface SideLimits {
   /** Of both sides together. */
@@ -33,6 +34,8 @@ export interface EvaluateSidesDeps {
   readonly rootsDir: string;
   /** Jobsets of earlier evaluations; null where none are kept. */
   readonly kept: KeptJobsets | null;
+  /** While it is shut no evaluation begins. */
+  readonly gate: StartGate;
   readonly onEvent: (event: ReviewEvent) => void;
 }
 
@@ -80,6 +83,10 @@ const evaluateTree = async (
   { job, side, workers, rootsDir }: SideToEvaluate & { readonly rootsDir: string },
   signal: AbortSignal,
 ): Promise<Evaluation> => {
+  await untilOpen(deps.gate, signal, (reason) => {
+    const message = `the evaluation of ${job.name} (${side}) waits: ${reason}`;
+    deps.onEvent({ type: 'notice', level: 'warning', message });
+  });
   const tree = await deps.exportTree(side);
   const target = await resolveTarget(tree, job.target);
   if (target.kind === 'refused') {

@@ -9,7 +9,9 @@ import type {
   Database,
   Delivery,
 } from '../database/database.ts';
-import type { RepositoryListing } from '../forge/forge.ts';
+import type { BranchTip, RepositoryListing } from '../forge/forge.ts';
+import { isOrder } from './ordered-builds.ts';
+import { wasJudged } from './was-judged.ts';
 
 export interface IntakeDeps {
   readonly database: Pick<Database, 'changes' | 'deliveries'>;
@@ -42,42 +44,76 @@ const payloadSchema = z.discriminatedUnion('kind', [
     title: z.string(),
     newId: z.string(),
   }),
-  z.object({ kind: z.literal('branch-gone'), repository: z.string(), branch: z.string() }),
+  z.object({ kind: z.enum(['branch-gone', 'base-gone']), repository: z.string(), branch: z.string() }),
+  z.object({
+    kind: z.literal('base-moved'),
+    repository: z.string(),
+    branch: z.string(),
+    base: sha.nullable(),
+    head: sha,
+    title: z.string(),
+    newId: z.string(),
+  }),
 ]);
+
+type CurrentChanges = ReadonlyMap<string, ChangeListing>;
+
+const isCurrent = (known: ChangeListing | undefined, head: string): boolean =>
+  known !== undefined && known.state !== 'closed' && known.head === head;
+
+/** Branches that are there no more, or no more in this role. */
+const goneFrom = (
+  current: CurrentChanges,
+  listed: readonly BranchTip[],
+  { kind, repository }: { readonly kind: 'branch-gone' | 'base-gone'; readonly repository: string },
+): SeenUpdate[] => {
+  const names = new Set(listed.map(({ name }) => name));
+  return [...current]
+    .filter(([branch, { state }]) => !names.has(branch) && state !== 'closed')
+    .map(([branch, { id }]) => ({ after: id, update: { kind, repository, branch } }));
+};
 
 /**
  * What must happen so that the changes are those of the listing. Pure but for the new ids. A base that moved changes
- * nothing: every open change would be judged again at each push to it. The next head is judged against the base of then.
+ * nothing of them here: whether a judged one is judged again is decided when the base's difference is known.
  */
-const compareWithListing = (
-  current: ReadonlyMap<string, ChangeListing>,
-  { repository, baseTip, branches }: RepositoryListing,
-): SeenUpdate[] => {
-  const updates: SeenUpdate[] = [];
-  const listed = new Set<string>();
-  for (const { name, sha: head } of branches) {
-    listed.add(name);
-    const known = current.get(name);
-    if (known !== undefined && known.state !== 'closed' && known.head === head) continue;
-    updates.push({
-      after: known?.id ?? null,
-      update: {
-        kind: 'head-moved',
-        repository: repository.name,
-        branch: name,
-        base: baseTip,
-        head,
-        title: name,
-        newId: randomUUID(),
-      },
-    });
-  }
-  for (const [branch, known] of current) {
-    if (listed.has(branch) || known.state === 'closed') continue;
-    updates.push({ after: known.id, update: { kind: 'branch-gone', repository: repository.name, branch } });
-  }
-  return updates;
+const compareBranches = (
+  current: CurrentChanges,
+  { repository: { name: repository }, baseTip, branches }: RepositoryListing,
+): SeenUpdate[] => [
+  ...goneFrom(current, branches, { kind: 'branch-gone', repository }),
+  ...branches
+    .filter(({ name, sha: head }) => !isCurrent(current.get(name), head))
+    .map(({ name, sha: head }): SeenUpdate => {
+      const update = { repository, branch: name, base: baseTip, head, title: name, newId: randomUUID() };
+      return { after: current.get(name)?.id ?? null, update: { kind: 'head-moved', ...update } };
+    }),
+];
+
+/**
+ * Where a base branch was when it was last judged: what a skipped tip did is judged with the next one. Every row that
+ * was not judged knows it as its own base. Null before the first.
+ */
+const lastJudgedTip = (known: ChangeListing | undefined): ChangeListing['base'] => {
+  if (known === undefined) return null;
+  return wasJudged(known) ? known.head : known.base;
 };
+
+/** The same of base branches, whose every move is a baseline to be judged. */
+const compareBaselines = (
+  current: CurrentChanges,
+  { repository: { name: repository }, baselines }: RepositoryListing,
+): SeenUpdate[] => [
+  ...goneFrom(current, baselines, { kind: 'base-gone', repository }),
+  ...baselines
+    .filter(({ name, sha: head }) => !isCurrent(current.get(name), head))
+    .map(({ name, sha: head }): SeenUpdate => {
+      const known = current.get(name);
+      const base = lastJudgedTip(known);
+      const update = { repository, branch: name, base, head, title: name, newId: randomUUID() };
+      return { after: known?.id ?? null, update: { kind: 'base-moved', ...update } };
+    }),
+];
 
 /**
  * A polled event has no id of its own. What it follows makes it one: the same sight gives the same key, and a branch
@@ -85,11 +121,11 @@ const compareWithListing = (
  */
 const keyOf = ({ update, after }: SeenUpdate): string =>
   JSON.stringify([
-    'git',
+    update.kind === 'base-moved' || update.kind === 'base-gone' ? 'git base' : 'git',
     update.repository,
     update.branch,
     after,
-    update.kind === 'head-moved' ? update.head : null,
+    'head' in update ? update.head : null,
   ]);
 
 const currentStates: readonly ChangeState[] = ['queued', 'judging', 'judged', 'failed', 'closed'];
@@ -97,11 +133,13 @@ const currentStates: readonly ChangeState[] = ['queued', 'judging', 'judged', 'f
 const readCurrent = async (
   { database }: IntakeDeps,
   repository: string,
+  kind: 'branch' | 'baseline',
 ): Promise<Map<string, ChangeListing>> => {
   const current = new Map<string, ChangeListing>();
   for (let cursor: string | null = ''; cursor !== null; ) {
     const page: Awaited<ReturnType<typeof database.changes.list>> = await database.changes.list({
       repository,
+      kinds: [kind],
       states: currentStates,
       limit: 1000,
       ...(cursor === '' ? {} : { cursor }),
@@ -127,11 +165,15 @@ const applyDeliveries = async (deps: IntakeDeps, deliveries: readonly Delivery[]
 
 /** Takes in what is new in a listing. @throws DatabaseError */
 export const takeListing = async (deps: IntakeDeps, listing: RepositoryListing): Promise<Taken> => {
-  const current = await readCurrent(deps, listing.repository.name);
-  const deliveries = compareWithListing(current, listing).map(
-    (seen): Delivery => ({
-      key: keyOf(seen),
-      payload: JSON.stringify(seen.update),
+  const { name } = listing.repository;
+  const changes = await readCurrent(deps, name, 'branch');
+  const baselines = await readCurrent(deps, name, 'baseline');
+  const seen = [...compareBranches(changes, listing), ...compareBaselines(baselines, listing)];
+  if (seen.length === 0) return { queued: [], ended: [] };
+  const deliveries = seen.map(
+    (one): Delivery => ({
+      key: keyOf(one),
+      payload: JSON.stringify(one.update),
       receivedAtMs: deps.clock(),
     }),
   );
@@ -143,7 +185,8 @@ export const takeListing = async (deps: IntakeDeps, listing: RepositoryListing):
 export const resumeDeliveries = async (deps: IntakeDeps): Promise<Taken> => {
   const taken: Taken[] = [];
   for (;;) {
-    const deliveries = await deps.database.deliveries.unfinished(1000);
+    const unfinished = await deps.database.deliveries.unfinished(1000);
+    const deliveries = unfinished.filter((delivery) => !isOrder(delivery));
     if (deliveries.length === 0) break;
     taken.push(await applyDeliveries(deps, deliveries));
   }

@@ -164,3 +164,114 @@ it('keeps a change for later while the database does not answer', async () => {
   await seen('finished');
   expect(await stateOf('a')).toEqual(['judged']);
 });
+
+const timeout = Object.assign(new Error('the remote is slow'), { code: 'GIT_TIMEOUT' });
+
+it('tries again what failed by a fault that may pass, also after a restart, and judges others meanwhile', async () => {
+  let nowMs = 1_000_000;
+  const clock = (): number => nowMs;
+  const judge: JudgeLoopDeps['judge'] = ({ branch, faults }) =>
+    branch === 'slow' && faults < 2 ? Promise.reject(timeout) : Promise.resolve(judged);
+  const first = start(judge, { clock });
+  await push('slow');
+  await first.seen('retries');
+  await push('quick');
+  await first.seen('finished');
+  expect([await stateOf('slow'), await stateOf('quick')]).toEqual([['queued'], ['judged']]);
+  const row = async () => (await database.changes.list({ limit: 10 })).changes.find((one) => one.id === 'd0');
+  expect(await row()).toMatchObject({
+    fault: 'GIT_TIMEOUT: the remote is slow',
+    faults: 1,
+    retryAtMs: nowMs + 30_000,
+  });
+  await loop.stop();
+
+  const second = start(judge, { clock });
+  nowMs += 29_999;
+  await push('another');
+  await second.seen('finished');
+  expect(await row()).toMatchObject({ faults: 1, state: 'queued' });
+  nowMs += 1;
+  await second.seen('retries');
+  expect(await row()).toMatchObject({ faults: 2, retryAtMs: nowMs + 60_000 });
+  nowMs += 60_000;
+  await second.seen('finished', 2);
+  expect(await row()).toMatchObject({ state: 'judged', fault: null, faults: 0, retryAtMs: null });
+});
+
+it('stops judging a baseline for a change, and takes it up again after that', async () => {
+  const judging: string[] = [];
+  const { seen, events } = start(
+    (change, signal) => {
+      judging.push(change.branch);
+      // Alone it would never end.
+      return change.branch === 'main' && judging.length === 1
+        ? untilAborted(change, signal)
+        : Promise.resolve(judged);
+    },
+    { onHold: () => ['held/up'] },
+  );
+  await database.deliveries.receive([{ key: 'tip', payload: '{}', receivedAtMs: 0 }]);
+  const tip = { kind: 'base-moved', repository: 'r/r', branch: 'main', base: null, head: headBase } as const;
+  const update = { ...tip, title: 'main', newId: 'tip' };
+  await database.changes.apply([{ deliveryKey: 'tip', update }], 1);
+  loop.wake();
+  await seen('started');
+  const common = { branch: 'b', base: null, head: headBase, title: 'b', requestJson: '{}', atMs: 2 };
+  await database.changes.submit({ id: 'cannot be judged', repository: 'held/up', ...common });
+  loop.wake();
+  await push('topic');
+  await seen('finished', 2);
+  expect(judging).toEqual(['main', 'topic', 'main']);
+  expect(events.filter(({ kind }) => kind === 'stopped')).toMatchObject([{ reason: 'gives-way' }]);
+});
+
+it('gives up in the end, with the fault', async () => {
+  let nowMs = 1_000_000;
+  const { seen, events } = start(
+    ({ retryAtMs }) => {
+      // It was not tried too early, and the next time comes at once.
+      expect(nowMs).toBeGreaterThanOrEqual(retryAtMs ?? 0);
+      nowMs += 15 * 60_000;
+      return Promise.reject(timeout);
+    },
+    { clock: () => (nowMs += 60_000) },
+  );
+  await push('slow');
+  await seen('finished');
+  expect(events.filter(({ kind }) => kind === 'retries')).toHaveLength(8);
+  expect(await stateOf('slow')).toEqual(['failed']);
+});
+
+it('lets others go first while what a change needs is on its way', async () => {
+  let isFetched = false;
+  const order: string[] = [];
+  const { seen } = start(
+    ({ branch }) => {
+      order.push(branch);
+      return Promise.resolve(judged);
+    },
+    {
+      prepare: ({ repository }) => Promise.resolve(repository !== 'r/r' || isFetched),
+      onHold: () => (isFetched ? [] : ['r/r']),
+    },
+  );
+  await push('a');
+  await database.changes.submit({
+    id: 's',
+    repository: 'other',
+    branch: 'b',
+    base: null,
+    head: headBase,
+    title: 'b',
+    requestJson: '{}',
+    atMs: 2,
+  });
+  loop.wake();
+  await seen('finished');
+  expect([order, await stateOf('a')]).toEqual([['b'], ['queued']]);
+  isFetched = true;
+  loop.wake();
+  await seen('finished', 2);
+  expect(order).toEqual(['b', 'a']);
+});

@@ -2,9 +2,15 @@
 // or the same derivation could be built twice at once.
 import type { ChangeResult, Database, Lease, StoredChange } from '../database/database.ts';
 import { errorCodeOf } from '../lib/error-code.ts';
+import { explainSystemError } from '../lib/system-error.ts';
+import { mustGiveWay } from './give-way.ts';
+import { retryWaitMs } from './passing-faults.ts';
 
 /** Why a judgement was cut short. */
-export type StopReason = 'not-wanted' | 'lease-lost' | 'server-ends';
+export type StopReason = 'not-wanted' | 'lease-lost' | 'server-ends' | 'draining' | 'gives-way';
+
+/** Judged again when its turn comes. */
+const queuedAgain: readonly StopReason[] = ['server-ends', 'draining', 'gives-way'];
 
 /** The reason that a cut judgement's signal carries. */
 export class JudgementStopped extends Error {
@@ -20,6 +26,13 @@ export class JudgementStopped extends Error {
 export type JudgeEvent =
   | { readonly kind: 'started'; readonly change: StoredChange }
   | { readonly kind: 'finished'; readonly change: StoredChange; readonly result: ChangeResult }
+  /** It failed by a fault that may pass. Milliseconds since 1970. */
+  | {
+      readonly kind: 'retries';
+      readonly change: StoredChange;
+      readonly fault: string;
+      readonly retryAtMs: number;
+    }
   /** `error` is the whole fault of one that has no stable code: a bug. */
   | { readonly kind: 'bug'; readonly change: StoredChange; readonly error: unknown }
   | { readonly kind: 'stopped'; readonly change: StoredChange; readonly reason: StopReason }
@@ -28,6 +41,13 @@ export type JudgeEvent =
 
 export interface JudgeLoopDeps {
   readonly database: Pick<Database, 'changes'>;
+  /**
+   * Whether a change can be judged now. False: what it needs is on its way, its repository is among those on hold, and
+   * wake() is called when that ends. @throws as `judge` does
+   */
+  readonly prepare?: (change: StoredChange, signal: AbortSignal) => Promise<boolean>;
+  /** Repositories whose changes wait for such. @default none */
+  readonly onHold?: () => readonly string[];
   /**
    * Judges one change. Everything it starts has ended when it settles.
    * @throws what the pipeline throws; the signal's reason when it aborts
@@ -41,9 +61,17 @@ export interface JudgeLoopDeps {
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   readonly onEvent: (event: JudgeEvent) => void;
+  /**
+   * Work that must not go on beside a judgement: called before a change is claimed. When the signal aborts, it is to
+   * leave the rest for another call.
+   */
+  readonly between?: (signal: AbortSignal) => Promise<void>;
   /** How long a change stays this server's without being renewed. @default 60000 */
   readonly leaseMs?: number;
-  /** How long an idle loop waits before it looks by itself, for changes whose lease ran out. @default 5000 */
+  /**
+   * How long an idle loop waits before it looks by itself: for changes that are due for another try, and those whose
+   * lease ran out. @default 5000
+   */
   readonly idleMs?: number;
 }
 
@@ -54,22 +82,36 @@ export interface JudgeLoop {
   cancel(ids: readonly string[]): void;
   /** What is being judged now. */
   current(): StoredChange | null;
+  /** Takes no more changes until resume(); what is being judged goes on. */
+  pause(): void;
+  resume(): void;
+  /** Where it is paused: ends the running judgement and queues it again. */
+  release(): void;
   /** Ends the running judgement and queues it again; resolves when the loop has ended. Idempotent. */
   stop(): Promise<void>;
 }
 
-const faultOf = (error: unknown): Extract<ChangeResult, { state: 'failed' }> => {
+const faultOf = (error: unknown): string => {
   const code = errorCodeOf(error);
-  const message = error instanceof Error ? error.message : String(error);
-  const fault = code === '' ? `INTERNAL: this is a bug in EkaCI: ${message}` : `${code}: ${message}`;
-  return { state: 'failed', conclusion: 'failure', fault };
+  const message = explainSystemError(error) ?? (error instanceof Error ? error.message : String(error));
+  return code === '' ? `INTERNAL: this is a bug in EkaCI: ${message}` : `${code}: ${message}`;
 };
+
+/** What a judgement came to, before it is kept. */
+type Ending =
+  | ChangeResult
+  | { readonly state: 'on-hold' }
+  | { readonly state: 'retries'; readonly fault: string; readonly retryAtMs: number }
+  | JudgementStopped;
 
 class Loop implements JudgeLoop {
   readonly #deps: JudgeLoopDeps;
   readonly #leaseMs: number;
   #running: { readonly change: StoredChange; readonly cancel: AbortController } | null = null;
+  #between: AbortController | null = null;
   #stopping = false;
+  #paused = false;
+  #looking: Promise<void> = Promise.resolve();
   #woken = Promise.withResolvers<void>();
   readonly #ended: Promise<void>;
 
@@ -81,6 +123,7 @@ class Loop implements JudgeLoop {
 
   wake(): void {
     this.#woken.resolve();
+    this.#look();
   }
 
   cancel(ids: readonly string[]): void {
@@ -93,9 +136,25 @@ class Loop implements JudgeLoop {
     return this.#running?.change ?? null;
   }
 
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.wake();
+  }
+
+  release(): void {
+    if (!this.#paused) return;
+    this.#running?.cancel.abort(new JudgementStopped('draining'));
+    this.#between?.abort(new JudgementStopped('draining'));
+  }
+
   stop(): Promise<void> {
     this.#stopping = true;
     this.#running?.cancel.abort(new JudgementStopped('server-ends'));
+    this.#between?.abort(new JudgementStopped('server-ends'));
     this.wake();
     return this.#ended;
   }
@@ -103,7 +162,8 @@ class Loop implements JudgeLoop {
   async #run(): Promise<void> {
     while (!this.#stopping) {
       try {
-        const claimed = await this.#claim();
+        if (!this.#paused) await this.#doBetween();
+        const claimed = this.#paused || this.#stopping ? null : await this.#claim();
         if (claimed === null) await this.#rest();
         else await this.#judge(claimed);
       } catch (error) {
@@ -113,10 +173,22 @@ class Loop implements JudgeLoop {
     }
   }
 
+  async #doBetween(): Promise<void> {
+    const { between } = this.#deps;
+    if (between === undefined) return;
+    this.#between = new AbortController();
+    try {
+      await between(this.#between.signal);
+    } finally {
+      this.#between = null;
+    }
+  }
+
   #claim(): Promise<StoredChange | null> {
     const nowMs = this.#deps.clock();
-    const { owner } = this.#deps;
-    return this.#deps.database.changes.claimNext({ owner, nowMs, untilMs: nowMs + this.#leaseMs });
+    const { owner, onHold } = this.#deps;
+    const claim = { owner, nowMs, untilMs: nowMs + this.#leaseMs, notOf: onHold?.() ?? [] };
+    return this.#deps.database.changes.claimNext(claim);
   }
 
   async #rest(): Promise<void> {
@@ -127,39 +199,85 @@ class Loop implements JudgeLoop {
   }
 
   async #judge(change: StoredChange): Promise<void> {
-    const { onEvent, judge, owner } = this.#deps;
+    const { owner } = this.#deps;
     const lease: Lease = { id: change.id, owner };
     const cancel = new AbortController();
     this.#running = { change, cancel };
-    // Stopped between the claim and here: nobody had anything to abort then.
+    // Stopped or paused between the claim and here: nobody had anything to abort then.
     if (this.#stopping) cancel.abort(new JudgementStopped('server-ends'));
-    const renewal = setInterval(() => this.#renew(lease, cancel), this.#leaseMs / 3);
+    else if (this.#paused) cancel.abort(new JudgementStopped('draining'));
+    const renewal = setInterval(() => {
+      this.#renew(lease, cancel);
+      // For what becomes due without anybody's call.
+      this.#look();
+    }, this.#leaseMs / 3);
+    // Nor to give way, where a change came then.
+    this.#look();
     try {
-      onEvent({ kind: 'started', change });
-      const result = await judge(change, cancel.signal).catch((error: unknown) =>
-        this.#resultOf(change, error, cancel.signal),
+      const ending = await this.#conclude(change, cancel.signal).catch((error: unknown) =>
+        this.#endingOf(change, error, cancel.signal),
       );
-      if (result instanceof JudgementStopped) await this.#end(change, lease, result.reason);
-      else await this.#finish(change, lease, result);
+      await this.#keep(change, lease, ending);
     } finally {
       clearInterval(renewal);
       this.#running = null;
+      await this.#looking;
     }
   }
 
+  async #conclude(change: StoredChange, signal: AbortSignal): Promise<Ending> {
+    const { onEvent, judge, prepare } = this.#deps;
+    signal.throwIfAborted();
+    if (prepare !== undefined && !(await prepare(change, signal))) return { state: 'on-hold' };
+    onEvent({ kind: 'started', change });
+    return judge(change, signal);
+  }
+
   /** What an error of a judgement means. The database's are thrown on: the change is judged again when they are over. */
-  #resultOf(change: StoredChange, error: unknown, signal: AbortSignal): ChangeResult | JudgementStopped {
+  #endingOf(change: StoredChange, error: unknown, signal: AbortSignal): Ending {
     const stop: unknown = signal.reason;
     if (stop instanceof JudgementStopped) return stop;
     const code = errorCodeOf(error);
     if (code.startsWith('DATABASE_')) throw error;
+    const fault = faultOf(error);
+    const waitMs = retryWaitMs(code, change.faults);
+    if (waitMs !== null) return { state: 'retries', fault, retryAtMs: this.#deps.clock() + waitMs };
     if (code === '') this.#deps.onEvent({ kind: 'bug', change, error });
-    return faultOf(error);
+    return { state: 'failed', conclusion: 'failure', fault };
+  }
+
+  async #keep(change: StoredChange, lease: Lease, ending: Ending): Promise<void> {
+    const { database, clock } = this.#deps;
+    if (ending instanceof JudgementStopped) return this.#end(change, lease, ending.reason);
+    switch (ending.state) {
+      case 'on-hold':
+        await database.changes.release(lease, clock());
+        return;
+      case 'retries':
+        return this.#retryLater(change, lease, ending);
+      case 'judged':
+      case 'failed':
+        return this.#finish(change, lease, ending);
+    }
+  }
+
+  async #retryLater(
+    change: StoredChange,
+    lease: Lease,
+    { fault, retryAtMs }: Extract<Ending, { state: 'retries' }>,
+  ): Promise<void> {
+    const { onEvent, database, clock } = this.#deps;
+    const kept = await database.changes.retryLater(lease, { fault, retryAtMs, atMs: clock() });
+    onEvent(
+      kept
+        ? { kind: 'retries', change, fault, retryAtMs }
+        : { kind: 'stopped', change, reason: 'lease-lost' },
+    );
   }
 
   async #end(change: StoredChange, lease: Lease, reason: StopReason): Promise<void> {
     const { onEvent, database, clock } = this.#deps;
-    if (reason === 'server-ends') await database.changes.release(lease, clock());
+    if (queuedAgain.includes(reason)) await database.changes.release(lease, clock());
     onEvent({ kind: 'stopped', change, reason });
   }
 
@@ -167,6 +285,25 @@ class Loop implements JudgeLoop {
     const { onEvent, database, clock } = this.#deps;
     const kept = await database.changes.finish(lease, result, clock());
     onEvent(kept ? { kind: 'finished', change, result } : { kind: 'stopped', change, reason: 'lease-lost' });
+  }
+
+  /** Looks whether what is being judged has to give way, one look after the other. */
+  #look(): void {
+    this.#looking = this.#looking.then(() => this.#giveWay());
+  }
+
+  async #giveWay(): Promise<void> {
+    const running = this.#running;
+    if (running === null || this.#paused || this.#stopping) return;
+    const { database, clock, onHold, onEvent } = this.#deps;
+    try {
+      const waiting = { nowMs: clock(), notOf: onHold?.() ?? [] };
+      if (await mustGiveWay(database, running.change, waiting)) {
+        running.cancel.abort(new JudgementStopped('gives-way'));
+      }
+    } catch (error) {
+      onEvent({ kind: 'database-fault', error });
+    }
   }
 
   #renew(lease: Lease, cancel: AbortController): void {

@@ -1,50 +1,37 @@
 // One change from the queue, through the pipeline, to what is kept of it.
-import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
 import type { ChangeResult, StoredChange } from '../database/database.ts';
-import type { ForgeRepository } from '../forge/forge.ts';
+import { ForgeError } from '../forge/forge.ts';
+import { GitError, type GitSource } from '../git/git.ts';
 import { createWorkFolder } from '../lib/work-folder.ts';
+import { type ChangeRequestDeps, requestFor } from './change-request.ts';
 import type { SideLimits } from './evaluate-sides.ts';
-import { type Judgement, type PipelineDeps, runPipeline } from './pipeline.ts';
-import { sourceOf } from './repository-source.ts';
+import { judgeBaseline } from './judge-baseline.ts';
+import type { MirrorNeed } from './mirrors.ts';
+import { type Judgement, type PipelineDeps, type PipelineRequest, runPipeline } from './pipeline.ts';
+import { buildLimitOf, type RebuildPolicy } from './rebuild-policy.ts';
+import { startTelling } from './tell-uncommitted.ts';
 
-export interface JudgeChangeDeps {
-  readonly repositories: readonly ForgeRepository[];
+export interface JudgeChangeDeps extends ChangeRequestDeps {
   /** The pipeline of one judgement, which ends with the signal. */
   readonly pipelineFor: (signal: AbortSignal, onEvent: (event: ReviewEvent) => void) => PipelineDeps;
   readonly limits: SideLimits;
-  /** One bare mirror a repository. */
-  readonly mirrorsDir: string;
+  readonly rebuild: RebuildPolicy;
   /** Told what happens to a change while it happens. */
   readonly onEvent: (change: StoredChange, event: ReviewEvent) => void;
 }
 
-/** Thrown when a change's repository is not in the configuration any more. */
-export class RepositoryNotServedError extends Error {
-  readonly code = 'REPOSITORY_NOT_SERVED';
-  constructor(name: string) {
-    super(
-      `${name} is not served any more: put it back into git_repositories, or leave its changes as they are`,
-    );
-    this.name = 'RepositoryNotServedError';
-  }
-}
-
 const longestTitle = 500;
 
-const requireRepository = (deps: JudgeChangeDeps, name: string): ForgeRepository => {
-  const repository = deps.repositories.find((one) => one.name === name);
-  if (repository === undefined) throw new RepositoryNotServedError(name);
-  return repository;
-};
+const asFetched = (source: GitSource): GitSource =>
+  source.kind === 'local' ? source : { ...source, fetch: false };
 
-/** Another place for another URL: the old mirror's branches are none of the new one's. */
-const mirrorOf = (deps: JudgeChangeDeps, { name, url }: ForgeRepository): string => {
-  const digest = createHash('sha256')
-    .update(JSON.stringify([name, url]))
-    .digest('hex');
-  return join(deps.mirrorsDir, `${digest.slice(0, 32)}.git`);
+/** What the mirror must have before `judgeStoredChange`; null where there is none. @throws what requestFor throws */
+export const mirrorNeedOf = (deps: ChangeRequestDeps, change: StoredChange): MirrorNeed | null => {
+  const { source, mirrorFolder } = requestFor(deps, change);
+  if (mirrorFolder === undefined) return null;
+  const { repository, head, base, retryAtMs, createdAtMs } = change;
+  return { repository, source, folder: mirrorFolder, head, base, sinceMs: retryAtMs ?? createdAtMs };
 };
 
 const toResult = (
@@ -60,33 +47,62 @@ const toResult = (
   markdown,
 });
 
-/** @throws what runPipeline throws; RepositoryNotServedError */
+/** Whether the branch that changes join is there now; any other fault is for others to tell. */
+const isBaseGone = async (
+  { git }: Pick<PipelineDeps, 'git'>,
+  { source, mirrorFolder, base }: PipelineRequest,
+  signal: AbortSignal,
+): Promise<boolean> => {
+  if (mirrorFolder === undefined || base === null || !base.startsWith('refs/heads/')) return false;
+  const mirror = await git.openMirror(source, mirrorFolder, signal);
+  const branches = await mirror.branches();
+  return !branches.some(({ name }) => `refs/heads/${name}` === base);
+};
+
+/** As runPipeline; tells a base that is gone, and may come back, from a head that never will. @throws ForgeError */
+const judgeChange: typeof runPipeline = async (pipeline, request, signal) => {
+  try {
+    return await runPipeline(pipeline, request, signal);
+  } catch (error) {
+    if (!(error instanceof GitError) || error.code !== 'GIT_REVISION_NOT_FOUND') throw error;
+    if (!(await isBaseGone(pipeline, request, signal))) throw error;
+    throw new ForgeError(
+      'FORGE_BASE_MISSING',
+      `there is no ${request.base} any more: push it, or set base_branch to the one that changes want to join`,
+    );
+  }
+};
+
+/** @throws what runPipeline throws; what requestFor throws; ForgeError FORGE_BASE_MISSING */
 export const judgeStoredChange = async (
   deps: JudgeChangeDeps,
   change: StoredChange,
   signal: AbortSignal,
 ): Promise<Extract<ChangeResult, { state: 'judged' }>> => {
-  const repository = requireRepository(deps, change.repository);
+  const asked = requestFor(deps, change);
   const onEvent = (event: ReviewEvent): void => deps.onEvent(change, event);
+  const pipeline = deps.pipelineFor(signal, onEvent);
   const folder = await createWorkFolder('ekaci-judge-');
+  const telling = startTelling({ git: pipeline.git, onEvent }, { change, source: asked.source }, signal);
   try {
+    const { baseline, ...rest } = asked;
     const request = {
-      source: sourceOf(repository.url),
-      repository: repository.name,
-      number: change.number,
-      base: `refs/heads/${repository.baseBranch}`,
-      head: change.head,
-      merge: true,
-      mirrorFolder: mirrorOf(deps, repository),
-      jobs: [],
-      build: true,
+      ...rest,
+      // Mirrors.prepare has fetched: nothing of a judgement waits for a remote.
+      source: asFetched(asked.source),
+      buildLimit: buildLimitOf(change, deps.rebuild),
+      // What somebody asks for by hand is judged, whatever it touches.
+      skipPaths: change.kind === 'submitted' ? [] : deps.rebuild.skipPaths,
       limits: deps.limits,
-      // Anybody who can push a branch has code evaluated here.
-      sandbox: 'required' as const,
       folder: folder.path,
     };
-    return toResult(change, await runPipeline(deps.pipelineFor(signal, onEvent), request, signal));
+    const judgement =
+      baseline === undefined
+        ? await judgeChange(pipeline, request, signal)
+        : await judgeBaseline(pipeline, { ...request, ...baseline }, signal);
+    return toResult(change, judgement);
   } finally {
+    await telling.end();
     await folder.remove();
   }
 };

@@ -10,6 +10,7 @@ import { classifyPackageChanges, type NameRules } from '@eka-ci/core/package-cha
 import { measureRebuildImpact } from '@eka-ci/core/rebuild-impact';
 import type { RebuildPlan } from '@eka-ci/core/rebuild-plan';
 import { judgeJobset } from '@eka-ci/core/verdict';
+import type { WideChange } from '@eka-ci/core/wide-change';
 import type { RepositoryConfig } from '../config/repository-config.ts';
 import type { Job } from './jobs.ts';
 
@@ -27,6 +28,8 @@ export interface JudgeInput {
   readonly outcomes: OutcomeLookup;
   /** Null where nothing was built or measured. */
   readonly sizes: SizeLookup | null;
+  /** What keeps builds waiting for approval. */
+  readonly wide: WideChange | null;
   readonly config: RepositoryConfig;
   readonly nameRules: NameRules;
   readonly notices: readonly Notice[];
@@ -67,6 +70,7 @@ export const judgeChange = (input: JudgeInput): ChangeSummary =>
   buildChangeSummary({
     change: input.change,
     jobs: input.jobs.map((job) => (job.kind === 'planned' ? judgePlanned(job, input) : job)),
+    wide: input.wide,
     notices: input.notices,
   });
 

@@ -1,5 +1,5 @@
 // Kept jobsets: the same question is answered from the database, another one and a stale one are not.
-import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { EvaluationRecord, Jobset } from '@eka-ci/core/evaluation';
@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Database } from '../database/database.ts';
 import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
 import type { Job } from './jobs.ts';
-import { createKeptJobsets, type JobsetQuestion, type KeptJobsets, removeOldRoots } from './kept-jobsets.ts';
+import { createKeptJobsets, type JobsetQuestion, type KeptJobsetStore, rootsName } from './kept-jobsets.ts';
 
 const job: Job = {
   name: 'packages',
@@ -25,11 +25,11 @@ const question: JobsetQuestion = {
 
 let folder: string;
 let database: Database;
-let kept: KeptJobsets;
+let kept: KeptJobsetStore;
 let drvPath: DrvPath;
 let jobset: Jobset;
 
-const keptWith = (version: string): KeptJobsets =>
+const keptWith = (version: string): KeptJobsetStore =>
   createKeptJobsets({
     database,
     nix: { version, storeDir: folder },
@@ -117,14 +117,15 @@ it('does not keep what may evaluate next time', async () => {
   }
 });
 
-it('removes roots by their age', async () => {
+it('says whose roots the running judgement relies on, and survives their removal', async () => {
   await evaluate();
-  const rootsDir = join(folder, 'roots');
-  await mkdir(join(rootsDir, 'old'));
-  await utimes(join(rootsDir, 'old'), 1, 1);
-  await removeOldRoots(rootsDir, { maxAgeMs: 60_000, nowMs: Date.now() });
+  const [name = ''] = await readdir(join(folder, 'roots'));
+  expect(name).toMatch(rootsName);
+  expect(kept.isInUse(name)).toBe(true);
+  kept.endUse();
+  expect(kept.isInUse(name)).toBe(false);
   expect(await kept.find(question)).toEqual(jobset);
-  await removeOldRoots(rootsDir, { maxAgeMs: -60_000, nowMs: Date.now() });
+  expect(kept.isInUse(name)).toBe(true);
+  await database.jobsets.forget(Number.MAX_SAFE_INTEGER);
   expect(await kept.find(question)).toBeNull();
-  await removeOldRoots(join(folder, 'missing'), { maxAgeMs: 0, nowMs: 0 });
 });

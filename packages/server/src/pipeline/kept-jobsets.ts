@@ -1,12 +1,13 @@
 // Jobsets of earlier evaluations, by the question they answer. Each has a folder of garbage-collection roots: a jobset
 // without it, or whose derivations are gone in spite of it, is evaluated again.
 import { createHash } from 'node:crypto';
-import { access, mkdir, readdir, stat } from 'node:fs/promises';
+import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type EvaluationRecord, isPassing, type Jobset } from '@eka-ci/core/evaluation';
 import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
 import type { Evaluator } from '@eka-ci/nix/evaluator/evaluator';
-import type { Database, JobsetKey } from '../database/database.ts';
+import type { Database, JobsetKey, StoredJobset } from '../database/database.ts';
+import { errorCodeOf } from '../lib/error-code.ts';
 import { removeTree } from '../lib/work-folder.ts';
 import type { Job } from './jobs.ts';
 
@@ -25,6 +26,14 @@ export interface KeptJobsets {
   prepareRoots(question: JobsetQuestion): Promise<string>;
   /** Keeps it, unless another evaluation could give another answer. */
   keep(question: JobsetQuestion, jobset: Jobset): Promise<void>;
+}
+
+/** Of the whole server. */
+export interface KeptJobsetStore extends KeptJobsets {
+  /** Whether a judgement that goes on relies on the folder of roots with that name. */
+  isInUse(rootsName: string): boolean;
+  /** The judgement has ended: nothing is in use any more. */
+  endUse(): void;
 }
 
 export interface KeptJobsetsDeps {
@@ -75,24 +84,48 @@ const allExist = async (records: readonly EvaluationRecord[]): Promise<boolean> 
   return true;
 };
 
-export const createKeptJobsets = (deps: KeptJobsetsDeps): KeptJobsets => {
+/** What a folder of roots is called. */
+export const rootsName = /^[0-9a-f]{40}$/;
+
+/** Null where the jobset was removed while it was read. */
+const readRecords = async (
+  jobsets: Database['jobsets'],
+  { id }: StoredJobset,
+): Promise<EvaluationRecord[] | null> => {
+  const records: EvaluationRecord[] = [];
+  try {
+    for await (const batch of jobsets.records(id)) records.push(...batch);
+    return records;
+  } catch (error) {
+    if (errorCodeOf(error) === 'DATABASE_ROW_GONE') return null;
+    throw error;
+  }
+};
+
+export const createKeptJobsets = (deps: KeptJobsetsDeps): KeptJobsetStore => {
   const { jobsets } = deps.database;
-  const rootsOf = (question: JobsetQuestion): string =>
-    join(deps.rootsDir, hashOf(keyOf(question, deps)).slice(0, 40));
+  const inUse = new Set<string>();
+  /** In use from here on, before anybody looks whether it is there. */
+  const useRootsOf = (question: JobsetQuestion): string => {
+    const name = hashOf(keyOf(question, deps)).slice(0, 40);
+    inUse.add(name);
+    return join(deps.rootsDir, name);
+  };
   return {
     async find(question) {
       const stored = await jobsets.find(keyOf(question, deps));
       if (stored === null) return null;
-      const records: EvaluationRecord[] = [];
-      for await (const batch of jobsets.records(stored.id)) records.push(...batch);
-      if ((await exists(rootsOf(question))) && (await allExist(records))) {
+      const roots = useRootsOf(question);
+      const records = await readRecords(jobsets, stored);
+      if (records === null) return null;
+      if ((await exists(roots)) && (await allExist(records))) {
         return { job: question.job.name, records };
       }
       await jobsets.remove(stored.id);
       return null;
     },
     async prepareRoots(question) {
-      const folder = rootsOf(question);
+      const folder = useRootsOf(question);
       await removeTree(folder);
       await mkdir(folder, { recursive: true });
       return folder;
@@ -105,17 +138,7 @@ export const createKeptJobsets = (deps: KeptJobsetsDeps): KeptJobsets => {
         completedAtMs: deps.clock(),
       });
     },
+    isInUse: (name) => inUse.has(name),
+    endUse: () => inUse.clear(),
   };
-};
-
-/** Removes roots older than `maxAgeMs`: what they held is evaluated again when it is asked for. */
-export const removeOldRoots = async (
-  rootsDir: string,
-  { maxAgeMs, nowMs }: { readonly maxAgeMs: number; readonly nowMs: number },
-): Promise<void> => {
-  for (const name of await readdir(rootsDir).catch(() => [])) {
-    const folder = join(rootsDir, name);
-    const made = await stat(folder).catch(() => null);
-    if (made !== null && nowMs - made.mtimeMs > maxAgeMs) await removeTree(folder);
-  }
 };

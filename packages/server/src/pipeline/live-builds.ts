@@ -22,6 +22,8 @@ export interface LiveRun {
 export interface LiveBuilds {
   /** @param why one sentence on what a derivation of the run waits for; null for any other */
   follow(wanted: Iterable<DrvPath>, why: (drv: DrvPath) => string | null): LiveRun;
+  /** Whether a run is followed, whatever it waits for. */
+  isBuilding(): boolean;
   /** Oldest first. */
   active(): readonly LiveBuild[];
   /** Inputs before dependents; which of the ready ones is next is the scheduler's secret. */
@@ -75,6 +77,7 @@ export const createLiveBuilds = (clock: () => number): LiveBuilds => {
         end: () => void runs.delete(run),
       };
     },
+    isBuilding: () => runs.size > 0,
     active: () =>
       [...runs]
         .flatMap(({ active }) => [...active.values()])

@@ -61,8 +61,10 @@ const requireConfig = (loaded: LoadedConfig): Extract<LoadedConfig, { kind: 'val
   }
 };
 
-const baseWarnings = (base: LoadedConfig): string[] => {
-  switch (base.kind) {
+const baseWarnings = (base: LoadedConfig | null): string[] => {
+  switch (base?.kind) {
+    // Judged against nothing, as it was asked for.
+    case undefined:
     case 'valid':
       return [];
     case 'absent':
@@ -117,12 +119,13 @@ export const loadJobs = async (
   system: string,
 ): Promise<JobsToJudge> => {
   const judged = requireConfig(await load(mirror, judgedTree));
-  const ofBase = await load(mirror, base.tree);
+  const ofBase = base === null ? null : await load(mirror, base.tree);
   const commitOf = ({ sha, committedAt }: CheckedOut['head']) => ({
     rev: sha,
     lastModified: Math.floor(committedAt / 1000),
   });
-  const baseJobs = ofBase.kind === 'valid' ? jobsOf(ofBase.config, system, commitOf(base)) : [];
+  const baseJobs =
+    base !== null && ofBase?.kind === 'valid' ? jobsOf(ofBase.config, system, commitOf(base)) : [];
   const jobs = select(jobsOf(judged.config, system, commitOf(head)), wanted).map((job) => ({
     name: job.name,
     judged: job,
@@ -135,7 +138,7 @@ export const loadJobs = async (
     jobs,
     removedJobs,
     judgedConfig: judged.config,
-    baseConfig: ofBase.kind === 'valid' ? ofBase.config : null,
+    baseConfig: ofBase?.kind === 'valid' ? ofBase.config : null,
     warnings: [...judged.warnings, ...baseWarnings(ofBase), ...narrowed(jobs), ...unsupported(judged.config)],
   };
 };

@@ -13,14 +13,16 @@ import { matchesChangeSet } from '../config/change-sets.ts';
 import type { Database } from '../database/database.ts';
 import type { Git } from '../git/git.ts';
 import { type BuildStage, buildChange } from './build.ts';
-import { type CheckedOut, type CheckoutRequest, checkOut } from './checkout.ts';
+import { baseTreeOf, type CheckedOut, type CheckoutRequest, checkOut } from './checkout.ts';
 import type { CombinedSides } from './combine-sides.ts';
 import { type EvaluateSidesDeps, evaluateSides, type SideLimits } from './evaluate-sides.ts';
 import { ingestClosure } from './ingest.ts';
 import { judgeChange, nothingBuilt, type PlannedJob, renderSummary } from './judge.ts';
 import type { KeptJobsets } from './kept-jobsets.ts';
+import { loadFile } from './load-file.ts';
 import { type JobsToJudge, type JudgedJobPair, loadJobs } from './load-jobs.ts';
 import { measureSizes } from './measure-sizes.ts';
+import { openGate } from './start-gate.ts';
 
 export interface PipelineDeps {
   readonly git: Git;
@@ -36,6 +38,12 @@ export interface PipelineDeps {
   readonly onEvent: (event: ReviewEvent) => void;
 }
 
+export interface BuildLimit {
+  readonly builds: number;
+  /** For people: what lets them start. */
+  readonly howToApprove: string;
+}
+
 export interface PipelineRequest extends CheckoutRequest {
   /** For people, in the summary. */
   readonly repository: string | null;
@@ -43,7 +51,18 @@ export interface PipelineRequest extends CheckoutRequest {
   readonly number?: number;
   /** Names; empty means all. */
   readonly jobs: readonly string[];
+  /** This Nix file alone, whatever the configuration says; it comes from outside. @default the configuration's jobs */
+  readonly file?: string | null;
   readonly build: boolean;
+  /** Where it takes more builds nothing is built before somebody approves. @default null: however many */
+  readonly buildLimit?: BuildLimit | null;
+  /** Globs of the operator: a diff that touches nothing else is not evaluated. @default none */
+  readonly skipPaths?: readonly string[];
+  /**
+   * Evaluated and kept whatever the paths of the diff say: others will have this tree for their base.
+   * @default false
+   */
+  readonly everyTree?: boolean;
   readonly limits: SideLimits;
   /** `required` refuses to evaluate where namespaces are not to be had. */
   readonly sandbox: EvaluateSidesDeps['sandbox'];
@@ -54,8 +73,8 @@ export interface PipelineRequest extends CheckoutRequest {
 export interface Judgement {
   readonly summary: ChangeSummary;
   readonly markdown: string;
-  /** What it was judged against. */
-  readonly base: CommitSha;
+  /** What it was judged against; null: nothing. */
+  readonly base: CommitSha | null;
   readonly judgedTree: TreeSha;
   /** First line of the head's message: written by anyone, of any length. */
   readonly subject: string;
@@ -77,13 +96,12 @@ const requireTree = async (
   signal: AbortSignal,
 ): Promise<CheckedOut> => {
   const checkout = await checkOut(deps.git, request, { folder: request.folder, signal });
-  const { base, head } = checkout;
   switch (checkout.kind) {
     case 'checked-out':
       deps.onEvent({
         type: 'checked-out',
-        base,
-        head,
+        base: checkout.base,
+        head: checkout.head,
         judgedTree: checkout.judgedTree,
         merged: checkout.merged,
         nixVersion: deps.nix.version,
@@ -91,46 +109,53 @@ const requireTree = async (
       });
       return checkout;
     case 'conflict': {
+      const { base, head } = checkout;
       const files = checkout.files.map(({ path, kind }) => `  ${path} (${kind})`).join('\n');
       throw new MergeError(
         'MERGE_CONFLICT',
         `${head.revision} conflicts with ${base.revision}; merge or rebase it first. In conflict:\n${files}`,
       );
     }
-    case 'unrelated':
+    case 'unrelated': {
+      const { base, head } = checkout;
       throw new MergeError(
         'MERGE_UNRELATED',
         `${head.revision} and ${base.revision} share no history, so there is no merge to judge; --no-merge judges the head as it is`,
       );
+    }
   }
 };
 
 /** Each tree at most once, and only when it is evaluated: a kept jobset needs none. */
-const createTreeExport = (
-  { mirror, base, judgedTree }: CheckedOut,
-  folder: string,
-): EvaluateSidesDeps['exportTree'] => {
+const createTreeExport = (checkout: CheckedOut, folder: string): EvaluateSidesDeps['exportTree'] => {
+  const { mirror, judgedTree } = checkout;
   const exported = new Map<TreeSha, Promise<string>>();
   return (side) => {
-    const tree = side === 'base' ? base.tree : judgedTree;
+    const tree = side === 'base' ? baseTreeOf(checkout) : judgedTree;
     const known = exported.get(tree) ?? mirror.exportTree(tree, join(folder, side));
     exported.set(tree, known);
     return known;
   };
 };
 
-/** What the paths of the diff alone say, by the base's configuration. */
-const changeSetOf = async (checkout: CheckedOut, { baseConfig }: JobsToJudge) => {
-  const changeSets = baseConfig?.change_sets ?? [];
+/** What the paths of the diff alone say, by the base's configuration and the operator's. */
+const changeSetOf = async (
+  checkout: CheckedOut,
+  { baseConfig }: JobsToJudge,
+  skipPaths: readonly string[],
+) => {
+  const skipped = skipPaths.length === 0 ? [] : [{ paths: [...skipPaths], kind: 'no-op' as const }];
+  const changeSets = [...(baseConfig?.change_sets ?? []), ...skipped];
   if (changeSets.length === 0) return null;
-  const paths = await checkout.mirror.changedPaths(checkout.base.tree, checkout.judgedTree);
+  const paths = await checkout.mirror.changedPaths(baseTreeOf(checkout), checkout.judgedTree);
   return matchesChangeSet(changeSets, paths);
 };
 
 type ChangeSetKind = Awaited<ReturnType<typeof changeSetOf>>;
 
 const untouchedBy = (kind: Exclude<ChangeSetKind, 'full-rebuild' | null>): string =>
-  `Every path of the change is ${kind} by the base's change_sets: nothing can rebuild, nothing was evaluated.`;
+  `Every path of the change is ${kind} by the base's change_sets or the server's rebuild.skip_paths: nothing ` +
+  'can rebuild, nothing was evaluated.';
 
 const warnings = (about: Notice['about'], messages: readonly string[]): Notice[] =>
   messages.map((message) => ({ level: 'warning', about, message }));
@@ -221,9 +246,10 @@ const planChange = (
     limits: request.limits,
     sandbox: request.sandbox,
     exportTree: createTreeExport(checkout, request.folder),
-    treeShas: { base: checkout.base.tree, judged: checkout.judgedTree },
+    treeShas: { base: baseTreeOf(checkout), judged: checkout.judgedTree },
     rootsDir: join(request.folder, 'roots'),
     kept: anew ? null : deps.kept,
+    gate: deps.builds.gate ?? openGate,
     onEvent: deps.onEvent,
   };
   return planJobs({ ...stage, evaluation }, jobs);
@@ -240,9 +266,12 @@ export const runPipeline = async (
   signal: AbortSignal,
 ): Promise<Judgement> => {
   const checkout = await requireTree(deps, request, signal);
-  const jobs = await loadJobs(checkout, request.jobs, deps.system);
+  const jobs = await (request.file === undefined || request.file === null
+    ? loadJobs(checkout, request.jobs, deps.system)
+    : loadFile(checkout, request.file));
   const graph = new DrvGraph();
-  const changeSet = await changeSetOf(checkout, jobs);
+  const changeSet =
+    request.everyTree === true ? null : await changeSetOf(checkout, jobs, request.skipPaths ?? []);
   const isUntouched = changeSet !== null && changeSet !== 'full-rebuild';
   const planned = isUntouched
     ? untouched(jobs, untouchedBy(changeSet))
@@ -251,14 +280,15 @@ export const runPipeline = async (
         { request, checkout, jobs, anew: changeSet === 'full-rebuild' },
       );
   const plans = plansOf(planned);
-  const built =
-    request.build && !isUntouched ? await buildChange(deps.builds, { graph, plans }, signal) : null;
+  const wanted = { graph, plans, maxBuilds: request.buildLimit?.builds ?? null };
+  const built = request.build && !isUntouched ? await buildChange(deps.builds, wanted, signal) : null;
+  const wide = built?.wide ?? null;
   const { base, head, judgedTree, merged } = checkout;
   const summary = judgeChange({
     change: {
       repository: request.repository,
       number: request.number ?? null,
-      baseSha: base.sha,
+      baseSha: base?.sha ?? null,
       headSha: head.sha,
       judgedTree,
       merged,
@@ -266,11 +296,15 @@ export const runPipeline = async (
     jobs: [...planned, ...removed(jobs)],
     graph,
     outcomes: built?.outcomes ?? nothingBuilt,
-    sizes: built === null ? null : await measureSizes(deps.builds.store, { graph, plans }),
+    sizes: built === null || wide !== null ? null : await measureSizes(deps.builds.store, { graph, plans }),
+    wide,
     config: jobs.judgedConfig,
     nameRules: deps.nameRules,
-    notices: warnings('configuration', jobs.warnings),
+    notices: [
+      ...warnings('configuration', jobs.warnings),
+      ...(wide === null ? [] : warnings('build', [`nothing is built: ${request.buildLimit?.howToApprove}`])),
+    ],
   });
   const markdown = renderSummary(summary, jobs.judgedConfig);
-  return { summary, markdown, base: base.sha, judgedTree, subject: head.subject };
+  return { summary, markdown, base: base?.sha ?? null, judgedTree, subject: head.subject };
 };

@@ -101,6 +101,25 @@ describe('the recorder', () => {
     expect(await walk(good)).toEqual(['1 queued', '1 buildable']);
   });
 
+  it('tells of what is on disk, and of nothing else', async () => {
+    const drv = await newDrv();
+    const told: unknown[] = [];
+    const recorder = createRecorder({
+      database,
+      clock: () => now++,
+      onRecorded: (transitions) => told.push(...transitions),
+    });
+    const enqueued = await recorder.enqueue([drv]);
+    await expect(recorder.record([step(drv, 'inputs-ready'), step(drv, 'fail')])).rejects.toMatchObject({ code: 'BUILD_STEP_ILLEGAL' });
+    // Another recorder has moved it: the database refuses, though the step is legal.
+    const other = newRecorder();
+    await other.load([drv]);
+    await other.record([step(drv, 'inputs-ready')]);
+    await expect(recorder.record([step(drv, 'inputs-ready')])).rejects.toMatchObject({ code: 'BUILD_STATE_STALE' });
+    expect(told).toEqual(enqueued);
+    expect(enqueued).toHaveLength(1);
+  });
+
   it('carries out calls in the order they were made', async () => {
     const drv = await newDrv();
     const recorder = newRecorder();

@@ -30,6 +30,11 @@ export interface Recorder {
    * @throws DatabaseError, StaleTransitionError as the database does; nothing is recorded then
    */
   record(steps: readonly StepToRecord[]): Promise<readonly RecordedTransition[]>;
+  /**
+   * Whatever waits for its inputs or a slot is interrupted by the death of the server that queued it. Nothing else may
+   * be at work, and what was enqueued or loaded before must be so again. @returns how many
+   */
+  interruptWaiting(): Promise<number>;
   /** The number of the attempt the next start belongs to, or that runs, or that was the last; counted from 1. */
   attemptOf(drv: DrvPath): number;
 }
@@ -38,6 +43,8 @@ export interface RecorderDeps {
   readonly database: Pick<Database, 'builds'>;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
+  /** Told of transitions that are on disk, in their order, before the caller is. Must not throw. */
+  readonly onRecorded?: (transitions: readonly RecordedTransition[]) => void;
 }
 
 interface Known {
@@ -50,8 +57,11 @@ interface Known {
 const untouched: Known = { state: null, attempt: 1, used: false };
 const maxMessage = 4000;
 
+/** What became of the builds of a server that was stopped or died. */
+export const diedMessage = 'the server was stopped or died while this build was under way';
+
 const stepForEnqueue = (drv: DrvPath, step: BuildStep, cause: BuildCause | null): StepToRecord => {
-  const message = cause === null ? null : 'the server was stopped or died while this build was under way';
+  const message = cause === null ? null : diedMessage;
   return { drv, step, cause, culprit: null, message, logFile: null };
 };
 
@@ -98,6 +108,13 @@ class DatabaseRecorder implements Recorder {
     return this.#inTurn(() => this.#write(steps));
   }
 
+  interruptWaiting(): Promise<number> {
+    return this.#inTurn(() => {
+      this.#known.clear();
+      return this.#deps.database.builds.interruptWaiting(this.#deps.clock());
+    });
+  }
+
   attemptOf(drv: DrvPath): number {
     return this.#stateOf(drv).attempt;
   }
@@ -137,6 +154,7 @@ class DatabaseRecorder implements Recorder {
     });
     const recorded = await this.#deps.database.builds.recordTransitions(transitions);
     for (const [drv, known] of after) this.#known.set(drv, known);
+    this.#deps.onRecorded?.(recorded);
     return recorded;
   }
 }

@@ -2,7 +2,7 @@
 import type { DrvPath, StorePath } from '@eka-ci/core/ids';
 import type { StoreQueries } from '@eka-ci/nix/store-queries';
 import type { Database, StoredBuild } from '../database/database.ts';
-import type { Recorder, StepToRecord } from './record.ts';
+import { diedMessage, type Recorder, type StepToRecord } from './record.ts';
 
 export interface RecoverDeps {
   readonly database: Pick<Database, 'builds' | 'derivations'>;
@@ -29,7 +29,10 @@ const outputsOf = async (
   return known.length === 0 || known.length < paths.length ? null : (known as StorePath[]);
 };
 
-const findValid = async (deps: RecoverDeps, builds: readonly StoredBuild[]): Promise<Set<DrvPath>> => {
+const findValid = async (
+  deps: Pick<RecoverDeps, 'database' | 'store'>,
+  builds: readonly StoredBuild[],
+): Promise<Set<DrvPath>> => {
   const outputs = new Map<DrvPath, readonly StorePath[]>();
   for (const { drv } of builds) {
     const paths = await outputsOf(deps.database.derivations, drv);
@@ -49,24 +52,24 @@ const stepOf = (
 const stepsFor = ({ drv, state }: StoredBuild, isValid: boolean): StepToRecord[] => {
   if (isValid) {
     const succeed = stepOf(drv, 'succeed', { cause: 'already-valid', message: null });
-    const atRest = state === 'interrupted' || state === 'unsatisfiable';
-    return atRest ? [stepOf(drv, 'enqueue', { cause: null, message: null }), succeed] : [succeed];
+    return state === 'building'
+      ? [succeed]
+      : [stepOf(drv, 'enqueue', { cause: null, message: null }), succeed];
   }
-  if (state === 'interrupted' || state === 'unsatisfiable') return [];
-  const message = 'the server was stopped or died while this build was under way';
-  return [stepOf(drv, 'interrupt', { cause: 'scheduler-death', message })];
+  if (state !== 'building') return [];
+  return [stepOf(drv, 'interrupt', { cause: 'scheduler-death', message: diedMessage })];
 };
 
 /**
- * Asks the store what is done and records it; the rest is interrupted by the server's death.
+ * Of what a builder was at, asks the store what is done, and records it; the rest is interrupted by the server's death.
+ * What had only waited is not asked for: nobody built it here, and whoever wants it asks the store by itself.
  * @throws DatabaseError, StoreQueryError
  */
-export const recoverBuilds = async (deps: RecoverDeps): Promise<Recovered> => {
-  const unfinished = await deps.database.builds.unfinished();
-  const valid = await findValid(deps, unfinished);
-  const steps = unfinished.map((build) => stepsFor(build, valid.has(build.drv)));
-  await deps.recorder.load(unfinished.map(({ drv }) => drv));
-  await deps.recorder.record(steps.flat());
-  const interrupted = unfinished.filter((build, at) => !valid.has(build.drv) && steps[at]?.length === 1);
-  return { succeeded: valid.size, interrupted: interrupted.length };
+export const recoverBuilds = async ({ database, recorder, store }: RecoverDeps): Promise<Recovered> => {
+  const started = await database.builds.startedUnfinished();
+  const valid = await findValid({ database, store }, started);
+  await recorder.load(started.map(({ drv }) => drv));
+  await recorder.record(started.flatMap((build) => stepsFor(build, valid.has(build.drv))));
+  const died = started.filter(({ drv, state }) => state === 'building' && !valid.has(drv));
+  return { succeeded: valid.size, interrupted: died.length + (await recorder.interruptWaiting()) };
 };

@@ -6,6 +6,7 @@ import { baseNameOf, derivationNameOf, hashPartOf } from '@eka-ci/nix/store-path
 import type { Builder, BuildRequest } from '../builder/builder.ts';
 import { createLogFile } from '../lib/log-file.ts';
 import type { BuildEvent } from './build-outcome.ts';
+import type { LogFeed } from './live-logs.ts';
 
 export interface AttemptDeps {
   readonly builder: Builder;
@@ -15,6 +16,8 @@ export interface AttemptDeps {
     readonly folder: string;
     /** Of one log on disk; beyond it head and tail are kept. */
     readonly maxBytes: number;
+    /** Told what builds say while they say it. */
+    readonly feed?: LogFeed;
   };
   readonly onEvent: (event: BuildEvent) => void;
 }
@@ -51,12 +54,14 @@ export const runAttempt = async (deps: AttemptDeps, attempt: Attempt): Promise<E
   const { builder, limits, logs, onEvent } = deps;
   const { drv, attempt: number, logFile, signal } = attempt;
   const log = createLogFile({ path: join(logs.folder, logFile), maxBytes: logs.maxBytes });
+  const followed = logs.feed?.open({ drv, attempt: number }, log);
   let over = false;
   const observer = {
     log(line: Uint8Array | string): void {
       if (over) return;
       log.write(line);
       const text = typeof line === 'string' ? line : Buffer.from(line).toString('utf8');
+      followed?.line(text);
       onEvent({ kind: 'log-line', drv, attempt: number, line: text });
     },
     phase(phase: string): void {
@@ -71,5 +76,6 @@ export const runAttempt = async (deps: AttemptDeps, attempt: Attempt): Promise<E
   }
   over = true;
   const { fault } = await log.close();
+  followed?.close();
   return { result, lastLines: log.lastLines(keptLines), logFault: fault };
 };

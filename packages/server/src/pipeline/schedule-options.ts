@@ -4,6 +4,7 @@ import type { DrvPath } from '@eka-ci/core/ids';
 import type { BuildEvent, BuildOutcome } from './build-outcome.ts';
 import type { Recorder } from './record.ts';
 import type { AttemptDeps } from './run-attempt.ts';
+import type { StartGate } from './start-gate.ts';
 
 /** How many builds may run at once. Each at least 1. */
 export interface Slots {
@@ -35,6 +36,10 @@ export interface ScheduleOptions extends AttemptDeps {
   readonly signal: AbortSignal;
   /** True: the run goes on waiting for extend() until close(). */
   readonly keepOpen?: boolean;
+  /** While it is shut nothing is started. @default always open */
+  readonly gate?: StartGate;
+  /** Called when nothing of the run runs, and the gate keeps the rest from being started. It may abort the signal. */
+  readonly onRanDry?: () => void;
 }
 
 export interface ScheduledBuilds {

@@ -4,6 +4,7 @@ import type { StoredChange } from '../database/database.ts';
 import type { RepositoryStatus } from '../forge/forge.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { JudgeEvent } from './judge-loop.ts';
+import type { OrderEvent } from './ordered-builds.ts';
 
 const nameOf = ({ repository, number, branch, head }: StoredChange) => ({
   repository,
@@ -21,6 +22,16 @@ const sayJudging = (logger: Logger, event: JudgeEvent): void => {
       const facts = { ...nameOf(change), conclusion: result.conclusion };
       if (result.state === 'judged') return logger.info('judged', facts);
       return logger.warn('could not be judged', { ...facts, fault: result.fault });
+    }
+    case 'retries': {
+      const { change, fault, retryAtMs } = event;
+      const again = new Date(retryAtMs).toISOString();
+      return logger.warn('could not be judged, and is tried again', {
+        ...nameOf(change),
+        fault,
+        again,
+        faults: change.faults + 1,
+      });
     }
     case 'bug':
       return logger.error('a bug kept a change from being judged', {
@@ -49,7 +60,7 @@ const sayProgress = (
       return loggerFor('scheduler').info(event.type, {
         repository,
         number,
-        base: base.sha,
+        base: base?.sha ?? null,
         head: head.sha,
         judgedTree,
       });
@@ -63,8 +74,6 @@ const sayProgress = (
     case 'build-finished':
       return loggerFor('scheduler').debug(event.type, { repository, number, ...event });
     case 'build-phase':
-    case 'result':
-    case 'fault':
       return;
   }
 };
@@ -73,6 +82,24 @@ export const createJudgeLog = (loggerFor: (target: string) => Logger) => ({
   judging: (event: JudgeEvent): void => sayJudging(loggerFor('scheduler'), event),
   progress: (change: StoredChange, event: ReviewEvent): void => sayProgress(loggerFor, change, event),
 });
+
+export const createOrderLog =
+  (logger: Logger) =>
+  (event: OrderEvent): void => {
+    if (event.kind === 'dropped') {
+      const { payload, error: err } = event;
+      return logger.error('an ordered build cannot be read any more: it is given up', { payload, err });
+    }
+    const { id, drv } = event.order;
+    switch (event.kind) {
+      case 'started':
+        return logger.info('building what was ordered', { id, drv });
+      case 'finished':
+        return logger.info('built what was ordered', { id, drv, ...event.ending });
+      case 'bug':
+        return logger.error('a bug kept an ordered build from its end', { id, drv, err: event.error });
+    }
+  };
 
 export const createForgeLog =
   (logger: Logger) =>

@@ -44,6 +44,10 @@ export class SlotQueues {
     return this.#queues[kind].take()?.node;
   }
 
+  isEmpty(): boolean {
+    return slotKinds.every((kind) => this.#queues[kind].size === 0);
+  }
+
   takeAll(): NodeId[] {
     const all: NodeId[] = [];
     for (const kind of slotKinds) {

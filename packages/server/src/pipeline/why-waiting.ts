@@ -9,13 +9,17 @@ export interface WaitView {
   readonly builder: string;
   readonly slots: { readonly build: number; readonly fixedOutput: number };
   readonly isRunning: (node: NodeId) => boolean;
+  /** Why nothing is started at all, without a full stop; null where slots are filled. */
+  readonly heldBack: string | null;
 }
 
-const slotPhrase = ({ graph, slots }: WaitView, node: NodeId): string => {
+/** What a ready one waits for, after "waits". */
+const readyPhrase = ({ graph, slots, heldBack }: WaitView, node: NodeId): string => {
+  if (heldBack !== null) return `: ${heldBack}`;
   const [count, what] = graph.isFixedOutput(node)
     ? [slots.fixedOutput, 'downloads']
     : [slots.build, 'builds'];
-  return `a free slot (${count} for ${what})`;
+  return ` for a free slot (${count} for ${what})`;
 };
 
 /** Null for a derivation that is not in the run, or is settled. */
@@ -25,14 +29,12 @@ export const explainWait = (view: WaitView, drv: DrvPath): string | null => {
   if (node === undefined) return null;
   const state = frontier.stateOf(node);
   if (isRunning(node)) return `${graph.nameOf(node)} is being built by ${builder}.`;
-  if (state === 'ready') return `${graph.nameOf(node)} waits for ${slotPhrase(view, node)}.`;
+  if (state === 'ready') return `${graph.nameOf(node)} waits${readyPhrase(view, node)}.`;
   if (state !== 'waiting') return null;
   const path = graph.shortestPathTo(node, (other) => isRunning(other) || frontier.stateOf(other) === 'ready');
   const last = path?.at(-1);
   if (path === null || last === undefined) return `${graph.nameOf(node)} waits for something it needs.`;
   const over = path.length > 2 ? `, ${path.length - 2} between,` : ',';
-  const first = isRunning(last)
-    ? `which ${builder} is building`
-    : `which waits for ${slotPhrase(view, last)}`;
+  const first = isRunning(last) ? `which ${builder} is building` : `which waits${readyPhrase(view, last)}`;
   return `${graph.nameOf(node)} waits for ${graph.nameOf(last)}${over} ${first}.`;
 };

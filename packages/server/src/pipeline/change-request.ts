@@ -1,0 +1,110 @@
+// What a change's row means to the pipeline: one request for each kind of change.
+import { join } from 'node:path';
+import type { StoredChange } from '../database/database.ts';
+import { baselineBuildOf, type ForgeRepository } from '../forge/forge.ts';
+import type { BaselineRequest } from './judge-baseline.ts';
+import type { PipelineRequest } from './pipeline.ts';
+import { mirrorNameOf } from './repository-mirror.ts';
+import { sourceOf } from './repository-source.ts';
+import { readSubmission } from './stored-submission.ts';
+
+/** The rest is the server's: how much it may take, and where. */
+export interface ChangeRequest extends Omit<PipelineRequest, 'limits' | 'folder'> {
+  /** A baseline alone has it. */
+  readonly baseline?: Pick<BaselineRequest, 'branch' | 'allowed'>;
+}
+
+export interface ChangeRequestDeps {
+  readonly repositories: readonly ForgeRepository[];
+  /** One bare mirror a repository. */
+  readonly mirrorsDir: string;
+}
+
+/** Thrown when a change's repository is not in the configuration any more. */
+export class RepositoryNotServedError extends Error {
+  readonly code = 'REPOSITORY_NOT_SERVED';
+  constructor(name: string) {
+    super(
+      `${name} is not served any more: put it back into git_repositories, or leave its changes as they are`,
+    );
+    this.name = 'RepositoryNotServedError';
+  }
+}
+
+const requireRepository = (deps: ChangeRequestDeps, name: string): ForgeRepository => {
+  const repository = deps.repositories.find((one) => one.name === name);
+  if (repository === undefined) throw new RepositoryNotServedError(name);
+  return repository;
+};
+
+export const mirrorOf = (
+  deps: ChangeRequestDeps,
+  repository: Pick<ForgeRepository, 'name' | 'url'>,
+): string => join(deps.mirrorsDir, mirrorNameOf(repository));
+
+/** What all changes of a configured repository have in common. */
+const servedRequest = (deps: ChangeRequestDeps, change: StoredChange, repository: ForgeRepository) => ({
+  source: sourceOf(repository.url),
+  repository: repository.name,
+  head: change.head,
+  mirrorFolder: mirrorOf(deps, repository),
+  jobs: [],
+  build: true,
+  // Anybody who can push a branch has code evaluated here.
+  sandbox: 'required' as const,
+});
+
+const branchRequest = (deps: ChangeRequestDeps, change: StoredChange): ChangeRequest => {
+  const repository = requireRepository(deps, change.repository);
+  return {
+    ...servedRequest(deps, change, repository),
+    number: change.number,
+    base: `refs/heads/${repository.baseBranch}`,
+    merge: true,
+  };
+};
+
+/** A base branch as it is, against where it was; how much of it is built is decided when its configuration is read. */
+const baselineRequest = (deps: ChangeRequestDeps, change: StoredChange): ChangeRequest => {
+  const repository = requireRepository(deps, change.repository);
+  return {
+    ...servedRequest(deps, change, repository),
+    base: change.base,
+    merge: false,
+    // Kept no more, after a new start with another configuration: then nothing is built for it.
+    baseline: { branch: change.branch, allowed: baselineBuildOf(repository, change.branch) ?? 'evaluate' },
+  };
+};
+
+const submittedRequest = (deps: ChangeRequestDeps, change: StoredChange): ChangeRequest => {
+  const { submission, baseName } = readSubmission(change);
+  const { source, merge, jobs, file, build, sandbox } = submission;
+  const common = {
+    repository: change.repository,
+    base: change.base,
+    head: change.head,
+    names: { base: baseName, head: submission.head },
+    merge,
+    jobs,
+    file,
+    build,
+    sandbox,
+  };
+  if (source.kind === 'local') return { ...common, source };
+  // What was found when it was submitted, also where no branch leads there any more.
+  const refs = [...new Set([change.head, ...(change.base === null ? [] : [change.base])])];
+  const mirrorFolder = mirrorOf(deps, { name: source.url, url: source.url });
+  return { ...common, source: { ...source, refs }, mirrorFolder };
+};
+
+/** @throws RepositoryNotServedError, SubmissionUnreadableError */
+export const requestFor = (deps: ChangeRequestDeps, change: StoredChange): ChangeRequest => {
+  switch (change.kind) {
+    case 'branch':
+      return branchRequest(deps, change);
+    case 'baseline':
+      return baselineRequest(deps, change);
+    case 'submitted':
+      return submittedRequest(deps, change);
+  }
+};

@@ -1,0 +1,20 @@
+import { readFile } from 'node:fs/promises';
+import { expect, it } from 'vitest';
+import { passingCodes, retryWaitMs } from './passing-faults.ts';
+
+it('waits longer each time, and gives up after an hour', () => {
+  const waits = Array.from({ length: 10 }, (_, faults) => retryWaitMs('GIT_TIMEOUT', faults));
+  const minutes = waits.map((wait) => (wait === null ? null : wait / 60_000));
+  expect(minutes).toEqual([0.5, 1, 2, 4, 8, 15, 15, 15, null, null]);
+});
+
+it('tries nothing again that is the change itself, or a bug', () => {
+  const final = ['MERGE_CONFLICT', 'CONFIG_INVALID', 'GIT_REVISION_NOT_FOUND', 'GIT_URL_INVALID', ''];
+  expect(final.map((code) => retryWaitMs(code, 0))).toEqual([null, null, null, null, null]);
+});
+
+it('names codes that exist', async () => {
+  const documented = await readFile(new URL('../../../../docs/reference/errors.md', import.meta.url), 'utf8');
+  const ours = passingCodes.filter((code) => !/^E[A-Z]+$/.test(code));
+  expect(ours.filter((code) => !documented.includes(`- \`${code}\``))).toEqual([]);
+});

@@ -1,0 +1,25 @@
+// Repositories as clients are told of them: their addresses may hold credentials, and are not among it.
+import type { Repository } from '@eka-ci/protocol/repository';
+import type { Forge } from '../forge/forge.ts';
+
+/** @param fetching names of repositories whose commits are on their way */
+export const repositoriesOnWire = (
+  forge: Pick<Forge, 'kind' | 'capabilities' | 'repositories' | 'status'>,
+  fetching: readonly string[],
+): Repository[] => {
+  const statuses = new Map(forge.status().map((status) => [status.repository, status]));
+  return forge.repositories.map(({ name, baseBranch }) => {
+    const status = statuses.get(name);
+    return {
+      forge: forge.kind,
+      name,
+      baseBranch,
+      capabilities: { ...forge.capabilities },
+      fetching: fetching.includes(name),
+      lastSeenAtMs: status?.lastSeenAtMs ?? null,
+      failures: status?.failures ?? 0,
+      fault: status?.fault ?? null,
+      warnings: [...(status?.warnings ?? [])],
+    };
+  });
+};
