@@ -26,12 +26,15 @@ export interface World {
 }
 
 const main = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
+const compileCache = fileURLToPath(new URL('../../.setup/compiled', import.meta.url));
 
 export const createWorld = async (): Promise<World> => {
   const folder = await mkdtemp(join(tmpdir(), 'ekaci-e2e-'));
   const temporary = await mkdtemp(join(folder, 'tmp-'));
   const env = {
     PATH: process.env['PATH'] ?? '',
+    // Shared by all: hundreds of processes of the same sources are started.
+    NODE_COMPILE_CACHE: compileCache,
     TMPDIR: temporary,
     HOME: folder,
     ...(await createDemoStore(join(folder, 'nix'))),

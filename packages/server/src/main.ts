@@ -1,7 +1,7 @@
 // The process `eka-ci-server`: argv in, exit status out. Each command has a file of its own in commands/, loaded when
 // it is asked for: a review should not wait for the code of the server.
+import { keepCompiled } from '@eka-ci/process/compile-cache';
 import { createConfigHost } from './config/config-host.ts';
-import { keepCompiled } from './lib/compile-cache.ts';
 
 /** Of packages/server/package.json. */
 const version = '0.1.0';

@@ -1,11 +1,12 @@
 // `eka-ci-server`: serves until it is told to end. Configuration in, exit status out.
 import { endAllChildren } from '@eka-ci/process';
+import { saveCompiled } from '@eka-ci/process/compile-cache';
 import { compileBranchGlob } from '../config/branch-glob.ts';
+import { secretsIn } from '../config/secret.ts';
 import { type ConfigSources, loadServerConfig, type ServerConfig } from '../config/server-config.ts';
 import type { ServerCommand } from '../config/server-flags.ts';
 import { formatProblem } from '../config/setting.ts';
 import { startFaults, startWarnings } from '../config/start-conditions.ts';
-import { saveCompiled } from '../lib/compile-cache.ts';
 import { errorCodeOf } from '../lib/error-code.ts';
 import { createLoggers, type Logger } from '../lib/logger.ts';
 import { explainSystemError } from '../lib/system-error.ts';
@@ -23,6 +24,7 @@ const serverOptions = (config: ServerConfig, version: string): ServerOptions => 
   durability: 'power-loss',
   keepJobsets: true,
   logs: { folder: config.logs_dir, maxBytes: config.retention.max_log_mib * mib },
+  secrets: secretsIn(config),
   repositories: config.git_repositories.map((one) => ({
     name: one.name,
     url: one.url,
