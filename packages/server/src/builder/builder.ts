@@ -16,12 +16,14 @@ export interface BuildRequest {
 
 /** Told what happens while it happens. Must not throw, and must not keep the caller waiting. */
 export interface BuildObserver {
-  /** The builder program runs now; never called where nothing had to be built. */
+  /** The builder program of this derivation runs now; never called where that had not to be built. */
   started?(): void;
   /** One line without its line feed. It may hold anything: control characters, terminal sequences, megabytes. */
   log(line: Uint8Array | string): void;
   /** What a builder calls the step it begins, in its own words. */
   phase(name: string): void;
+  /** Where it gives a promise, who reads what a build says waits for that before reading on. It never rejects. */
+  pressure?(): Promise<void> | null;
 }
 
 export interface Builder {

@@ -13,7 +13,7 @@ describeBuilder('nix-store on a store of our own', async () => {
 
 describeBuilder('nix-store through a daemon', async () => {
   const store = await createPrivateStore({ daemon: true });
-  return { store, builder: await createNixStoreBuilder(store.nix) };
+  return { store, builder: await createNixStoreBuilder(store.nix), outlivesBuilders: false };
 });
 
 describe('the nix-store builder beside a Nix that misbehaves', () => {

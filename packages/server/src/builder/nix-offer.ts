@@ -1,4 +1,4 @@
-// What the Nix at hand says it can build: its systems and its system features.
+// What the Nix at hand says of itself: what it can build, its systems and its system features, and how it is set up.
 import { access, constants } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { NixInstallation } from '@eka-ci/nix/installation';
@@ -7,10 +7,14 @@ import { runChild } from '@eka-ci/process';
 export interface BuilderOffer {
   readonly systems: readonly string[];
   readonly features: readonly string[];
+  /** Every setting as Nix shows it, by name; empty where it has no command for that. */
+  readonly settings: ReadonlyMap<string, string>;
 }
 
 /** Lines `name = value` of the settings; null where the program or the command is not to be had. */
-const readSettings = async (nix: NixInstallation): Promise<Map<string, string> | null> => {
+export const readNixSettings = async (
+  nix: Pick<NixInstallation, 'programs' | 'env'>,
+): Promise<Map<string, string> | null> => {
   const command = join(dirname(nix.programs.store), 'nix');
   // The first is the name up to 2.19 and an alias since; newer ones may drop it.
   for (const words of [['show-config'], ['config', 'show']]) {
@@ -49,11 +53,12 @@ const words = (text: string | undefined): string[] => (text ?? '').split(' ').fi
 
 /** Asked of the client's settings; a daemon on the same machine has the same unless it was given others. */
 export const findOffer = async (nix: NixInstallation): Promise<BuilderOffer> => {
-  const settings = await readSettings(nix);
+  const settings = await readNixSettings(nix);
   const system = settings?.get('system') ?? (await currentSystem(nix));
   const features = settings?.get('system-features');
   return {
     systems: [...new Set([system, ...words(settings?.get('extra-platforms')), 'builtin'])],
     features: features === undefined ? await defaultFeatures() : words(features),
+    settings: settings ?? new Map<string, string>(),
   };
 };
