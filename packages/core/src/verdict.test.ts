@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { AttrOutcome } from './attr-outcome.ts';
+import type { DrvPath } from './ids.ts';
 import { planRebuilds } from './rebuild-plan.ts';
 import { evaluateSets, type PackageSet } from './testing/package-set.ts';
-import { basesNeeded, judgeJobset, type Verdict } from './verdict.ts';
+import { basesNeeded, culpritsOfNewFailures, judgeJobset, type Verdict } from './verdict.ts';
 
 const ok: AttrOutcome = { state: 'succeeded' };
 const failed: AttrOutcome = { state: 'failed', cause: 'builder-exit' };
@@ -19,7 +20,12 @@ interface Story {
 
 const judge = (
   story: Story,
-): { verdict: Verdict; needed: readonly string[]; kinds: Record<string, string> } => {
+): {
+  verdict: Verdict;
+  needed: readonly string[];
+  culprits: readonly string[];
+  kinds: Record<string, string>;
+} => {
   const sets = evaluateSets(story.before, story.after);
   const plan = planRebuilds(sets);
   const look = (given: Story['judged'], drvOf: (key: string) => string) => {
@@ -31,6 +37,7 @@ const judge = (
   return {
     verdict,
     needed: basesNeeded(plan, outcomes),
+    culprits: culpritsOfNewFailures(plan, outcomes),
     kinds: Object.fromEntries(verdict.rows.map(({ attr, kind }) => [attr, kind])),
   };
 };
@@ -72,6 +79,30 @@ describe('judgeJobset', () => {
     });
     expect(kinds).toEqual({ b: 'still-failing' });
     expect(verdict.conclusion).toBe('success');
+  });
+
+  it('names what is behind each new failure, and says what earlier attempts came to', () => {
+    const set = (recipe: string): PackageSet =>
+      Object.fromEntries(['both', 'moody', 'user', 'worse'].map((key) => [key, { recipe }]));
+    const culprit = { drvPath: '/nix/store/library.drv' as DrvPath, name: 'library' };
+    const { verdict, culprits } = judge({
+      before: set('1'),
+      after: set('2'),
+      judged: {
+        both: failed,
+        moody: { ...ok, flaky: true, attempts: 'failed once, then built' },
+        user: { state: 'dependency-failed', cause: 'builder-exit', culprit },
+        worse: { ...failed, attempts: 'failed twice' },
+      },
+      base: { both: failed, worse: { state: 'not-built' } },
+    });
+    const worse = verdict.rows.find(({ attr }) => attr === 'worse');
+    expect(culprits).toEqual([culprit.drvPath, worse?.drvPath]);
+    expect(worse?.note).toBe('counted as newly failing: the base was not built; failed twice');
+    expect(verdict.rows.find(({ attr }) => attr === 'moody')).toMatchObject({
+      kind: 'flaky',
+      note: 'failed once, then built',
+    });
   });
 
   it('weighs each failure against the base', () => {
