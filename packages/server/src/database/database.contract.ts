@@ -6,6 +6,7 @@ import type { Database } from './database.ts';
 import { derivationContract } from './derivations.contract.ts';
 import { jobsetContract } from './jobsets.contract.ts';
 import { judgingContract } from './judging.contract.ts';
+import { packageContract } from './packages.contract.ts';
 import { requestContract } from './requests.contract.ts';
 import { newNode, step } from './testing/samples.ts';
 
@@ -27,6 +28,9 @@ export const describeDatabase = (name: string, open: () => Promise<Database>): v
     });
     describe('builds', () => {
       buildContract(given);
+    });
+    describe('packages', () => {
+      packageContract(given);
     });
     describe('jobsets', () => {
       jobsetContract(given);

@@ -2,9 +2,11 @@
 //
 // What a method's promise resolved is on disk (unless the database was opened with a lower durability); what
 // it rejected left nothing behind. Every method may reject with DatabaseError.
+import type { PackageKey, RecentDurations } from '@eka-ci/core/build-durations';
 import type { BuildCause, BuildState } from '@eka-ci/core/build-state';
 import type { DrvNode } from '@eka-ci/core/drv-graph';
 import type { EvaluationRecord } from '@eka-ci/core/evaluation';
+import type { BuildAnswer } from '@eka-ci/core/flaky';
 import type { Brand, CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
 import type { Changes } from './changes.ts';
 
@@ -29,6 +31,7 @@ export interface Database {
   readonly meta: Meta;
   readonly derivations: Derivations;
   readonly builds: Builds;
+  readonly packages: Packages;
   readonly jobsets: Jobsets;
   readonly changes: Changes;
   readonly deliveries: Deliveries;
@@ -125,6 +128,11 @@ export interface Builds {
   recordTransitions(transitions: readonly BuildTransition[]): Promise<readonly RecordedTransition[]>;
   /** Those of `paths` that have a build. */
   statesOf(paths: Iterable<DrvPath>): Promise<ReadonlyMap<DrvPath, StoredBuild>>;
+  /**
+   * Attempts that said something of their derivation (it succeeded, or failed), by derivation and oldest first. Those of
+   * `paths` that have none are left out.
+   */
+  answersOf(paths: Iterable<DrvPath>): Promise<ReadonlyMap<DrvPath, readonly BuildAnswer[]>>;
   /** Oldest first. */
   attemptsOf(path: DrvPath): Promise<readonly BuildAttempt[]>;
   /** Oldest first. */
@@ -143,6 +151,26 @@ export interface Builds {
   interruptWaiting(atMs: number): Promise<number>;
   /** At most `limit` transitions with a higher sequence, oldest first. 0 starts at the beginning. */
   eventsSince(sequence: number, limit: number): Promise<readonly RecordedTransition[]>;
+}
+
+/** What builds of a package were like here, over all its derivations. */
+export interface PackageHistory extends PackageKey {
+  readonly recentMs: RecentDurations;
+  /** How often a derivation of it failed by its own doing, and then was built all the same. */
+  readonly flakyBuilds: number;
+  /** Milliseconds since 1970; null where it never was. */
+  readonly flakyAtMs: number | null;
+}
+
+/**
+ * Learnt from recordTransitions, in the same transaction: from each derivation that succeeds because it was built. What
+ * was fetched, was valid already or failed teaches nothing.
+ */
+export interface Packages {
+  /** Those of `keys` of which something was learnt, each once, in no order. */
+  historiesOf(keys: Iterable<PackageKey>): Promise<readonly PackageHistory[]>;
+  /** Removes those of which nothing was learnt since. @returns how many */
+  forget(updatedBeforeMs: number): Promise<number>;
 }
 
 export type JobsetId = Brand<number, 'JobsetId'>;

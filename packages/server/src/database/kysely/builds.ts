@@ -1,9 +1,12 @@
 // Builds: the current state by derivation, and the history that led there.
 import type { BuildCause, BuildState } from '@eka-ci/core/build-state';
+import type { BuildAnswer } from '@eka-ci/core/flaky';
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { BuildAttempt, BuildTransition, RecordedTransition, StoredBuild } from '../database.ts';
 import { DatabaseError, StaleTransitionError } from '../database-error.ts';
+import { answersOf } from './build-answers.ts';
 import { applyTransition } from './build-row.ts';
+import { learnFromBuilds, type RecordedBuild } from './package-builds.ts';
 import { insertRows, type Session, type SqlRow, type SqlValue, selectIn, takeNumbers } from './session.ts';
 import { interruptWaiting, unfinishedStates } from './waiting-builds.ts';
 
@@ -11,6 +14,7 @@ export interface BuildCalls {
   /** The sequence of the first transition; the others follow it. */
   recordTransitions(transitions: readonly BuildTransition[]): Promise<number>;
   statesOf(paths: readonly string[]): Promise<readonly StoredBuild[]>;
+  answersOf(paths: readonly string[]): Promise<ReadonlyMap<DrvPath, readonly BuildAnswer[]>>;
   historyOf(path: string): Promise<readonly RecordedTransition[]>;
   unfinished(which: { readonly started: boolean }): Promise<readonly StoredBuild[]>;
   interruptWaiting(atMs: number): Promise<number>;
@@ -114,12 +118,20 @@ const overwriteBuild = `on conflict (drv_id) do update set ${buildColumns
   .map((column) => `${column} = excluded.${column}`)
   .join(', ')}`;
 
+const recordedBuild = ({ drv, atMs }: BuildTransition, attempt: BuildAttempt): RecordedBuild => ({
+  drv,
+  attempt: attempt.attempt,
+  durationMs: attempt.startedAtMs === null ? null : atMs - attempt.startedAtMs,
+  atMs,
+});
+
 const recordTransitions = async (session: Session, steps: readonly BuildTransition[]): Promise<number> => {
   // The lock comes before the comparison: states cannot change under it, and sequences follow commits.
   const first = await takeNumbers(session, 'transition', steps.length);
   const idOf = await idsByPath(session, steps);
   const stored = await statesOf(session, [...new Set(steps.map((step) => step.drv))]);
   const current = new Map<DrvPath, BuildAttempt>(stored.map((build) => [build.drv, build]));
+  const built: RecordedBuild[] = [];
   const changed = new Map<DrvPath, { attempt: BuildAttempt; sequence: number }>();
   const rows = steps.map((step, index): SqlValue[] => {
     const before = current.get(step.drv) ?? null;
@@ -131,6 +143,7 @@ const recordTransitions = async (session: Session, steps: readonly BuildTransiti
     const culprit = step.culprit === null ? null : idOf(step.culprit);
     current.set(step.drv, attempt);
     changed.set(step.drv, { attempt, sequence });
+    if (step.to === 'succeeded' && step.cause === 'built') built.push(recordedBuild(step, attempt));
     const moved = [step.attempt, step.from, step.to, step.cause, step.atMs];
     return [sequence, idOf(step.drv), ...moved, culprit, step.message, step.logFile];
   });
@@ -149,12 +162,14 @@ const recordTransitions = async (session: Session, steps: readonly BuildTransiti
     sequence,
   ]);
   await insertRows(session, target, builds);
+  await learnFromBuilds(session, built);
   return first;
 };
 
 export const buildCalls = (session: Session): BuildCalls => ({
   recordTransitions: (transitions) => recordTransitions(session, transitions),
   statesOf: (paths) => statesOf(session, paths),
+  answersOf: (paths) => answersOf(session, paths),
   async historyOf(path) {
     const where = 'where t.drv_id = (select id from derivations where path = $1) order by t.sequence';
     return (await session.run(`${selectTransitions} ${where}`, [path])).map(transitionOf);

@@ -7,6 +7,7 @@ import { type DerivationCalls, derivationCalls } from './derivations.ts';
 import { type JobsetCalls, jobsetCalls } from './jobsets.ts';
 import { type JudgingCalls, judgingCalls } from './judging.ts';
 import { type MetaCalls, metaCalls } from './meta.ts';
+import { type PackageCalls, packageCalls } from './package-builds.ts';
 import { type RequestCalls, requestCalls } from './requests.ts';
 import type { Session } from './session.ts';
 
@@ -14,6 +15,7 @@ export interface Calls {
   readonly meta: MetaCalls;
   readonly derivations: DerivationCalls;
   readonly builds: BuildCalls;
+  readonly packages: PackageCalls;
   readonly jobsets: JobsetCalls;
   readonly changes: ChangeCalls;
   readonly judging: JudgingCalls;
@@ -25,6 +27,7 @@ export const createCalls = (session: Session): Calls => ({
   meta: metaCalls(session),
   derivations: derivationCalls(session),
   builds: buildCalls(session),
+  packages: packageCalls(session),
   jobsets: jobsetCalls(session),
   changes: changeCalls(session),
   judging: judgingCalls(session),

@@ -8,7 +8,7 @@ import { forEachInput } from './stored-inputs.ts';
 export const stage = { named: 0, stored: 1, closed: 2 } as const;
 
 /** Bits of `flags`. */
-const flag = { fixedOutput: 1, preferLocalBuild: 2, allowSubstitutes: 4 } as const;
+export const flag = { fixedOutput: 1, preferLocalBuild: 2, allowSubstitutes: 4 } as const;
 
 /** A batch to save. Lists of strings are joined by line feeds, which store paths and JSON text never hold. */
 export interface PackedNodes {

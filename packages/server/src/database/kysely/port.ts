@@ -1,4 +1,5 @@
 // The port over calls: what spans several transactions, and what is better done on the caller's side of a thread.
+import { packageKeyText } from '@eka-ci/core/build-durations';
 import type { DrvNode } from '@eka-ci/core/drv-graph';
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { Builds, Database, Derivations } from '../database.ts';
@@ -42,6 +43,7 @@ const buildsOver = ({ builds }: Calls): Builds => ({
     const stored = await builds.statesOf([...new Set(paths)]);
     return new Map(stored.map((build) => [build.drv, build]));
   },
+  answersOf: (paths) => builds.answersOf([...new Set(paths)]),
   attemptsOf: async (path) => attemptsFrom(await builds.historyOf(path)),
   historyOf: (path) => builds.historyOf(path),
   unfinished: () => builds.unfinished({ started: false }),
@@ -60,6 +62,13 @@ export const databaseOver = (calls: Calls, { close, backup }: DatabaseFile): Dat
   meta: { schemaVersion: () => calls.meta.schemaVersion() },
   derivations: derivationsOver(calls),
   builds: buildsOver(calls),
+  packages: {
+    async historiesOf(keys) {
+      const distinct = [...new Map([...keys].map((key) => [packageKeyText(key), key])).values()];
+      return distinct.length === 0 ? [] : calls.packages.historiesOf(distinct);
+    },
+    forget: (updatedBeforeMs) => calls.packages.forget(updatedBeforeMs),
+  },
   jobsets: jobsetsOver(calls.jobsets),
   changes: {
     save: (change) => calls.changes.save(change),

@@ -6,6 +6,7 @@ export interface Tables {
   derivations: DerivationTable;
   derivation_dependents: DependentTable;
   builds: BuildTable;
+  package_builds: PackageBuildTable;
   build_transitions: TransitionTable;
   jobsets: JobsetTable;
   jobset_chunks: JobsetChunkTable;
@@ -65,6 +66,19 @@ export interface TransitionTable extends BuildColumns {
   from_state: string | null;
   to_state: string;
   at_ms: number;
+}
+
+/** See PackageHistory of the port. */
+export interface PackageBuildTable {
+  pname: string;
+  system: string;
+  /** 0 or 1. */
+  fixed_output: number;
+  /** JSON: durations of the newest builds in milliseconds, oldest first. */
+  recent_ms: string;
+  flaky_builds: number;
+  flaky_at_ms: number | null;
+  updated_at_ms: number;
 }
 
 export interface JobsetTable {

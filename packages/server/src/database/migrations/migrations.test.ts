@@ -95,6 +95,14 @@ const expectThirdSamples = async (database: Database): Promise<void> => {
   });
 };
 
+/** What the fifth's say. */
+const expectFifthSamples = async (database: Database): Promise<void> => {
+  const key = { pname: 'hello', system: 'x86_64-linux', fixedOutput: false };
+  expect(await database.packages.historiesOf([key])).toEqual([
+    { ...key, recentMs: [1200, 900], flakyBuilds: 2, flakyAtMs: 4000 },
+  ]);
+};
+
 describe('migrations', () => {
   it.each(migrations.map(({ name }, index) => ({ name, count: index + 1 })))(
     'upgrades a used database of $name',
@@ -110,6 +118,7 @@ describe('migrations', () => {
         await expectFirstSamples(database);
         if (count >= 2) await expectSecondSamples(database);
         if (count >= 3) await expectThirdSamples(database);
+        if (count >= 5) await expectFifthSamples(database);
       } finally {
         await database.close();
       }

@@ -3,6 +3,7 @@ import { createTables } from './0001-create-tables.ts';
 import { queueChanges } from './0002-queue-changes.ts';
 import { addKindsAndRetries } from './0003-kinds-and-retries.ts';
 import { listChangesByKind } from './0004-list-changes-by-kind.ts';
+import { learnFromBuilds } from './0005-learn-from-builds.ts';
 import type { ColumnTypes, SchemaMigration } from './schema-migration.ts';
 
 export const migrations: readonly SchemaMigration[] = [
@@ -10,6 +11,7 @@ export const migrations: readonly SchemaMigration[] = [
   queueChanges,
   addKindsAndRetries,
   listChangesByKind,
+  learnFromBuilds,
 ];
 
 export const columnTypes: Readonly<Record<'sqlite' | 'postgres', ColumnTypes>> = {
