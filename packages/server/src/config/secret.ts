@@ -33,8 +33,11 @@ export class Secret {
   }
 }
 
-/** Whether a value is a secret or holds one, at any depth of lists and plain objects. */
-export const holdsSecret = (value: unknown): boolean => {
-  if (value instanceof Secret) return true;
-  return typeof value === 'object' && value !== null && Object.values(value).some(holdsSecret);
+/** Every secret of a value, at any depth of lists and plain objects. */
+export const secretsIn = (value: unknown): Secret[] => {
+  if (value instanceof Secret) return [value];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(secretsIn) : [];
 };
+
+/** Whether a value is a secret or holds one, as `secretsIn` looks for them. */
+export const holdsSecret = (value: unknown): boolean => secretsIn(value).length > 0;

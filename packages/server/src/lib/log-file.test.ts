@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createLogFile, tailOf } from './log-file.ts';
+import { createLogFile } from './log-file.ts';
+import { tailOf } from './stored-log.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -81,9 +82,29 @@ describe('a log file', () => {
     expect(await tailOf(path, 2)).toEqual(['line 199998', 'line 199999']);
   });
 
+  it('says when more waits than should, and when what was written is in the file, however much follows', async () => {
+    const path = newPath();
+    const log = createLogFile({ path, maxBytes: 200_000_000 });
+    log.write('first');
+    expect(log.pressure()).toBeNull();
+    const block = 'x'.repeat(999_999);
+    for (let count = 0; count < 30; count++) log.write(block);
+    const pressure = log.pressure();
+    expect(pressure).not.toBeNull();
+    const written = log.written();
+    for (let count = 0; count < 30; count++) log.write(block);
+    await Promise.all([pressure, written]);
+    expect((await stat(path)).size).toBeGreaterThanOrEqual(6 + 30_000_000);
+    await log.written();
+    expect([(await stat(path)).size, log.pressure()]).toEqual([6 + 60_000_000, null]);
+    await log.close();
+    await log.written();
+  });
+
   it('survives a full disk and says so', async () => {
     const { log, end } = await writeAll('/dev/full', 10_000, ['one', 'two']);
     expect(end.fault).toBe('no space left on the disk of the log');
+    await log.written();
     expect(log.lastLines(20)).toEqual(['one', 'two']);
   });
 

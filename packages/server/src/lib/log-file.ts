@@ -23,13 +23,18 @@ export interface LogFileEnd {
 export interface LogFile {
   /** Adds one line, its line feed included by us. Never throws and never waits. Ignored after close(). */
   write(line: Uint8Array | string): void;
-  /** The last lines so far, oldest first, at most `count`, each cut to 4 KiB; never more than 100. */
+  /** The last lines so far, oldest first, at most `count`, each cut to 4096 units; never more than 100. */
   lastLines(count: number): string[];
   /**
    * Resolves when all that was written before the call is in the file, but for what the bound keeps back until the
    * log is closed. Never rejects.
    */
   written(): Promise<void>;
+  /**
+   * Null while the disk keeps up; else resolves when it has caught up. Who reads what a build says waits for it before
+   * reading on, or the log of a loud build would wait in memory. Never rejects.
+   */
+  pressure(): Promise<void> | null;
   /** Writes what is left. Idempotent; never rejects. */
   close(): Promise<LogFileEnd>;
 }
@@ -38,6 +43,10 @@ export interface LogFile {
 const maxTailBytes = 1024 * 1024;
 const maxShownLine = 4096;
 const shownLines = 100;
+/** In UTF-16 units: what is made bytes, and written, at once. */
+const batchLength = 128 * 1024;
+/** More than this in memory is pressure. */
+const maxWaitingBytes = 4 * 1024 * 1024;
 const lineFeed = Buffer.from('\n');
 
 const faultOf = (error: unknown): string => {
@@ -89,13 +98,31 @@ const openWithFolder = async (path: string): Promise<FileHandle> => {
   return open(path, 'w');
 };
 
+/** A copy: of a part, else all of a long line would stay in memory. */
+const cutShown = (line: string): string =>
+  Buffer.from(line.slice(0, maxShownLine), 'utf16le').toString('utf16le');
+
+interface Waiter {
+  readonly untilBytes: number;
+  readonly resolve: () => void;
+}
+
 class CappedLogFile implements LogFile {
   readonly #headLimit: number;
   readonly #tail: Tail;
-  readonly #shown: Buffer[] = [];
+  /** The newest lines, the one of number n at n modulo `shownLines`. */
+  readonly #shown: (string | Buffer)[] = [];
+  #lines = 0;
+  /** Lines that are no bytes yet: to make them so one by one takes most of the time that a line costs. */
+  #text = '';
   #waiting: Buffer[] = [];
+  readonly #opened: Promise<void>;
   #writing: Promise<void>;
+  #isFlushing = true;
   #headBytes = 0;
+  /** Of the head: written, or given up. */
+  #doneBytes = 0;
+  #waiters: Waiter[] = [];
   #totalBytes = 0;
   #headEndsLine = true;
   #handle: FileHandle | null = null;
@@ -107,25 +134,45 @@ class CappedLogFile implements LogFile {
     const tailLimit = Math.min(maxTailBytes, Math.floor((maxBytes - gapLine) / 2));
     this.#headLimit = maxBytes - gapLine - tailLimit;
     this.#tail = new Tail(tailLimit);
-    this.#writing = this.#open(path);
+    this.#opened = this.#open(path);
+    this.#writing = this.#opened.then(() => this.#flush());
   }
 
   write(line: Uint8Array | string): void {
     if (this.#end !== null) return;
-    const bytes = typeof line === 'string' ? Buffer.from(`${line}\n`) : Buffer.concat([line, lineFeed]);
-    this.#totalBytes += bytes.length;
-    this.#show(bytes);
-    const room = this.#headLimit - this.#headBytes;
-    if (room > 0) this.#append(bytes.subarray(0, room));
-    if (bytes.length > room) this.#tail.add(room > 0 ? bytes.subarray(room) : bytes);
+    this.#show(line);
+    if (typeof line === 'string') {
+      this.#text += line;
+      this.#text += '\n';
+      if (this.#text.length >= batchLength) this.#encode();
+    } else {
+      this.#encode();
+      this.#take(Buffer.concat([line, lineFeed]));
+    }
+    if (this.#isFlushing) return;
+    this.#isFlushing = true;
+    this.#writing = this.#writing.then(() => this.#flush());
   }
 
   lastLines(count: number): string[] {
-    return count <= 0 ? [] : this.#shown.slice(-count).map((line) => line.toString('utf8'));
+    const first = Math.max(0, this.#lines - Math.min(count, shownLines));
+    return Array.from({ length: Math.max(0, this.#lines - first) }, (_, at) =>
+      String(this.#shown[(first + at) % shownLines]),
+    );
   }
 
   async written(): Promise<void> {
-    await this.#writing;
+    this.#encode();
+    const untilBytes = this.#headBytes;
+    await this.#opened;
+    if (this.#doneBytes >= untilBytes) return;
+    await new Promise<void>((resolve) => {
+      this.#waiters.push({ untilBytes, resolve });
+    });
+  }
+
+  pressure(): Promise<void> | null {
+    return this.#headBytes - this.#doneBytes > maxWaitingBytes ? this.written() : null;
   }
 
   close(): Promise<LogFileEnd> {
@@ -143,32 +190,53 @@ class CappedLogFile implements LogFile {
     } catch (error) {
       this.#fault = faultOf(error);
     }
-    await this.#flush();
   }
 
-  #show(bytes: Buffer): void {
-    // A copy of a long line's beginning, else all of it would stay in memory.
-    this.#shown.push(
-      bytes.length > maxShownLine ? Buffer.from(bytes.subarray(0, maxShownLine)) : bytes.subarray(0, -1),
-    );
-    if (this.#shown.length > 2 * shownLines) this.#shown.splice(0, shownLines);
+  #show(line: Uint8Array | string): void {
+    let shown: string | Buffer;
+    if (typeof line === 'string') shown = line.length > maxShownLine ? cutShown(line) : line;
+    else shown = Buffer.from(line.subarray(0, maxShownLine));
+    this.#shown[this.#lines % shownLines] = shown;
+    this.#lines += 1;
   }
 
-  #append(head: Buffer): void {
-    this.#headBytes += head.length;
-    this.#headEndsLine = isLastByteLineFeed(head);
-    const idle = this.#waiting.length === 0;
-    this.#waiting.push(head);
-    if (idle) this.#writing = this.#writing.then(() => this.#flush());
+  #encode(): void {
+    if (this.#text === '') return;
+    const bytes = Buffer.from(this.#text);
+    this.#text = '';
+    this.#take(bytes);
   }
 
-  /** One write for all that came while the one before was under way. */
-  async #flush(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const batch = Buffer.concat(this.#waiting);
-      this.#waiting = [];
-      if (this.#fault === null) await this.#writeOut(batch);
+  #take(bytes: Buffer): void {
+    this.#totalBytes += bytes.length;
+    const room = this.#headLimit - this.#headBytes;
+    if (room > 0) {
+      const head = bytes.subarray(0, room);
+      this.#headBytes += head.length;
+      this.#headEndsLine = isLastByteLineFeed(head);
+      this.#waiting.push(head);
     }
+    if (bytes.length > room) this.#tail.add(room > 0 ? bytes.subarray(room) : bytes);
+  }
+
+  /** Writes until nothing waits: what came meanwhile is one more write. */
+  async #flush(): Promise<void> {
+    for (this.#encode(); this.#waiting.length > 0; this.#encode()) {
+      const [first, ...others] = this.#waiting;
+      const bytes = first === undefined || others.length > 0 ? Buffer.concat(this.#waiting) : first;
+      this.#waiting = [];
+      if (this.#fault === null) await this.#writeOut(bytes);
+      this.#settle(bytes.length);
+    }
+    this.#isFlushing = false;
+  }
+
+  #settle(bytes: number): void {
+    this.#doneBytes += bytes;
+    if (this.#waiters.length === 0) return;
+    const isDone = ({ untilBytes }: Waiter): boolean => untilBytes <= this.#doneBytes;
+    for (const { resolve } of this.#waiters.filter(isDone)) resolve();
+    this.#waiters = this.#waiters.filter((waiter) => !isDone(waiter));
   }
 
   async #writeOut(bytes: Buffer): Promise<void> {
@@ -203,31 +271,3 @@ class CappedLogFile implements LogFile {
 
 /** Opens in the background: a file that cannot be written shows as the `fault` of its end. */
 export const createLogFile = (options: LogFileOptions): LogFile => new CappedLogFile(options);
-
-/** How much of a file's end is read for its last lines. */
-const maxTailRead = 256 * 1024;
-
-/**
- * The last lines of a file, oldest first, without reading the rest of it; fewer where they are very long. A missing
- * file has none.
- */
-export const tailOf = async (path: string, count: number): Promise<string[]> => {
-  let handle: FileHandle;
-  try {
-    handle = await open(path, 'r');
-  } catch (error) {
-    if (errorCodeOf(error) === 'ENOENT') return [];
-    throw error;
-  }
-  try {
-    const { size } = await handle.stat();
-    const start = Math.max(0, size - maxTailRead);
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(size - start), 0, size - start, start);
-    const lines = buffer.subarray(0, bytesRead).toString('utf8').split('\n');
-    if (lines.at(-1) === '') lines.pop();
-    if (start > 0 && lines.length > 1) lines.shift();
-    return count <= 0 ? [] : lines.slice(-count).map((line) => line.slice(0, maxShownLine));
-  } finally {
-    await handle.close();
-  }
-};

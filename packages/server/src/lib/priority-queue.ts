@@ -34,6 +34,11 @@ export class PriorityQueue<Item> {
     heap[at] = entry;
   }
 
+  /** What would be taken next; undefined when it is empty. */
+  peek(): Item | undefined {
+    return this.#heap[0]?.item;
+  }
+
   /** Undefined when it is empty. */
   take(): Item | undefined {
     const first = this.#heap[0];
