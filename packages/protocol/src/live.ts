@@ -82,6 +82,13 @@ export const LiveEvent = z.discriminatedUnion('type', [
       finished: count.describe('Builds that have ended.'),
       total: count.describe('Builds wanted so far.'),
       failed: count.describe('Of those that have ended.'),
+      etaS: z
+        .number()
+        .nonnegative()
+        .optional()
+        .describe(
+          'Seconds that the builds wanted so far are expected to take; absent where it is not known.',
+        ),
     })
     .describe('How far the builds of a change are, at most a few times a second.'),
   z

@@ -58,6 +58,8 @@ export const ReviewEvent = z.discriminatedUnion('type', [
     /** Builds that have ended and builds wanted so far. */
     finished: z.int(),
     total: z.int(),
+    /** Seconds that those wanted so far are expected to take from now on; absent where that is not known. */
+    etaS: z.number().nonnegative().optional(),
   }),
   z.object({ type: z.literal('notice'), level: z.enum(['info', 'warning']), message: z.string() }),
 ]);

@@ -5,6 +5,7 @@ import { findNix, type NixInstallation } from '@eka-ci/nix/installation';
 import { createStoreQueries } from '@eka-ci/nix/store-queries';
 import { type OpenDaemon, openNixDaemon } from './builder/nix-daemon/open-daemon.ts';
 import { createNixStoreBuilder } from './builder/nix-store/nix-store-builder.ts';
+import type { Secret } from './config/secret.ts';
 import type { Database, RecordedTransition } from './database/database.ts';
 import { openSqliteDatabase } from './database/kysely/sqlite/sqlite-database.ts';
 import type { Forge, ForgeRepository } from './forge/forge.ts';
@@ -17,6 +18,7 @@ import { createLiveConnections } from './http/live/live-connections.ts';
 import { createOperatorActions } from './http/operator-actions.ts';
 import { createWorkMetrics } from './http/work-metrics.ts';
 import type { Logger } from './lib/logger.ts';
+import { createSecretMask } from './lib/secret-mask.ts';
 import { removeTree } from './lib/work-folder.ts';
 import type { BuildStage } from './pipeline/build.ts';
 import { buildDerivation } from './pipeline/build-derivation.ts';
@@ -31,6 +33,7 @@ import { type JudgeChangeDeps, judgeStoredChange } from './pipeline/judge-stored
 import { createKeptJobsets } from './pipeline/kept-jobsets.ts';
 import { createLiveBuilds } from './pipeline/live-builds.ts';
 import { createLiveFeed, type LiveFeed, type LiveJudgement } from './pipeline/live-feed.ts';
+import { createLogCompression } from './pipeline/log-compression.ts';
 import { createOrderedBuilds, type OrderedBuilds } from './pipeline/ordered-builds.ts';
 import type { RebuildPolicy } from './pipeline/rebuild-policy.ts';
 import { createRecorder } from './pipeline/record.ts';
@@ -39,9 +42,11 @@ import { repositoriesOnWire } from './pipeline/repository-on-wire.ts';
 import { sourceOf } from './pipeline/repository-source.ts';
 import type { Slots } from './pipeline/schedule.ts';
 import { createForgeLog, createJudgeLog, createOrderLog } from './pipeline/server-log.ts';
+import { createStoreLogs } from './pipeline/store-logs.ts';
 import { createSubmitReview } from './pipeline/submit-review.ts';
 import { tellChanges } from './pipeline/told-changes.ts';
 import { createUpkeep, type RetentionAges, stateFolders, type Upkeep } from './pipeline/upkeep.ts';
+import { createCompressionLog } from './pipeline/upkeep-log.ts';
 import { type PipelineParts, wirePipeline } from './pipeline/wire-pipeline.ts';
 
 /** What a server is told; commands/serve.ts makes it of the configuration. */
@@ -54,7 +59,9 @@ export interface ServerOptions {
   readonly durability: 'power-loss' | 'process-death';
   /** False where no later change could use an evaluation again. */
   readonly keepJobsets: boolean;
-  readonly logs: BuildStage['logs'];
+  readonly logs: Pick<BuildStage['logs'], 'folder' | 'maxBytes'>;
+  /** What no log may show; those of fewer than 8 characters are passed over. */
+  readonly secrets: readonly Secret[];
   readonly repositories: readonly ForgeRepository[];
   readonly slots: Slots;
   readonly buildLimits: PipelineParts['limits'];
@@ -142,7 +149,19 @@ const openParts = async ({ options, deps, nix, database, feed }: Opened) => {
       feed.recorded(transitions);
       metrics.recorded(transitions);
     },
-    logs: { ...options.logs, feed: feed.logs },
+    logs: {
+      ...options.logs,
+      feed: feed.logs,
+      mask: createSecretMask(options.secrets.map((secret) => secret.reveal())),
+      // Logs that nobody keeps are not worth it.
+      compression:
+        options.retention === null
+          ? null
+          : createLogCompression({
+              folder: options.logs.folder,
+              onEvent: createCompressionLog(deps.loggerFor('scheduler')),
+            }),
+    },
     slots: options.slots,
     limits: options.buildLimits,
     mirrorsDir: folders.mirrors,
@@ -278,6 +297,7 @@ const startJudging = (
 interface Serving extends Pick<Judging, 'upkeep' | 'orders' | 'freshness'> {
   readonly facts: ServerFacts;
   readonly forge: Forge;
+  readonly ending: AbortSignal;
 }
 
 const upkeepForHttp = (
@@ -300,7 +320,7 @@ const upkeepForHttp = (
 const openHttp = async (
   parts: OpenedParts,
   { options, deps }: Opened,
-  { facts, upkeep, orders, forge, freshness }: Serving,
+  { facts, upkeep, orders, forge, freshness, ending }: Serving,
 ) => {
   const { nix, database, builder, live, logs, slots, feed } = parts;
   const logger = deps.loggerFor('http');
@@ -312,6 +332,7 @@ const openHttp = async (
     version: options.version,
     builds: { ...live, why: (drv) => live.why(drv) ?? orders.why(drv) },
     live: connections,
+    storeLogs: createStoreLogs({ nix, logs, signal: ending }),
     workMetrics: parts.metrics,
     status: () => ({
       startedAtMs: facts.startedAtMs,
@@ -376,7 +397,15 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     clock: Date.now,
     onStatus: createForgeLog(deps.loggerFor('forge')),
   });
-  const listening = await openHttp(parts, opened, { facts, upkeep, orders, forge, freshness });
+  const ending = new AbortController();
+  const listening = await openHttp(parts, opened, {
+    facts,
+    upkeep,
+    orders,
+    forge,
+    freshness,
+    ending: ending.signal,
+  });
   try {
     await takeUpAgain(parts, logger);
     await orders.resume();
@@ -389,11 +418,11 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
   const watch = createDatabaseWatch(database, (error) => {
     if (facts.phase !== 'ending') lost.resolve(error);
   });
+  parts.logs.compression?.start();
   const loop = startJudging(parts, opened, { counts, upkeep, orders, freshness, watch });
   facts.loop = loop;
   freshness.resume();
   upkeep.start();
-  const ending = new AbortController();
   const deliveries = createDeliveryLine(database.deliveries);
   const intake = { database: { changes: database.changes, deliveries }, clock: Date.now };
   const watching = forge.watch(async (listing) => {
@@ -409,10 +438,10 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
   const stop = async (): Promise<void> => {
     facts.phase = 'ending';
     ending.abort();
-    await Promise.all([watching, loop.stop(), upkeep.stop()]);
+    await Promise.all([watching, loop.stop(), upkeep.stop(), parts.logs.compression?.stop()]);
     await freshness.stop();
-    await parts.closeStore();
     await listening.close();
+    await parts.closeStore();
     await counts.settled();
     await deliveries.close();
     await database.close();

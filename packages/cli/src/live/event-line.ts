@@ -2,7 +2,7 @@
 import type { Change } from '@eka-ci/protocol/change';
 import type { LiveEvent } from '@eka-ci/protocol/live';
 import { progressLine } from '../progress/line-view.ts';
-import { plural, printable, shortenStorePaths } from '../progress/progress-view.ts';
+import { formatDuration, plural, printable, shortenStorePaths } from '../progress/progress-view.ts';
 
 const changeName = ({ repository, number, branch, headSha }: Change): string =>
   `${repository} ${number === 0 ? '' : `${number} `}${branch} (${headSha.slice(0, 12)})`;
@@ -30,8 +30,12 @@ export const eventLine = (event: LiveEvent): string | null => {
       return progressLine(event.event);
     case 'job_complete':
       return printable(`${event.job} ${event.conclusion}: ${event.headline}`);
-    case 'job_stats_update':
-      return `${event.finished} of ${plural(event.total, 'build')}, ${event.failed} not succeeded`;
+    case 'job_stats_update': {
+      const { finished, total, failed, etaS } = event;
+      const left =
+        etaS === undefined || finished === total ? '' : `, about ${formatDuration(etaS * 1000)} left`;
+      return `${finished} of ${plural(total, 'build')}, ${failed} not succeeded${left}`;
+    }
     case 'skipped':
       return `${plural(event.events, 'event')} left out: they come faster than they are read`;
     case 'log_line':

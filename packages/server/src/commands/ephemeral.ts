@@ -69,6 +69,7 @@ const optionsFor = (
   keepJobsets: false,
   // Where logs are to be kept they are written from the start: they outlive whatever goes wrong later.
   logs: { folder: keepLogs ?? join(folder, 'logs'), maxBytes: maxLogBytes },
+  secrets: [],
   repositories: [],
   slots: { build: limits.maxJobs, fixedOutput: 8 },
   buildLimits: { silenceTimeoutMs: limits.silenceTimeoutMs, maxDurationMs: limits.maxDurationMs },

@@ -3,6 +3,7 @@ import type { DrvPath } from '@eka-ci/core/ids';
 import type { Repository } from '@eka-ci/protocol/repository';
 import type { Secret } from '../config/secret.ts';
 import type { Database } from '../database/database.ts';
+import type { StoreLogs } from '../pipeline/store-logs.ts';
 import type { SubmitReview } from '../pipeline/submit-review.ts';
 import type { RequestFault } from './errors.ts';
 import type { LiveConnections } from './live/live-connections.ts';
@@ -78,6 +79,8 @@ export interface HttpDeps {
   readonly isReady: () => boolean;
   readonly builds: LiveBuilds;
   readonly live: LiveConnections;
+  /** Logs of what was built elsewhere. */
+  readonly storeLogs: StoreLogs;
   readonly submitReview: SubmitReview;
   /** The name under which the changes of a repository are kept; null for one that is not configured. */
   readonly findRepository: (address: RepositoryAddress) => string | null;

@@ -97,7 +97,10 @@ describe('the jobs of a commit', () => {
       expect(await refusal(`/v1/jobs/${encodeURIComponent(id)}`), id).toMatchObject({ status: 400 });
     }
     for (const id of ['judged.1', 'nothing.0']) {
-      expect(await refusal(`/v1/jobs/${id}/drvs`)).toMatchObject({ status: 404, code: 'JUDGED_JOB_NOT_FOUND' });
+      expect(await refusal(`/v1/jobs/${id}/drvs`)).toMatchObject({
+        status: 404,
+        code: 'JUDGED_JOB_NOT_FOUND',
+      });
     }
     expect(await refusal('/v1/jobs/judged.0/drvs?state=broken')).toMatchObject({ code: 'REQUEST_INVALID' });
     expect(await refusal('/v1/jobs/judged.0/drvs?cursor=x')).toMatchObject({ code: 'CURSOR_INVALID' });

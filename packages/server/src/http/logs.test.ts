@@ -2,6 +2,8 @@ import { once } from 'node:events';
 import { mkdir, readdir, readlink, symlink, writeFile } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { dirname, join } from 'node:path';
+import type { DrvPath } from '@eka-ci/core/ids';
+import { derivationNameOf } from '@eka-ci/nix/store-path';
 import { ErrorBody } from '@eka-ci/protocol/error';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -128,6 +130,53 @@ describe('a log', () => {
     expect((await served.app.inject(`/v1/drvs/${drv}`)).json()).toMatchObject({
       attempts: [{ state: 'building', logPath: `/v1/logs/${drv}?attempt=1` }],
     });
+  });
+
+  it('is asked from the store where others built it, and only of what an evaluation met', async () => {
+    const asked: string[] = [];
+    const logs = new Map([['fetched-1.0', 'built by others\n']]);
+    const fetch = async (drv: DrvPath): Promise<boolean> => {
+      asked.push(drv);
+      const text = logs.get(derivationNameOf(drv));
+      if (text === undefined) return false;
+      const file = join(served.logsDir, logFileOf(drv, 0));
+      await mkdir(dirname(file), { recursive: true });
+      await writeFile(file, text);
+      return true;
+    };
+    const app = await createHttpApp({ ...served.deps, storeLogs: { fetch } });
+    const add = async (name: string, cause: 'built' | 'substituted' | null): Promise<string> => {
+      const path = newPath(name);
+      await served.database.derivations.save([newNode([], { path })]);
+      const logFile = logFileOf(path, 1);
+      await mkdir(dirname(join(served.logsDir, logFile)), { recursive: true });
+      await writeFile(join(served.logsDir, logFile), '');
+      const steps = [
+        step(path, null, 'queued'),
+        step(path, 'queued', 'buildable'),
+        step(path, 'buildable', 'building'),
+        step(path, 'building', 'succeeded', { cause: cause ?? 'built', logFile }),
+      ];
+      if (cause !== null) await served.database.builds.recordTransitions(steps);
+      return `/v1/logs/${path.slice('/nix/store/'.length)}`;
+    };
+    for (const cause of ['substituted', null] as const) {
+      const url = await add('fetched-1.0', cause);
+      for (const query of cause === null ? [''] : ['', '?attempt=1']) {
+        const answer = await app.inject({ url: `${url}${query}`, headers: { range: 'bytes=0-4' } });
+        expect([answer.statusCode, answer.body]).toEqual([206, 'built']);
+      }
+      expect((await app.inject(`${url}/search?q=others`)).json()).toMatchObject({ lines: [{ line: 1 }] });
+      const none = await app.inject(await add('silent-1.0', cause));
+      expect([none.statusCode, ErrorBody.parse(none.json()).error.message]).toEqual([
+        404,
+        expect.stringContaining('nobody built it here'),
+      ]);
+    }
+    expect(asked).toHaveLength(4);
+    expect((await app.inject(await add('built-1.0', 'built'))).statusCode).toBe(200);
+    const unknown = await app.inject(`/v1/logs/${'0'.repeat(32)}-unknown.drv`);
+    expect([unknown.statusCode, asked.length]).toEqual([404, 4]);
   });
 
   it.each(['text', 'html'])('is closed when the client goes in the middle of it, as %s', async (format) => {

@@ -18,7 +18,7 @@ import { whatIsMissing } from '../builder/builder.ts';
 import { type BuildEvent, type BuildOutcome, outcomeOfStep } from './build-outcome.ts';
 import { type EndedAttempt, logFileOf, runAttempt } from './run-attempt.ts';
 import { type ScheduleOptions, ScheduleStuckError, type SlotKind, slotKinds } from './schedule-options.ts';
-import { SlotQueues } from './slot-queues.ts';
+import { SlotQueues, slotKindOf } from './slot-queues.ts';
 import { openGate, type StartGate } from './start-gate.ts';
 import { explainWait } from './why-waiting.ts';
 
@@ -48,11 +48,15 @@ export class BuildRun {
   readonly #frontier: BuildFrontier;
   readonly #queues: SlotQueues;
   readonly #gate: StartGate;
+  /** Taken from the queues by a turn that is not carried out yet. */
+  readonly #starting = new Set<NodeId>();
   readonly #running = new Map<NodeId, RunningBuild>();
   readonly #attemptsOfRun = new Map<NodeId, number>();
   readonly #outcomes = new Map<DrvPath, BuildOutcome>();
   /** Of the nodes that ended others: their own last step, from its decision on. */
   readonly #endings = new Map<NodeId, SettledStep>();
+  /** Expected durations of what is not settled. */
+  readonly #workLeft: Record<SlotKind, number> = { build: 0, fixedOutput: 0 };
   #inbox: Happening[] = [];
   #wake: () => void = () => {};
   #open: boolean;
@@ -89,6 +93,14 @@ export class BuildRun {
     const heldBack = this.#heldBack === null ? null : this.#gate.shutBecause();
     const run = { graph, frontier: this.#frontier, builder: builder.name, slots };
     return explainWait({ ...run, isRunning, heldBack }, drv);
+  }
+
+  expectedLeft(): number {
+    const { slots } = this.#options;
+    const begun = [...this.#running.keys(), ...this.#starting];
+    const chains = begun.map((node) => this.#frontier.criticalPathLength(node));
+    const work = slotKinds.map((kind) => this.#workLeft[kind] / slots[kind]);
+    return Math.max(this.#queues.longestChain(), ...chains, ...work);
   }
 
   async run(): Promise<ReadonlyMap<DrvPath, BuildOutcome>> {
@@ -167,6 +179,7 @@ export class BuildRun {
     const frontier = this.#frontier;
     const fresh = [...new Set(nodes)].filter((node) => frontier.stateOf(node) === 'outside');
     const { ready, dependencyFailed } = frontier.extend(fresh);
+    for (const node of fresh) this.#countWork(node, 1);
     this.#queues.reorder();
     await recorder.enqueue(fresh.map((node) => graph.pathOf(node)));
     for (const node of dependencyFailed) this.#endUntried(this.#lateEnding(node), turn);
@@ -183,6 +196,11 @@ export class BuildRun {
       ready.filter((node) => frontier.stateOf(node) === 'ready'),
       turn,
     );
+  }
+
+  #countWork(node: NodeId, sign: 1 | -1): void {
+    const { graph, durationOf } = this.#options;
+    this.#workLeft[slotKindOf(graph, node)] += sign * (durationOf?.(node) ?? 1);
   }
 
   /** Of a node that came when something it needs had ended already. */
@@ -242,6 +260,7 @@ export class BuildRun {
 
   #endTried(step: SettledStep, ended: EndedAttempt & { logFile: string }, turn: Turn): void {
     turn.steps.push({ ...step, logFile: ended.logFile });
+    this.#countWork(step.node, -1);
     if (step.step !== 'succeed') this.#endings.set(step.node, step);
     const { lastLines, logFault, logFile, result } = ended;
     const more = { logFile, logFault, durationMs: result.durationMs };
@@ -255,6 +274,7 @@ export class BuildRun {
 
   #endUntried(step: SettledStep, turn: Turn): void {
     turn.steps.push({ ...step, logFile: null });
+    this.#countWork(step.node, -1);
     if (step.culprit === null) this.#endings.set(step.node, step);
     turn.acts.push(() => {
       const outcome = this.#outcomeOfStep(step);
@@ -306,6 +326,7 @@ export class BuildRun {
       for (; taken[slot] < slots[slot]; taken[slot]++) {
         const node = this.#queues.take(slot);
         if (node === undefined) break;
+        this.#starting.add(node);
         turn.steps.push({ node, step: 'start', cause: null, culprit: null, message: null, logFile: null });
         turn.acts.push(() => this.#start(node, slot));
       }
@@ -326,6 +347,7 @@ export class BuildRun {
       .then(() => runAttempt(deps, { drv, attempt, logFile, signal: abort.signal }))
       .then((end) => this.#tell({ kind: 'ended', node, attempt: end }));
     this.#running.set(node, { slot, abort, ended });
+    this.#starting.delete(node);
   }
 
   /** A builder must not suffer for a listener. */

@@ -1,15 +1,13 @@
-// Stage: plans → every wanted derivation built, and of what newly fails, the base's own, to know whether it is new.
-import type { AttrOutcome, OutcomeLookup } from '@eka-ci/core/attr-outcome';
+// Builds what some roots lack, tells of it, and keeps what comes of it.
 import type { DrvGraph, NodeId } from '@eka-ci/core/drv-graph';
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { RebuildPlan } from '@eka-ci/core/rebuild-plan';
-import { basesNeeded } from '@eka-ci/core/verdict';
-import { describeWide, findWide, type WideChange } from '@eka-ci/core/wide-change';
 import type { MissingPaths, StoreQueries } from '@eka-ci/nix/store-queries';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
 import type { Builder } from '../builder/builder.ts';
-import { toAttrOutcome } from './attr-outcome.ts';
+import type { Database } from '../database/database.ts';
 import type { BuildEvent, BuildOutcome } from './build-outcome.ts';
+import { readExpectedDurations } from './expected-durations.ts';
 import type { LiveBuilds } from './live-builds.ts';
 import type { OutputRoots } from './output-roots.ts';
 import type { Recorder } from './record.ts';
@@ -19,6 +17,8 @@ import type { StartGate } from './start-gate.ts';
 export interface BuildStage {
   readonly builder: Builder;
   readonly recorder: Recorder;
+  /** What the recorder recorded, and what was learnt from it. */
+  readonly records: Pick<Database, 'builds' | 'packages'>;
   readonly store: StoreQueries;
   readonly slots: Slots;
   readonly limits: ScheduleOptions['limits'];
@@ -38,14 +38,6 @@ export interface BuildRequest {
   /** Holds the closures of both sides. */
   readonly graph: DrvGraph;
   readonly plans: readonly RebuildPlan[];
-  /** Where more are left to build, nothing is. @default null: however many */
-  readonly maxBuilds?: number | null;
-}
-
-export interface BuiltChange {
-  readonly outcomes: OutcomeLookup;
-  /** Not null where nothing was built, for it would have been too much. */
-  readonly wide: WideChange | null;
 }
 
 /** Thrown when the store cannot make something that a jobset needs, because its derivation is gone. */
@@ -58,13 +50,18 @@ export class DerivationLostError extends Error {
 }
 
 /** Of one change, over all its runs. */
-interface Progress {
+export interface Progress {
   finished: number;
   total: number;
 }
 
 /** A run's events in the words of a review. */
-const createReporter = (stage: BuildStage, { graph }: BuildRequest, progress: Progress) => {
+/** @param etaS null where nobody knows */
+const createReporter = (
+  stage: BuildStage,
+  { graph }: BuildRequest,
+  { progress, etaS }: { readonly progress: Progress; readonly etaS: () => number | null },
+) => {
   const nameOf = (drv: DrvPath): string => {
     const id = graph.find(drv);
     return id === undefined ? drv : graph.nameOf(id);
@@ -72,6 +69,7 @@ const createReporter = (stage: BuildStage, { graph }: BuildRequest, progress: Pr
   const finish = ({ drv, state, message, durationMs }: BuildOutcome): void => {
     progress.finished += 1;
     const { finished, total } = progress;
+    const leftS = etaS();
     stage.onEvent({
       type: 'build-finished',
       drvPath: drv,
@@ -81,6 +79,7 @@ const createReporter = (stage: BuildStage, { graph }: BuildRequest, progress: Pr
       durationMs: durationMs ?? 0,
       finished,
       total,
+      ...(leftS === null ? {} : { etaS: leftS }),
     });
   };
   return (event: BuildEvent): void => {
@@ -115,13 +114,14 @@ interface Run {
   readonly signal: AbortSignal;
 }
 
-const toNode = (graph: DrvGraph, drv: DrvPath): NodeId => {
+/** @throws DerivationLostError where the graph does not have it */
+export const toNode = (graph: DrvGraph, drv: DrvPath): NodeId => {
   const node = graph.find(drv);
   if (node === undefined) throw new DerivationLostError(drv);
   return node;
 };
 
-const isAmong = (paths: ReadonlySet<string>, graph: DrvGraph, node: NodeId): boolean =>
+export const isAmong = (paths: ReadonlySet<string>, graph: DrvGraph, node: NodeId): boolean =>
   graph.outputsOf(node).some(({ path }) => paths.has(path));
 
 const keepOutputs = (stage: BuildStage, graph: DrvGraph, node: NodeId): void =>
@@ -136,7 +136,9 @@ const runBuilds = async (stage: BuildStage, request: BuildRequest, wantedBuilds:
   const { graph } = request;
   const { builder, recorder, slots, limits, logs, live, gate, onRanDry } = stage;
   const { wanted, roots, progress, signal } = wantedBuilds;
-  const report = createReporter(stage, request, progress);
+  const { durationOf, areKnown } = await readExpectedDurations(stage.records.packages, graph, wanted);
+  const etaS = (): number | null => (areKnown ? Math.round(builds.expectedLeft()) : null);
+  const report = createReporter(stage, request, { progress, etaS });
   const paths = [...wanted].map((node) => graph.pathOf(node));
   const run = live?.follow(paths, (drv) => builds.why(drv));
   const kept = new Set(roots);
@@ -157,12 +159,31 @@ const runBuilds = async (stage: BuildStage, request: BuildRequest, wantedBuilds:
     slots,
     limits,
     logs,
+    durationOf,
     onEvent,
     signal,
     ...(gate !== undefined && { gate }),
     ...(onRanDry !== undefined && { onRanDry }),
   });
   return builds.finished.finally(() => run?.end());
+};
+
+/** Builds these and nothing else; their inputs that are not among them are there. @returns their outcomes */
+export const buildWanted = async (
+  stage: BuildStage,
+  request: BuildRequest,
+  wantedBuilds: WantedBuilds,
+): Promise<ReadonlyMap<DrvPath, BuildOutcome>> => {
+  try {
+    if (wantedBuilds.wanted.size === 0) return new Map();
+    const outcomes = await runBuilds(stage, request, wantedBuilds);
+    wantedBuilds.signal.throwIfAborted();
+    return outcomes;
+  } finally {
+    // Also where it was cut short: what is built already is wanted when it is taken up again.
+    const fault = (await stage.outputRoots?.finish()) ?? null;
+    if (fault !== null) stage.onEvent({ type: 'notice', level: 'warning', message: fault });
+  }
 };
 
 /** @throws StoreQueryError, DerivationLostError */
@@ -187,70 +208,6 @@ export const buildMissing = async (
   for (const root of rootNodes) if (isAmong(fetched, graph, root)) wanted.add(root);
   progress.total += wanted.size;
   stage.onEvent({ type: 'building', side, toBuild, toSubstitute: fetched.size });
-  try {
-    for (const root of rootNodes) if (!wanted.has(root)) keepOutputs(stage, graph, root);
-    if (wanted.size === 0) return new Map();
-    const outcomes = await runBuilds(stage, request, { wanted, roots: rootNodes, progress, signal });
-    signal.throwIfAborted();
-    return outcomes;
-  } finally {
-    // Also where it was cut short: what is built already is wanted when it is taken up again.
-    const fault = (await stage.outputRoots?.finish()) ?? null;
-    if (fault !== null) stage.onEvent({ type: 'notice', level: 'warning', message: fault });
-  }
-};
-
-const buildRoots = async (
-  stage: BuildStage,
-  request: BuildRequest,
-  run: Run,
-): Promise<ReadonlyMap<DrvPath, BuildOutcome>> =>
-  buildMissing(stage, request, { ...run, missing: await queryMissing(stage, run.roots) });
-
-const valid: AttrOutcome = { state: 'succeeded', reason: 'it was in the store already' };
-const unasked: AttrOutcome = { state: 'unknown' };
-
-const lookup =
-  (built: ReadonlyMap<DrvPath, BuildOutcome>, asked: ReadonlySet<DrvPath>, graph: DrvGraph) =>
-  (drv: DrvPath): AttrOutcome => {
-    const outcome = built.get(drv);
-    if (outcome !== undefined) return toAttrOutcome(outcome, built, graph);
-    return asked.has(drv) ? valid : unasked;
-  };
-
-/** What is said of each where nothing is built: only what is valid has an outcome. */
-const holdBuilds = (wide: WideChange, missing: MissingPaths, { graph }: BuildRequest): BuiltChange => {
-  const fetched = new Set<string>(missing.willSubstitute);
-  const lacking = new Set<DrvPath>(missing.willBuild);
-  const reason = `the change waits for approval: ${describeWide(wide)}`;
-  const held: AttrOutcome = { state: 'not-built', reason, awaitsApproval: true };
-  const judged = (drv: DrvPath): AttrOutcome =>
-    lacking.has(drv) || isAmong(fetched, graph, toNode(graph, drv)) ? held : valid;
-  return { outcomes: { judged, base: () => unasked }, wide };
-};
-
-/**
- * Resolves when nothing more is to be built. Failures of builds are outcomes.
- * @throws StoreQueryError, DatabaseError, DerivationLostError; the signal's reason when it aborts
- */
-export const buildChange = async (
-  stage: BuildStage,
-  request: BuildRequest,
-  signal: AbortSignal,
-): Promise<BuiltChange> => {
-  const { graph, plans } = request;
-  const progress: Progress = { finished: 0, total: 0 };
-  const roots = new Set(plans.flatMap((plan) => plan.rootsToBuild));
-  const missing = await queryMissing(stage, [...roots]);
-  const wide = findWide(missing.willBuild.length, request.maxBuilds ?? null);
-  if (wide !== null) {
-    stage.onEvent({ type: 'notice', level: 'warning', message: `nothing is built: ${describeWide(wide)}` });
-    return holdBuilds(wide, missing, request);
-  }
-  const run: Run = { side: 'judged', roots: [...roots], progress, signal };
-  const built = await buildMissing(stage, request, { ...run, missing });
-  const judged = lookup(built, roots, graph);
-  const bases = new Set(plans.flatMap((plan) => basesNeeded(plan, { judged, base: () => unasked })));
-  const builtBases = await buildRoots(stage, request, { side: 'base', roots: [...bases], progress, signal });
-  return { outcomes: { judged, base: lookup(new Map([...built, ...builtBases]), bases, graph) }, wide };
+  for (const root of rootNodes) if (!wanted.has(root)) keepOutputs(stage, graph, root);
+  return buildWanted(stage, request, { wanted, roots: rootNodes, progress, signal });
 };

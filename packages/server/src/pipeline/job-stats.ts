@@ -7,10 +7,14 @@ export type JobStats = Omit<Extract<LiveEvent, { type: 'job_stats_update' }>, 't
 const intervalMs = 250;
 
 const afterEvent = (stats: JobStats, event: ReviewEvent): JobStats => {
-  if (event.type === 'building') return { ...stats, total: stats.total + event.toBuild };
+  if (event.type === 'building') {
+    const { finished, total, failed } = stats;
+    return { finished, total: total + event.toBuild, failed };
+  }
   if (event.type !== 'build-finished') return stats;
-  const { finished, total, outcome } = event;
-  return { finished, total, failed: stats.failed + (outcome === 'succeeded' ? 0 : 1) };
+  const { finished, total, outcome, etaS } = event;
+  const failed = stats.failed + (outcome === 'succeeded' ? 0 : 1);
+  return { finished, total, failed, ...(etaS === undefined ? {} : { etaS }) };
 };
 
 export interface JobStatsTeller {

@@ -59,6 +59,8 @@ export const judgeBaseline = async (
     mirrorFolder,
     merge: false,
     everyTree: true,
+    // Nobody waits for its verdict; the base's failures are taken as they come.
+    buildAgain: false,
     build: build === 'all' || (build === 'changed' && hasBase),
   };
   const alone = { ...common, base: null };

@@ -23,7 +23,11 @@ const recorded = (path = drv): RecordedTransition => {
   sequence += 1;
   return { ...step(path, 'buildable', 'building'), sequence };
 };
-const finished = (count: number, outcome: 'succeeded' | 'failed' = 'succeeded'): ReviewEvent => ({
+const finished = (
+  count: number,
+  outcome: 'succeeded' | 'failed' = 'succeeded',
+  etaS?: number,
+): ReviewEvent => ({
   type: 'build-finished',
   drvPath: drv,
   name: 'followed-1.0',
@@ -32,6 +36,7 @@ const finished = (count: number, outcome: 'succeeded' | 'failed' = 'succeeded'):
   durationMs: 1,
   finished: count,
   total: 1000,
+  ...(etaS === undefined ? {} : { etaS }),
 });
 
 describe('the live feed', () => {
@@ -54,10 +59,14 @@ describe('the live feed', () => {
   ])('tells who follows %s what belongs to it, in order, each once', (_name, topic, expected) => {
     const feed = createLiveFeed();
     const heard: string[] = [];
-    const reader = feed.join((message) => {
-      const event = LiveEvent.parse(JSON.parse(message.json().toString('utf8')));
+    const hear = (json: Buffer): void => {
+      const event = LiveEvent.parse(JSON.parse(json.toString('utf8')));
       if (event.type === 'build_state_change') heard.push(event.drvPath === drv ? 'build' : 'other-build');
       else heard.push(event.type === 'job_complete' ? `job ${event.jobId}` : event.type);
+    };
+    const reader = feed.join({
+      take: (message) => hear(message.json()),
+      onLines: () => reader.lines.read()?.batch.texts.forEach(hear),
     });
     reader.follow(topic);
     const judging = feed.judging(change);
@@ -139,6 +148,16 @@ describe('the live feed', () => {
     expect(told.at(-1)).toEqual({ finished: 1000, total: 1000, failed: 1 });
     stats.end();
     expect(told).toHaveLength(2);
+    // What the judged tree took says nothing of its base.
+    const again = createJobStats((one) => told.push(one));
+    again.take(finished(1000, 'succeeded', 3));
+    again.end();
+    expect(told.at(-1)).toMatchObject({ etaS: 3 });
+    const base = createJobStats((one) => told.push(one));
+    base.take(finished(1000, 'succeeded', 3));
+    base.take({ type: 'building', side: 'base', toBuild: 2, toSubstitute: 0 });
+    base.end();
+    expect(told.at(-1)).toEqual({ finished: 1000, total: 1002, failed: 0 });
   });
 });
 

@@ -1,10 +1,12 @@
 // Tells those who follow it what is on disk by now, and what a build says. Costs next to nothing where nobody does.
 //
 // Nothing waits here: a reader takes a message at once or leaves it out, and tells its client so.
+import type { DrvPath } from '@eka-ci/core/ids';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
 import type { ChangeListing, RecordedTransition } from '../database/database.ts';
 import { changeOnWire } from './change-on-wire.ts';
 import { createJobStats } from './job-stats.ts';
+import { FollowedLines, LineReader } from './live-lines.ts';
 import { createLiveLogs, type LiveLogs } from './live-logs.ts';
 import { LiveMessage } from './live-message.ts';
 import {
@@ -18,14 +20,21 @@ import {
   topicOfJobs,
 } from './live-topics.ts';
 
-/** Called for each event in order. Must not throw, and must not keep the caller waiting. */
-export type TakeLive = (message: LiveMessage) => void;
+/** Neither may throw or keep the caller waiting. */
+export interface LiveListener {
+  /** Called for each event but lines of logs, in order: the lines that can be read by then came before it. */
+  take(message: LiveMessage): void;
+  /** Lines can be read, where there were none. */
+  onLines(): void;
+}
 
 /** One who listens; at first to nothing. */
 export interface LiveReader {
+  /** Lines of the logs that are followed. They wait here, within a bound, for all who follow the same. */
+  readonly lines: Pick<LineReader, 'read' | 'skip'>;
   /** Each resource once. */
   follow(topic: LiveTopic): void;
-  /** Only what is followed. */
+  /** Only what is followed. Lines of it that were not read are gone. */
   unfollow(topic: LiveTopic): void;
 }
 
@@ -46,7 +55,7 @@ export interface LiveJudgement {
 
 export interface LiveFeed {
   readonly logs: LiveLogs;
-  join(take: TakeLive): LiveReader;
+  join(listener: LiveListener): LiveReader;
   /** False: nobody follows anything, and changes that have moved need not be looked up. */
   isFollowed(): boolean;
   /** True where somebody would hear of this change's jobs. */
@@ -83,32 +92,32 @@ const topicsOfChange = ({ id, head }: ChangeListing): string[] => [
 
 class Feed implements LiveFeed {
   readonly logs: LiveLogs;
-  readonly #topics = new LiveTopics<TakeLive>();
+  readonly #topics = new LiveTopics<LiveListener>();
+  /** Of the derivations that are followed. */
+  readonly #lines = new Map<DrvPath, FollowedLines>();
   /** Resources that are followed, of all readers. */
   #follows = 0;
 
   constructor() {
-    this.logs = createLiveLogs(({ drv: drvPath, attempt }) => {
-      // Made once, and not for each of a million lines.
-      const topic = topicOfDrv(drvPath);
-      const topics = [topic];
-      return {
-        isFollowed: () => this.#follows > 0 && this.#topics.isFollowed(topic),
-        tell: ({ number: line, text, cut }) =>
-          this.#tell(topics, { type: 'log_line', drvPath, attempt, line, text, cut }),
-      };
-    });
+    this.logs = createLiveLogs(({ drv, attempt }) => ({
+      isFollowed: () => this.#lines.has(drv),
+      tell: ({ number, text, cut }) => this.#lines.get(drv)?.append({ attempt, number, text, cut }),
+    }));
   }
 
-  join(take: TakeLive): LiveReader {
+  join(listener: LiveListener): LiveReader {
+    const lines = new LineReader(() => listener.onLines());
     return {
+      lines,
       follow: (topic) => {
-        this.#topics.follow(take, topic);
+        this.#topics.follow(listener, topic);
         this.#follows += 1;
+        if (topic.resource === 'drv') lines.follow(this.#linesOf(topic.id));
       },
       unfollow: (topic) => {
-        this.#topics.unfollow(take, topic);
+        this.#topics.unfollow(listener, topic);
         this.#follows -= 1;
+        if (topic.resource === 'drv') this.#leaveLines(lines, topic.id);
       },
     };
   }
@@ -153,19 +162,31 @@ class Feed implements LiveFeed {
     });
   }
 
+  #linesOf(drv: DrvPath): FollowedLines {
+    const lines = this.#lines.get(drv) ?? new FollowedLines(drv);
+    this.#lines.set(drv, lines);
+    return lines;
+  }
+
+  #leaveLines(reader: LineReader, drv: DrvPath): void {
+    const lines = this.#linesOf(drv);
+    reader.unfollow(lines);
+    if (!lines.isFollowed) this.#lines.delete(drv);
+  }
+
   #tellRecorded(transitions: readonly RecordedTransition[], topics: readonly string[]): void {
     if (this.#follows === 0) return;
     for (const transition of transitions) {
       const readers = this.#topics.readersOf([everything, topicOfDrv(transition.drv), ...topics]);
       const message = stateChange(transition);
-      for (const take of readers) take(message);
+      for (const reader of readers) reader.take(message);
     }
   }
 
   #tell(topics: readonly string[], event: LiveMessage['event']): void {
     if (this.#follows === 0) return;
     const message = new LiveMessage(event);
-    for (const take of this.#topics.readersOf(topics)) take(message);
+    for (const reader of this.#topics.readersOf(topics)) reader.take(message);
   }
 }
 

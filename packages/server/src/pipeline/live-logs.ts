@@ -39,7 +39,9 @@ const longestLine = 16 * 1024;
 const cutLine = (text: string, number: number): LoggedLine => {
   if (text.length <= longestLine) return { number, text, cut: false };
   // A surrogate pair cut in two would be no text any more.
-  return { number, text: text.slice(0, longestLine).toWellFormed(), cut: true };
+  // Through bytes: a slice would keep all of the line in memory.
+  const copy = Buffer.from(text.slice(0, longestLine).toWellFormed()).toString();
+  return { number, text: copy, cut: true };
 };
 
 /** Those who follow one log. */

@@ -5,6 +5,7 @@ import type { Sent } from '@eka-ci/protocol/review';
 export class LiveMessage {
   readonly event: Sent<LiveEvent>;
   #json: Buffer | null = null;
+  #encoded: Buffer | null = null;
 
   constructor(event: Sent<LiveEvent>) {
     this.event = event;
@@ -14,5 +15,11 @@ export class LiveMessage {
   json(): Buffer {
     this.#json ??= Buffer.from(JSON.stringify(this.event));
     return this.#json;
+  }
+
+  /** `json()` as it is sent, made by whoever asks first; `encode` is the same for all. */
+  encodedBy(encode: (texts: readonly Buffer[]) => Buffer): Buffer {
+    this.#encoded ??= encode([this.json()]);
+    return this.#encoded;
   }
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { errorCodeOf } from '../lib/error-code.ts';
 
 export interface FoundLog {
-  /** Relative to the log folder, as attempts name it. */
+  /** Relative to the log folder: as attempts name it, with what its compression adds. */
   readonly file: string;
   readonly modifiedMs: number;
   readonly sizeBytes: number;
@@ -21,7 +21,14 @@ export interface LogTree {
 
 /** As logFileOf in run-attempt.ts names them: the hash in two parts, the name, the attempt. */
 const folderName = /^[0-9a-z]{2}$/;
-const fileName = /^[0-9a-z]{30}-.+\.\d+\.log$/s;
+const fileName = /^[0-9a-z]{30}-.+\.\d+\.log(?:\.zst)?(?:\.part)?$/s;
+const addedToName = /(?:\.zst)?(?:\.part)?$/;
+
+/** As attempts name it, in whatever form it is. */
+const logOf = (file: string): string => file.replace(addedToName, '');
+export const isPlainLog = (file: string): boolean => file.endsWith('.log');
+/** Somebody makes it, or did when the process ended. */
+export const isPartOfLog = (file: string): boolean => file.endsWith('.part');
 
 /** What was there a moment ago may be gone: null. */
 const gone = (error: unknown): null => {
@@ -71,7 +78,7 @@ const isOlder = (modifiedMs: number, { nowMs }: LogAge, maxAgeMs: number): boole
 /** Pure. */
 export const chooseOldLogs = (tree: LogTree, age: LogAge): Pick<LogTree, 'logs' | 'emptyFolders'> => ({
   logs: tree.logs.filter(
-    ({ file, modifiedMs }) => !age.live.has(file) && isOlder(modifiedMs, age, age.maxAgeMs),
+    ({ file, modifiedMs }) => !age.live.has(logOf(file)) && isOlder(modifiedMs, age, age.maxAgeMs),
   ),
   emptyFolders: tree.emptyFolders.filter(({ modifiedMs }) => isOlder(modifiedMs, age, emptyFolderMs)),
 });

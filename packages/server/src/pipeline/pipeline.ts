@@ -12,7 +12,8 @@ import type { ReviewEvent } from '@eka-ci/protocol/review';
 import { matchesChangeSet } from '../config/change-sets.ts';
 import type { Database } from '../database/database.ts';
 import type { Git } from '../git/git.ts';
-import { type BuildStage, buildChange } from './build.ts';
+import type { BuildStage } from './build.ts';
+import { buildChange } from './build-change.ts';
 import { baseTreeOf, type CheckedOut, type CheckoutRequest, checkOut } from './checkout.ts';
 import type { CombinedSides } from './combine-sides.ts';
 import { type EvaluateSidesDeps, evaluateSides, type SideLimits } from './evaluate-sides.ts';
@@ -56,6 +57,8 @@ export interface PipelineRequest extends CheckoutRequest {
   readonly build: boolean;
   /** Where it takes more builds nothing is built before somebody approves. @default null: however many */
   readonly buildLimit?: BuildLimit | null;
+  /** What would be newly failing is built once more. @default true */
+  readonly buildAgain?: boolean;
   /** Globs of the operator: a diff that touches nothing else is not evaluated. @default none */
   readonly skipPaths?: readonly string[];
   /**
@@ -280,7 +283,8 @@ export const runPipeline = async (
         { request, checkout, jobs, anew: changeSet === 'full-rebuild' },
       );
   const plans = plansOf(planned);
-  const wanted = { graph, plans, maxBuilds: request.buildLimit?.builds ?? null };
+  const maxBuilds = request.buildLimit?.builds ?? null;
+  const wanted = { graph, plans, maxBuilds, again: request.buildAgain ?? true };
   const built = request.build && !isUntouched ? await buildChange(deps.builds, wanted, signal) : null;
   const wide = built?.wide ?? null;
   const { base, head, judgedTree, merged } = checkout;
@@ -302,6 +306,7 @@ export const runPipeline = async (
     nameRules: deps.nameRules,
     notices: [
       ...warnings('configuration', jobs.warnings),
+      ...warnings('build', built?.warnings ?? []),
       ...(wide === null ? [] : warnings('build', [`nothing is built: ${request.buildLimit?.howToApprove}`])),
     ],
   });

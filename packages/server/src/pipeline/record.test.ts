@@ -110,12 +110,16 @@ describe('the recorder', () => {
       onRecorded: (transitions) => told.push(...transitions),
     });
     const enqueued = await recorder.enqueue([drv]);
-    await expect(recorder.record([step(drv, 'inputs-ready'), step(drv, 'fail')])).rejects.toMatchObject({ code: 'BUILD_STEP_ILLEGAL' });
+    await expect(recorder.record([step(drv, 'inputs-ready'), step(drv, 'fail')])).rejects.toMatchObject({
+      code: 'BUILD_STEP_ILLEGAL',
+    });
     // Another recorder has moved it: the database refuses, though the step is legal.
     const other = newRecorder();
     await other.load([drv]);
     await other.record([step(drv, 'inputs-ready')]);
-    await expect(recorder.record([step(drv, 'inputs-ready')])).rejects.toMatchObject({ code: 'BUILD_STATE_STALE' });
+    await expect(recorder.record([step(drv, 'inputs-ready')])).rejects.toMatchObject({
+      code: 'BUILD_STATE_STALE',
+    });
     expect(told).toEqual(enqueued);
     expect(enqueued).toHaveLength(1);
   });

@@ -16,6 +16,8 @@ const hourMs = 60 * 60_000;
 const deliveryMaxAgeMs = 30 * dayMs;
 /** Of changes that were superseded or closed; as long as logs are kept by default. */
 const changeMaxAgeMs = 90 * dayMs;
+/** Of what was learnt of a package: one that nobody built since is gone, or was renamed. */
+const packageMaxAgeMs = 365 * dayMs;
 /** Of the mirror of a repository that is not configured: it may be only that somebody is editing the configuration. */
 const mirrorMaxAgeMs = 7 * dayMs;
 
@@ -47,7 +49,7 @@ export type RetentionEvent =
   | { readonly kind: 'clock-ahead'; readonly wallMs: number; readonly sweepMs: number };
 
 export interface RetentionDeps {
-  readonly database: Pick<Database, 'changes' | 'jobsets' | 'deliveries'>;
+  readonly database: Pick<Database, 'changes' | 'jobsets' | 'deliveries' | 'packages'>;
   /** Absolute. */
   readonly folders: {
     readonly logs: string;
@@ -162,6 +164,7 @@ const sweepRows = async ({ database, rootMaxAgeMs }: RetentionDeps, sweep: Sweep
   removed.jobsets += await database.jobsets.forget(nowMs - rootMaxAgeMs);
   removed.deliveries += await database.deliveries.forget(nowMs - deliveryMaxAgeMs);
   removed.changes += await database.changes.forget(nowMs - changeMaxAgeMs);
+  await database.packages.forget(nowMs - packageMaxAgeMs);
 };
 
 const sweepWork = async ({ folders }: RetentionDeps, { nowMs, removed }: Sweep): Promise<void> => {

@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import type { BuildResult } from '@eka-ci/core/build-state';
 import type { DrvPath } from '@eka-ci/core/ids';
 import { baseNameOf, derivationNameOf, hashPartOf } from '@eka-ci/nix/store-path';
-import type { Builder, BuildRequest } from '../builder/builder.ts';
+import type { Builder, BuildObserver, BuildRequest } from '../builder/builder.ts';
 import { createLogFile } from '../lib/log-file.ts';
+import type { SecretMask } from '../lib/secret-mask.ts';
 import type { BuildEvent } from './build-outcome.ts';
 import type { LogFeed } from './live-logs.ts';
+import type { LogCompression } from './log-compression.ts';
 
 export interface AttemptDeps {
   readonly builder: Builder;
@@ -18,6 +20,10 @@ export interface AttemptDeps {
     readonly maxBytes: number;
     /** Told what builds say while they say it. */
     readonly feed?: LogFeed;
+    /** Null or absent: there is no secret that a build could print. */
+    readonly mask?: SecretMask | null;
+    /** Null or absent: logs stay as they are written. */
+    readonly compression?: Pick<LogCompression, 'writing'> | null;
   };
   readonly onEvent: (event: BuildEvent) => void;
 }
@@ -50,23 +56,36 @@ const resultOfThrow = (drv: DrvPath, thrown: unknown): BuildResult => {
   return { kind: 'failed', cause: 'process-death', failedDrv: drv, message, durationMs: 0 };
 };
 
+/** What Nix says of a failure may quote the build. */
+const maskResult = (result: BuildResult, mask: SecretMask | null): BuildResult =>
+  mask === null || !('message' in result) ? result : { ...result, message: mask.text(result.message) };
+
+const textOf = (line: Uint8Array | string): string =>
+  typeof line === 'string'
+    ? line
+    : Buffer.from(line.buffer, line.byteOffset, line.byteLength).toString('utf8');
+
 export const runAttempt = async (deps: AttemptDeps, attempt: Attempt): Promise<EndedAttempt> => {
   const { builder, limits, logs, onEvent } = deps;
   const { drv, attempt: number, logFile, signal } = attempt;
+  const { mask = null } = logs;
+  const endWriting = logs.compression?.writing(logFile);
   const log = createLogFile({ path: join(logs.folder, logFile), maxBytes: logs.maxBytes });
   const followed = logs.feed?.open({ drv, attempt: number }, log);
   let over = false;
-  const observer = {
-    log(line: Uint8Array | string): void {
+  const observer: BuildObserver = {
+    log(said) {
       if (over) return;
+      const line = mask === null ? said : mask.line(said);
       log.write(line);
-      const text = typeof line === 'string' ? line : Buffer.from(line).toString('utf8');
+      const text = textOf(line);
       followed?.line(text);
       onEvent({ kind: 'log-line', drv, attempt: number, line: text });
     },
-    phase(phase: string): void {
-      if (!over) onEvent({ kind: 'phase', drv, attempt: number, phase });
+    phase(phase) {
+      if (!over) onEvent({ kind: 'phase', drv, attempt: number, phase: mask?.text(phase) ?? phase });
     },
+    pressure: () => log.pressure(),
   };
   let result: BuildResult;
   try {
@@ -77,5 +96,6 @@ export const runAttempt = async (deps: AttemptDeps, attempt: Attempt): Promise<E
   over = true;
   const { fault } = await log.close();
   followed?.close();
-  return { result, lastLines: log.lastLines(keptLines), logFault: fault };
+  endWriting?.();
+  return { result: maskResult(result, mask), lastLines: log.lastLines(keptLines), logFault: fault };
 };

@@ -54,6 +54,11 @@ export interface ScheduledBuilds {
   close(): void;
   /** Null until it is settled in this run. */
   outcomeOf(drv: DrvPath): BuildOutcome | null;
+  /**
+   * How long what is not settled is expected to take from its start, in the unit of `durationOf`: the longest chain, or
+   * the work over the slots.
+   */
+  expectedLeft(): number;
   /** One sentence on what an unsettled derivation of this run waits for; null for any other. */
   why(drv: DrvPath): string | null;
 }

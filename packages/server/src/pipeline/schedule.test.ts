@@ -194,6 +194,7 @@ describe('a run of builds', () => {
         if (when % 2 === 0) setTimeout(() => abort.abort(), 20);
         const outcomes = await run.finished;
         expect(builder.running.size).toBe(0);
+        expect(run.expectedLeft()).toBe(0);
         expect(outcomes.size).toBe(plans.filter(({ wanted }) => wanted).length);
         for (const { state, cause, lastLines } of outcomes.values()) {
           if (state === 'interrupted') expect(['cancelled', 'timeout']).toContain(cause);
@@ -222,6 +223,31 @@ describe('one run', () => {
       'node-3',
       'node-0',
     ]);
+  });
+
+  it('goes by durations where they are known, and says how long the rest is expected to take', async () => {
+    // Two builds of one second before one of ten, four alone.
+    const made = await makeCase([plan(), plan([0]), plan(), plan([]), plan([1]), plan()]);
+    const builder = fakeFor(made);
+    const seconds = [1, 1, 4, 4, 10, 4];
+    const left: number[] = [];
+    const run = scheduleBuilds(
+      optionsFor(made, {
+        builder,
+        slots: { build: 2, fixedOutput: 1 },
+        durationOf: (node) => seconds[made.ids.indexOf(node)] ?? 0,
+        onEvent: ({ kind }) => {
+          if (kind === 'build-started') left.push(run.expectedLeft());
+        },
+      }),
+    );
+    await run.finished;
+    expect(builder.calls.map((drv) => made.nodes.findIndex(({ path }) => path === drv))[0]).toBe(0);
+    // The chain of twelve; as long as 24 seconds of work in two slots.
+    expect(left[0]).toBe(12);
+    expect(left.at(-1)).toBeLessThanOrEqual(12);
+    expect(left).toEqual(left.toSorted((a, b) => b - a));
+    expect(run.expectedLeft()).toBe(0);
   });
 
   it('says what each derivation waits for', async () => {

@@ -27,6 +27,7 @@ export const scheduleBuilds = (options: ScheduleOptions): ScheduledBuilds => {
     extend: (more) => run.extend(more),
     close: () => run.close(),
     outcomeOf: (drv) => run.outcomeOf(drv),
+    expectedLeft: () => run.expectedLeft(),
     why: (drv) => run.why(drv),
   };
 };

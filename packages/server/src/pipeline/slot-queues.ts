@@ -13,6 +13,9 @@ interface Entry {
 
 const compare = (a: Entry, b: Entry): number => b.chain - a.chain || Number(b.isRoot) - Number(a.isRoot);
 
+export const slotKindOf = (graph: DrvGraph, node: NodeId): SlotKind =>
+  graph.isFixedOutput(node) ? 'fixedOutput' : 'build';
+
 export interface SlotQueuesDeps {
   readonly graph: DrvGraph;
   readonly frontier: BuildFrontier;
@@ -35,13 +38,17 @@ export class SlotQueues {
   }
 
   add(node: NodeId): void {
-    const kind = this.#graph.isFixedOutput(node) ? 'fixedOutput' : 'build';
     const chain = this.#frontier.criticalPathLength(node);
-    this.#queues[kind].add({ node, chain, isRoot: this.#roots.has(node) });
+    this.#queues[slotKindOf(this.#graph, node)].add({ node, chain, isRoot: this.#roots.has(node) });
   }
 
   take(kind: SlotKind): NodeId | undefined {
     return this.#queues[kind].take()?.node;
+  }
+
+  /** Of those that wait for a slot; 0 where none does. */
+  longestChain(): number {
+    return Math.max(0, ...slotKinds.map((kind) => this.#queues[kind].peek()?.chain ?? 0));
   }
 
   isEmpty(): boolean {

@@ -59,9 +59,12 @@ const deliver = async (changes: Changes, ...updates: BranchUpdate[]): Promise<vo
 const follow = () => {
   const feed = createLiveFeed();
   const heard: string[] = [];
-  const reader = feed.join(({ event }) => {
-    if (event.type === 'change_update') heard.push(`${event.change.id} ${event.change.state}`);
-    if (event.type === 'job_complete') heard.push(`${event.jobId} ${event.conclusion}`);
+  const reader = feed.join({
+    take({ event }) {
+      if (event.type === 'change_update') heard.push(`${event.change.id} ${event.change.state}`);
+      if (event.type === 'job_complete') heard.push(`${event.jobId} ${event.conclusion}`);
+    },
+    onLines: () => {},
   });
   const faults: unknown[] = [];
   const changes = tellChanges({ changes: database.changes, feed, onFault: (fault) => faults.push(fault) });
@@ -141,7 +144,7 @@ describe('changes that are told', () => {
     await changes.claimNext(claim);
     expect(await changes.release(lease('one'), 5)).toBe(true);
     expect(looks).toEqual([]);
-    feed.join(() => {}).follow({ resource: 'allbuilds' });
+    feed.join({ take: () => {}, onLines: () => {} }).follow({ resource: 'allbuilds' });
     await changes.claimNext(claim);
     expect(await changes.finish(lease('one'), judged, 20)).toBe(true);
     expect([looks, faults]).toMatchObject([['one'], [{ message: 'no answer' }]]);

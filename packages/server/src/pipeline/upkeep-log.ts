@@ -1,6 +1,7 @@
 // What keeps the server in order, in the words of its log: disks, retention, draining.
 import type { Logger } from '../lib/logger.ts';
 import type { DiskEvent } from './disk-guard.ts';
+import type { CompressionEvent } from './log-compression.ts';
 import type { RetentionEvent } from './retention.ts';
 
 export const createDiskLog =
@@ -45,5 +46,21 @@ export const createRetentionLog =
           'the clock is far ahead of the last sweep: only a day more of old things is removed with each. Look at the clock; after a long pause this is as it should be',
           { clock: day(event.wallMs), sweep: day(event.sweepMs) },
         );
+    }
+  };
+
+export const createCompressionLog =
+  (logger: Logger) =>
+  (event: CompressionEvent): void => {
+    switch (event.kind) {
+      case 'compressed': {
+        const { file, textBytes, sizeBytes } = event;
+        return logger.debug('compressed a log', { file, textBytes, sizeBytes });
+      }
+      case 'fault':
+        return logger.warn('a log stays as it is: it cannot be compressed', {
+          file: event.file,
+          err: event.error,
+        });
     }
   };

@@ -57,6 +57,7 @@ export const wirePipeline = (parts: PipelineParts): PipelineDeps => {
         clock: Date.now,
         ...(onRecorded === undefined ? {} : { onRecorded }),
       }),
+      records: database,
       store: queries({ signal }),
       slots,
       limits: { ...limits, maxLogBytes: 10 * logs.maxBytes },

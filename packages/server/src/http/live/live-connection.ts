@@ -41,14 +41,18 @@ export class LiveConnection {
   constructor(deps: LiveConnectionDeps) {
     this.#deps = deps;
     const { webSocket, socket, feed } = deps;
+    this.#reader = feed.join({
+      take: (message) => this.#outbox.add(message),
+      onLines: () => this.#outbox.onLines(),
+    });
     this.#outbox = new Outbox({
       socket,
+      lines: this.#reader.lines,
       onWaiting: () => deps.onWaiting(this),
       onSent: () => {
         if (webSocket.isPaused && !this.#outbox.isFull) webSocket.resume();
       },
     });
-    this.#reader = feed.join((message) => this.#outbox.add(message));
     webSocket.on('message', (data, isBinary) => {
       // One piece, by the default of ws; what is no text is no request.
       this.#hear(isBinary || !Buffer.isBuffer(data) ? '' : data.toString('utf8'));
@@ -121,7 +125,11 @@ export class LiveConnection {
   }
 
   #unsubscribe({ topic, resource }: Extract<ParsedRequest, { kind: 'request' }>): LiveEvent {
-    if (this.#followed.delete(keyOf(topic))) this.#reader.unfollow(topic);
+    if (this.#followed.delete(keyOf(topic))) {
+      // What was said before is told, or counted as left out.
+      this.#outbox.takeAllLines();
+      this.#reader.unfollow(topic);
+    }
     return { type: 'unsubscribed', from: resource };
   }
 

@@ -57,7 +57,7 @@ const maxMessageBytes = 64 * 1024;
 /** What comes within so long is sent together. */
 const flushIntervalMs = 25;
 /** Then the server's other work has its turn, for so many times as long. */
-const longestFlushMs = 4;
+const longestFlushMs = 3;
 const restPerFlush = 9;
 const closeTimeoutMs = 1000;
 

@@ -1,5 +1,8 @@
+import type { DrvPath } from '@eka-ci/core/ids';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { newPath, step } from '../../database/testing/samples.ts';
+import { createLiveFeed, type LiveFeed } from '../../pipeline/live-feed.ts';
 import { LiveMessage } from '../../pipeline/live-message.ts';
 import { framesOf, Outbox } from './outbox.ts';
 
@@ -21,16 +24,57 @@ const readFrames = (bytes: Buffer): string[] => {
   return texts;
 };
 
-const line = (number: number, size: number): LiveMessage =>
-  new LiveMessage({
-    type: 'log_line',
-    drvPath: 'drv',
-    attempt: 1,
-    line: number,
-    text: 'x'.repeat(size),
-    cut: false,
-  });
 const bound = 256 * 1024;
+const [first, second] = [newPath('first-1.0'), newPath('second-1.0')];
+
+interface Told {
+  readonly type: string;
+  readonly drvPath: DrvPath;
+  readonly line: number;
+  readonly events: number;
+  readonly code: string;
+  readonly sequence: number;
+}
+
+/** An outbox on a feed, with a socket that keeps what it is given until it is drained. */
+const createReader = (feed: LiveFeed) => {
+  const sent: Told[] = [];
+  const socket = { inFlight: 0, done: null as (() => void) | null };
+  let asked = false;
+  const reader = feed.join({
+    take: (message) => outbox.add(message),
+    onLines: () => outbox.onLines(),
+  });
+  const outbox: Outbox = new Outbox({
+    socket: {
+      write(bytes: Buffer, done: () => void) {
+        expect(socket.done).toBeNull();
+        socket.done = done;
+        socket.inFlight = bytes.length;
+        sent.push(...readFrames(bytes).map((text) => JSON.parse(text) as Told));
+      },
+    },
+    lines: reader.lines,
+    onWaiting: () => {
+      asked = true;
+    },
+    onSent: () => {},
+  });
+  const drain = (): void => {
+    const { done } = socket;
+    socket.done = null;
+    done?.();
+  };
+  /** Nothing more happens, and yet all of it comes out. */
+  const finish = (): void => {
+    for (asked = true; asked || socket.done !== null; ) {
+      asked = false;
+      drain();
+      outbox.flush();
+    }
+  };
+  return { outbox, reader, sent, socket, drain, finish };
+};
 
 describe('an outbox', () => {
   it('frames texts of every length', () => {
@@ -38,83 +82,108 @@ describe('an outbox', () => {
     expect(readFrames(framesOf(texts.map((text) => Buffer.from(text))))).toEqual(texts);
   });
 
+  const drv = fc.constantFrom(first, second);
+  const action = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        kind: fc.constant('lines' as const),
+        drv,
+        count: fc.constantFrom(1, 3, 100, 1500),
+        size: fc.constantFrom(20, 5000),
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('state' as const), drv }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('answer' as const, 'move' as const) }) },
+    { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('flush' as const, 'drain' as const) }) },
+  );
+
   it('tells or counts each event once and in order, however slow its reader is, and never keeps more than its bound', () => {
-    const action = fc.oneof(
-      {
-        weight: 5,
-        arbitrary: fc.record({
-          kind: fc.constant('add' as const),
-          size: fc.constantFrom(20, 30_000, 60_000),
-        }),
-      },
-      { weight: 1, arbitrary: fc.record({ kind: fc.constant('answer' as const) }) },
-      { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('flush' as const, 'drain' as const) }) },
-    );
     fc.assert(
-      fc.property(fc.array(action, { minLength: 40, maxLength: 200 }), (actions) => {
-        const sent: string[] = [];
-        let onSent: (() => void) | null = null;
-        let inFlight = 0;
-        let asked = false;
-        const outbox = new Outbox({
-          socket: {
-            write(bytes: Buffer, done: () => void): boolean {
-              expect(onSent).toBeNull();
-              onSent = done;
-              inFlight = bytes.length;
-              sent.push(...readFrames(bytes));
-              return true;
-            },
-          },
-          onWaiting: () => {
-            asked = true;
-          },
-          onSent: () => {},
-        });
-        const drain = (): void => {
-          const done = onSent;
-          onSent = null;
-          done?.();
-        };
-        let added = 0;
-        let answers = 0;
-        const addedBefore: number[] = [];
-        for (const one of actions) {
-          if (one.kind === 'add') {
-            added += 1;
-            outbox.add(line(added, one.size));
+      fc.property(fc.array(action, { minLength: 20, maxLength: 80 }), (actions) => {
+        const feed = createLiveFeed();
+        const { outbox, reader, sent, socket, drain, finish } = createReader(feed);
+        // Another one, who never reads, has no part in it.
+        const other = feed.join({ take: () => {}, onLines: () => {} });
+        for (const id of [first, second])
+          for (const one of [reader, other]) one.follow({ resource: 'drv', id });
+        const written = () => Promise.resolve();
+        const logs = { [first]: feed.logs.open({ drv: first, attempt: 1 }, { written }) };
+        logs[second] = feed.logs.open({ drv: second, attempt: 1 }, { written });
+        /** What was told so far, and how much of it was before each answer and each change of state. */
+        let told = 0;
+        let follows = true;
+        const before = new Map<string, number>();
+        for (const [at, one] of actions.entries()) {
+          if (one.kind === 'lines') {
+            for (let count = 0; count < one.count; count++) logs[one.drv]?.line('x'.repeat(one.size));
+            if (one.drv === first || follows) told += one.count;
+          } else if (one.kind === 'state') {
+            if (one.drv === second && !follows) continue;
+            before.set(`state ${at}`, told++);
+            feed.recorded([{ ...step(one.drv, 'buildable', 'building'), sequence: at }]);
           } else if (one.kind === 'answer') {
-            answers += 1;
-            addedBefore.push(added);
-            outbox.answer(new LiveMessage({ type: 'error', code: String(answers), message: '' }));
+            before.set(`answer ${at}`, told);
+            outbox.answer(new LiveMessage({ type: 'error', code: String(at), message: '' }));
+          } else if (one.kind === 'move') {
+            outbox.takeAllLines();
+            if (follows) reader.unfollow({ resource: 'drv', id: second });
+            else reader.follow({ resource: 'drv', id: second });
+            follows = !follows;
           } else if (one.kind === 'flush') outbox.flush();
           else drain();
-          expect(inFlight).toBeLessThan(bound + 70_000 + 200 * 80);
+          expect(socket.inFlight).toBeLessThan(2 * bound + 70_000 + 200 * 80);
         }
-        // Nothing more happens, and yet all of it comes out.
-        for (asked = true; asked || onSent !== null; ) {
-          asked = false;
-          drain();
-          outbox.flush();
+        finish();
+        let heard = 0;
+        const lastLine = new Map<DrvPath, number>();
+        for (const event of sent) {
+          if (event.type === 'error') expect(heard).toBe(before.get(`answer ${event.code}`));
+          if (event.type === 'build_state_change') expect(heard).toBe(before.get(`state ${event.sequence}`));
+          if (event.type === 'log_line') {
+            expect(event.line).toBeGreaterThan(lastLine.get(event.drvPath) ?? 0);
+            lastLine.set(event.drvPath, event.line);
+          }
+          if (event.type === 'skipped') heard += event.events;
+          else if (event.type !== 'error') heard += 1;
         }
-        const events = sent.map(
-          (text) => JSON.parse(text) as { type: string; line: number; events: number; code: string },
-        );
-        let next = 1;
-        for (const event of events) {
-          if (event.type === 'log_line') expect(event.line).toBe(next++);
-          if (event.type === 'skipped') next += event.events;
-          // What came before an answer is told or counted before it.
-          if (event.type === 'error') expect(next - 1).toBe(addedBefore[Number(event.code) - 1]);
-        }
-        expect(next).toBe(added + 1);
-        expect(events.filter(({ type }) => type === 'error').map(({ code }) => Number(code))).toEqual(
-          Array.from({ length: answers }, (_, index) => index + 1),
-        );
-        const skipped = events.reduce((sum, event) => sum + (event.type === 'skipped' ? event.events : 0), 0);
-        expect(outbox.totals).toEqual({ sent: added - skipped, skipped });
+        expect(heard).toBe(told);
+        const answers = actions.flatMap(({ kind }, at) => (kind === 'answer' ? [String(at)] : []));
+        expect(sent.filter(({ type }) => type === 'error').map(({ code }) => code)).toEqual(answers);
+        const skipped = sent.reduce((sum, event) => sum + (event.type === 'skipped' ? event.events : 0), 0);
+        expect(outbox.totals).toEqual({ sent: told - skipped, skipped });
       }),
+      { numRuns: 40 },
     );
+  });
+
+  it('shares the bytes of a line with all who have read as far, and keeps none that all have read', () => {
+    const feed = createLiveFeed();
+    const batches: Buffer[] = [];
+    const outboxes = Array.from({ length: 3 }, () => {
+      const reader = feed.join({ take: () => {}, onLines: () => outbox.onLines() });
+      const outbox: Outbox = new Outbox({
+        socket: {
+          write(batch: Buffer, done: () => void) {
+            batches.push(batch);
+            done();
+          },
+        },
+        lines: reader.lines,
+        onWaiting: () => {},
+        onSent: () => {},
+      });
+      reader.follow({ resource: 'drv', id: first });
+      return outbox;
+    });
+    const log = feed.logs.open({ drv: first, attempt: 1 }, { written: () => Promise.resolve() });
+    for (const round of [1, 2]) {
+      for (let line = 0; line < 100; line++) log.line('said');
+      for (const outbox of outboxes) outbox.flush();
+      expect(new Set(batches).size).toBe(round);
+      expect(readFrames(batches.at(-1) ?? Buffer.of())).toHaveLength(100);
+    }
+    expect(batches).toHaveLength(6);
   });
 
   it('says when it is full of answers, and when it is not any more', () => {
@@ -123,7 +192,13 @@ describe('an outbox', () => {
     const write = (_batch: Buffer, onSent: () => void): void => {
       done = onSent;
     };
-    const outbox = new Outbox({ socket: { write }, onWaiting: () => {}, onSent: () => void (sent += 1) });
+    const lines = createLiveFeed().join({ take: () => {}, onLines: () => {} }).lines;
+    const outbox = new Outbox({
+      socket: { write },
+      lines,
+      onWaiting: () => {},
+      onSent: () => void (sent += 1),
+    });
     const answer = new LiveMessage({ type: 'error', code: 'CODE', message: 'x'.repeat(1000) });
     let taken = 0;
     for (; !outbox.isFull; taken++) outbox.answer(answer);

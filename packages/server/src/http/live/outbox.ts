@@ -1,4 +1,5 @@
 // What waits to be sent to one reader: bounded, and a reader that is too slow for it is told how much it missed.
+import type { LineReader } from '../../pipeline/live-lines.ts';
 import type { LiveMessage } from '../../pipeline/live-message.ts';
 
 /** Events are left out while more than this waits; beside it one batch of as much is on its way. */
@@ -24,8 +25,8 @@ const writeFrame = (batch: Buffer, at: number, text: Buffer): number => {
 };
 
 /**
- * Text messages as the bytes of a server's WebSocket. All that waits is made one write: with a hundred readers of one
- * log a write for each line and each of them would take all of a processor.
+ * Text messages as the bytes of a server's WebSocket, made once for all who get them. All that waits is one write: with a
+ * hundred readers of one log a write for each line and each of them would take all of a processor.
  */
 export const framesOf = (texts: readonly Buffer[]): Buffer => {
   const size = texts.reduce((sum, { length }) => sum + headerBytes(length) + length, 0);
@@ -36,6 +37,8 @@ export const framesOf = (texts: readonly Buffer[]): Buffer => {
 
 export interface OutboxDeps {
   readonly socket: { write(batch: Buffer, onSent: () => void): unknown };
+  /** Lines of logs that the reader follows. They wait there and not here, but for what is sent next. */
+  readonly lines: Pick<LineReader, 'read' | 'skip'>;
   /** Something waits: `flush` is to be called soon. */
   readonly onWaiting: () => void;
   /** What was flushed last is on its way. */
@@ -44,10 +47,13 @@ export interface OutboxDeps {
 
 export class Outbox {
   readonly #deps: OutboxDeps;
+  /** Frames. */
   #waiting: Buffer[] = [];
   #bytes = 0;
   /** Left out since the last message that waits. */
   #skipped = 0;
+  /** Lines wait to be read. */
+  #hasLines = false;
   #isSending = false;
   #isClosed = false;
   #sentTotal = 0;
@@ -65,14 +71,25 @@ export class Outbox {
   /** Takes an event, or leaves it out where too much waits. */
   add(message: LiveMessage): void {
     if (this.#isClosed) return;
-    // Most of a loud build ends here, for each of its readers.
-    if (this.#bytes >= maxWaitingBytes) {
-      this.#skipped += 1;
-      this.#skippedTotal += 1;
-      return;
-    }
+    this.takeAllLines();
+    if (this.isFull) return this.#skip(1);
     this.#sentTotal += 1;
-    this.#push(message.json());
+    this.#tellSkipped();
+    this.#push(message.encodedBy(framesOf));
+  }
+
+  /** Lines can be read, where there were none. */
+  onLines(): void {
+    this.#hasLines = true;
+    if (!this.#isSending && !this.#isClosed) this.#deps.onWaiting();
+  }
+
+  /** What can be read by now waits here, or is left out: it comes before whatever comes next. */
+  takeAllLines(): void {
+    this.#takeLines();
+    if (!this.#hasLines) return;
+    this.#hasLines = false;
+    this.#skip(this.#deps.lines.skip());
   }
 
   /** True: who asks for an answer now should wait until what waits is sent. */
@@ -80,26 +97,30 @@ export class Outbox {
     return this.#bytes >= maxWaitingBytes;
   }
 
-  /** Takes what must not be left out. */
+  /** Takes what must not be left out. What can be read of logs by now comes before it. */
   answer(message: LiveMessage): void {
     if (this.#isClosed) return;
+    this.takeAllLines();
     this.#tellSkipped();
-    this.#push(message.json());
+    this.#push(message.encodedBy(framesOf));
   }
 
   /** Sends all that waits, unless what was sent before is still on its way. */
   flush(): void {
     if (this.#isSending || this.#isClosed) return;
+    this.#takeLines();
     this.#tellSkipped();
-    if (this.#waiting.length === 0) return;
-    const batch = framesOf(this.#waiting);
+    const [first, ...others] = this.#waiting;
+    if (first === undefined) return;
+    // Mostly it is one batch of lines, which is not copied for each of its readers.
+    const batch = others.length === 0 ? first : Buffer.concat(this.#waiting);
     this.#waiting = [];
     this.#bytes = 0;
     this.#isSending = true;
     this.#deps.socket.write(batch, () => {
       this.#isSending = false;
       this.#deps.onSent();
-      if (this.#waiting.length > 0 || this.#skipped > 0) this.#deps.onWaiting();
+      if (this.#waiting.length > 0 || this.#skipped > 0 || this.#hasLines) this.#deps.onWaiting();
     });
   }
 
@@ -110,16 +131,37 @@ export class Outbox {
     this.#bytes = 0;
   }
 
-  #push(text: Buffer): void {
-    this.#waiting.push(text);
-    this.#bytes += text.length;
+  /** As much as there is room for. */
+  #takeLines(): void {
+    while (this.#hasLines && !this.isFull) {
+      const read = this.#deps.lines.read();
+      if (read === null) {
+        this.#hasLines = false;
+        return;
+      }
+      const { skipped, batch } = read;
+      this.#skip(skipped);
+      this.#tellSkipped();
+      this.#sentTotal += batch.texts.length;
+      this.#push(batch.encodedBy(framesOf));
+    }
+  }
+
+  #push(frames: Buffer): void {
+    this.#waiting.push(frames);
+    this.#bytes += frames.length;
     if (!this.#isSending) this.#deps.onWaiting();
+  }
+
+  #skip(events: number): void {
+    this.#skipped += events;
+    this.#skippedTotal += events;
   }
 
   #tellSkipped(): void {
     if (this.#skipped === 0) return;
     const events = this.#skipped;
     this.#skipped = 0;
-    this.#push(Buffer.from(JSON.stringify({ type: 'skipped', events })));
+    this.#push(framesOf([Buffer.from(JSON.stringify({ type: 'skipped', events }))]));
   }
 }

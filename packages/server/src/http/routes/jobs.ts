@@ -102,7 +102,10 @@ interface FoundJob {
 const createJobQuestions = (deps: RouteDeps) => {
   const findChange = createChangeLookup(deps);
   const missing = (): HttpError =>
-    new HttpError('JUDGED_JOB_NOT_FOUND', 'there is no such job: /v1/commits/{sha}/jobs lists those of a commit');
+    new HttpError(
+      'JUDGED_JOB_NOT_FOUND',
+      'there is no such job: /v1/commits/{sha}/jobs lists those of a commit',
+    );
   return async (id: string, question: (index: number) => SummaryQuestion): Promise<FoundJob> => {
     const dot = id.lastIndexOf('.');
     const index = Number(id.slice(dot + 1));

@@ -36,12 +36,8 @@ const rangeOf = ({ headers }: FastifyRequest, log: OpenLog) => {
   return parseByteRange(counts ? headers.range : undefined, log.sizeBytes);
 };
 
-/** The bytes that were there when the log was opened: it may grow meanwhile. Closes the file when it is read. */
-const streamOf = ({ handle }: OpenLog, start: number, end: number): Readable =>
-  handle.createReadStream({ start, end });
-
-const close = async ({ handle }: OpenLog): Promise<null> => {
-  await handle.close();
+const close = async (log: OpenLog): Promise<null> => {
+  await log.close();
   return null;
 };
 
@@ -64,7 +60,7 @@ const prepareText = async ({ request, reply }: Exchange, log: OpenLog): Promise<
   }
   reply.headers({ 'content-type': 'text/plain; charset=utf-8', 'content-length': String(end - start + 1) });
   if (request.method === 'HEAD' || end < start) return await close(log);
-  return streamOf(log, start, end);
+  return log.stream(start, end);
 };
 
 /** As `prepareText`. Of unknown length, so without ranges. */
@@ -86,7 +82,7 @@ const prepareHtml = async (
     await close(log);
     return Readable.from(renderLog([], shown));
   }
-  const bytes = streamOf(log, 0, log.sizeBytes - 1);
+  const bytes = log.stream(0, log.sizeBytes - 1);
   const html = Readable.from(renderLog(bytes, shown));
   // Also where the client goes before anything was read: what has not begun closes nothing behind it.
   return html.once('close', () => bytes.destroy());
@@ -153,7 +149,7 @@ const addSearch = (app: ApiApp, deps: HttpDeps): void => {
         return { lines: [], nextCursor: null };
       }
       const asked = { q: query.q, limit: query.limit, from, maxBytes: maxSearchedBytes };
-      const { lines, next } = await searchLog(streamOf(log, from.offset, log.sizeBytes - 1), asked);
+      const { lines, next } = await searchLog(log.stream(from.offset, log.sizeBytes - 1), asked);
       return { lines: [...lines], nextCursor: cursorOf(next) };
     },
   );

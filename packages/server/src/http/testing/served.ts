@@ -202,6 +202,7 @@ export const serve = async (more: Partial<HttpDeps> = {}): Promise<Served> => {
     actions: noActions,
     upkeep: quietUpkeep(database, folder),
     workMetrics: createWorkMetrics(() => 61_000),
+    storeLogs: { fetch: () => Promise.resolve(false) },
     live: createLiveConnections({ feed: createLiveFeed(), storeDir: '/nix/store' }),
     options: httpOptions,
     ...more,
