@@ -12,10 +12,12 @@ const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
   graph: async () => (await import('./graph.ts')).graph,
   order: async () => (await import('./order.ts')).order,
   daemon: async () => (await import('./daemon.ts')).daemon,
+  'build-overhead': async () => (await import('./build-overhead.ts')).buildOverhead,
   evaluate: async () => (await import('./evaluate.ts')).evaluate,
   startup: async () => (await import('./startup.ts')).startup,
   http: async () => (await import('./http.ts')).http,
   webhooks: async () => (await import('./webhooks.ts')).webhooks,
+  logs: async () => (await import('./logs.ts')).logs,
   'change-summary': async () => (await import('./change-summary.ts')).changeSummary,
 };
 
