@@ -89,10 +89,13 @@ const asker =
     return await response.json();
   };
 
+/** A secret that the server knows. */
+export const webhookSecret = 'only-for-this-test-0123456789abcdef';
+
 const serverProcess = (world: World, configFile: string): ChildOptions => ({
   command: process.execPath,
   args: [main, '--config-file', configFile],
-  env: { ...world.env, WEBHOOK_SECRET: 'only-for-this-test-0123456789abcdef' },
+  env: { ...world.env, WEBHOOK_SECRET: webhookSecret },
   cwd: world.folder,
 });
 
