@@ -9,8 +9,8 @@ import type { Builder } from '@eka-ci/server/builder/builder';
 import { openNixDaemon } from '@eka-ci/server/builder/nix-daemon/open-daemon';
 import { createNixStoreBuilder } from '@eka-ci/server/builder/nix-store/nix-store-builder';
 import { openSqliteDatabase } from '@eka-ci/server/database/kysely/sqlite/sqlite-database';
-import { createRecorder } from '@eka-ci/server/pipeline/record';
-import { scheduleBuilds } from '@eka-ci/server/pipeline/schedule';
+import { createRecorder } from '@eka-ci/server/pipeline/builds/record';
+import { scheduleBuilds } from '@eka-ci/server/pipeline/builds/schedule';
 import {
   assertSameWork,
   type Benchmark,

@@ -13,9 +13,9 @@ import { createLiveConnections } from '@eka-ci/server/http/live/live-connections
 import { serve } from '@eka-ci/server/http/testing/served';
 import { createSecretMask } from '@eka-ci/server/lib/secret-mask';
 import { openStoredLog } from '@eka-ci/server/lib/stored-log';
-import { createLiveFeed } from '@eka-ci/server/pipeline/live-feed';
-import { createLogCompression } from '@eka-ci/server/pipeline/log-compression';
-import { logFileOf, runAttempt } from '@eka-ci/server/pipeline/run-attempt';
+import { createLogCompression } from '@eka-ci/server/pipeline/builds/log-compression';
+import { logFileOf, runAttempt } from '@eka-ci/server/pipeline/builds/run-attempt';
+import { createLiveFeed } from '@eka-ci/server/pipeline/live/live-feed';
 import type { LoggedBuild } from './logs.ts';
 
 const [input = '', wantedSubscriptions = '0'] = process.argv.slice(2);

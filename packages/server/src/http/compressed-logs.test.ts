@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { tailOf } from '../lib/stored-log.ts';
-import { createLogCompression, type LogCompression } from '../pipeline/log-compression.ts';
+import { createLogCompression, type LogCompression } from '../pipeline/builds/log-compression.ts';
 import { createHttpApp } from './app.ts';
 import { listen } from './listen.ts';
 import { recordLog, type Served, serve } from './testing/served.ts';

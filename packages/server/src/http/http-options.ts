@@ -3,7 +3,7 @@ import type { DrvPath } from '@eka-ci/core/ids';
 import type { Repository } from '@eka-ci/protocol/repository';
 import type { Secret } from '../config/secret.ts';
 import type { Database } from '../database/database.ts';
-import type { StoreLogs } from '../pipeline/store-logs.ts';
+import type { StoreLogs } from '../pipeline/builds/store-logs.ts';
 import type { SubmitReview } from '../pipeline/submit-review.ts';
 import type { RequestFault } from './errors.ts';
 import type { LiveConnections } from './live/live-connections.ts';

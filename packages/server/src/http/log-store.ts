@@ -7,8 +7,8 @@ import type { BuildAttempt } from '../database/database.ts';
 import { errorCodeOf } from '../lib/error-code.ts';
 import { parseSafePath, resolveWithin } from '../lib/safe-path.ts';
 import { openStoredLog, type StoredLog } from '../lib/stored-log.ts';
-import { logFileOf } from '../pipeline/run-attempt.ts';
-import { logOfStore } from '../pipeline/store-logs.ts';
+import { logFileOf } from '../pipeline/builds/run-attempt.ts';
+import { logOfStore } from '../pipeline/builds/store-logs.ts';
 import { HttpError } from './errors.ts';
 import type { HttpDeps } from './http-options.ts';
 

@@ -8,7 +8,7 @@ import { ErrorBody } from '@eka-ci/protocol/error';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { newNode, newPath, step } from '../database/testing/samples.ts';
-import { logFileOf } from '../pipeline/run-attempt.ts';
+import { logFileOf } from '../pipeline/builds/run-attempt.ts';
 import { createHttpApp } from './app.ts';
 import { parseByteRange } from './byte-range.ts';
 import { listen } from './listen.ts';

@@ -6,7 +6,7 @@ import { OrderedBuild } from '@eka-ci/protocol/build-request';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Database, StoredChange } from '../database/database.ts';
 import { newPath } from '../database/testing/samples.ts';
-import { createOrderedBuilds, type OrderedBuilds } from '../pipeline/ordered-builds.ts';
+import { createOrderedBuilds, type OrderedBuilds } from '../pipeline/builds/ordered-builds.ts';
 import { type Listening, listen } from './listen.ts';
 import { type AuditedAction, createOperatorActions, type OperatorActions } from './operator-actions.ts';
 import { send, type Target } from './testing/raw-request.ts';

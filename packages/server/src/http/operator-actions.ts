@@ -2,7 +2,7 @@
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { BuildOrder, OrderedBuild } from '@eka-ci/protocol/build-request';
 import type { Logger } from '../lib/logger.ts';
-import type { OrderedBuilds } from '../pipeline/ordered-builds.ts';
+import type { OrderedBuilds } from '../pipeline/builds/ordered-builds.ts';
 
 /** One write, for the server's log. */
 export interface AuditedAction {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newNode, newPath } from '../database/testing/samples.ts';
-import { createRecorder } from '../pipeline/record.ts';
+import { createRecorder } from '../pipeline/builds/record.ts';
 import { metricsToken, newChange, type Served, serve } from './testing/served.ts';
 import { createWorkMetrics } from './work-metrics.ts';
 

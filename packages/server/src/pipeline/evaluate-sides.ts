@@ -5,12 +5,12 @@ import type { TreeSha } from '@eka-ci/core/ids';
 import type { EvaluationRequest, EvaluationTarget, Evaluator } from '@eka-ci/nix/evaluator/evaluator';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
 import { resolveJobFile } from '../config/job-file.ts';
+import { type StartGate, untilOpen } from './builds/start-gate.ts';
 import { type CombinedSides, combineSides } from './combine-sides.ts';
 import { type Evaluation, evaluateJob } from './evaluate.ts';
 import type { Job } from './jobs.ts';
 import type { JobsetQuestion, KeptJobsets } from './kept-jobsets.ts';
 import type { JudgedJobPair } from './load-jobs.ts';
-import { type StartGate, untilOpen } from './start-gate.ts';
 
 export interface SideLimits {
   /** Of both sides together. */

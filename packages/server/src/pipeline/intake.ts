@@ -10,7 +10,7 @@ import type {
   Delivery,
 } from '../database/database.ts';
 import type { BranchTip, RepositoryListing } from '../forge/forge.ts';
-import { isOrder } from './ordered-builds.ts';
+import { isOrder } from './builds/ordered-builds.ts';
 import { wasJudged } from './was-judged.ts';
 
 export interface IntakeDeps {

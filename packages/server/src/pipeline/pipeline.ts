@@ -12,8 +12,9 @@ import type { ReviewEvent } from '@eka-ci/protocol/review';
 import { matchesChangeSet } from '../config/change-sets.ts';
 import type { Database } from '../database/database.ts';
 import type { Git } from '../git/git.ts';
-import type { BuildStage } from './build.ts';
-import { buildChange } from './build-change.ts';
+import type { BuildStage } from './builds/build.ts';
+import { buildChange } from './builds/build-change.ts';
+import { openGate } from './builds/start-gate.ts';
 import { baseTreeOf, type CheckedOut, type CheckoutRequest, checkOut } from './checkout.ts';
 import type { CombinedSides } from './combine-sides.ts';
 import { type EvaluateSidesDeps, evaluateSides, type SideLimits } from './evaluate-sides.ts';
@@ -23,7 +24,6 @@ import type { KeptJobsets } from './kept-jobsets.ts';
 import { loadFile } from './load-file.ts';
 import { type JobsToJudge, type JudgedJobPair, loadJobs } from './load-jobs.ts';
 import { measureSizes } from './measure-sizes.ts';
-import { openGate } from './start-gate.ts';
 
 export interface PipelineDeps {
   readonly git: Git;

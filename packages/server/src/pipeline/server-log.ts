@@ -3,8 +3,8 @@ import type { ReviewEvent } from '@eka-ci/protocol/review';
 import type { StoredChange } from '../database/database.ts';
 import type { RepositoryStatus } from '../forge/forge.ts';
 import type { Logger } from '../lib/logger.ts';
+import type { OrderEvent } from './builds/ordered-builds.ts';
 import type { JudgeEvent } from './judge-loop.ts';
-import type { OrderEvent } from './ordered-builds.ts';
 
 const nameOf = ({ repository, number, branch, head }: StoredChange) => ({
   repository,

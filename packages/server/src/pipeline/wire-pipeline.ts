@@ -7,14 +7,14 @@ import type { ReviewEvent } from '@eka-ci/protocol/review';
 import type { Builder } from '../builder/builder.ts';
 import type { Database } from '../database/database.ts';
 import type { Git } from '../git/git.ts';
-import type { BuildStage } from './build.ts';
+import type { BuildStage } from './builds/build.ts';
+import type { LiveBuilds } from './builds/live-builds.ts';
+import { createOutputRoots } from './builds/output-roots.ts';
+import { createRecorder, type RecorderDeps } from './builds/record.ts';
+import type { Slots } from './builds/schedule.ts';
+import type { StartGate } from './builds/start-gate.ts';
 import type { KeptJobsets } from './kept-jobsets.ts';
-import type { LiveBuilds } from './live-builds.ts';
-import { createOutputRoots } from './output-roots.ts';
 import type { PipelineDeps } from './pipeline.ts';
-import { createRecorder, type RecorderDeps } from './record.ts';
-import type { Slots } from './schedule.ts';
-import type { StartGate } from './start-gate.ts';
 
 export interface PipelineParts {
   readonly nix: NixInstallation;

@@ -2,9 +2,9 @@
 import type { Duplex } from 'node:stream';
 import type { LiveEvent } from '@eka-ci/protocol/live';
 import { WebSocket } from 'ws';
-import type { LiveFeed, LiveReader } from '../../pipeline/live-feed.ts';
-import { LiveMessage } from '../../pipeline/live-message.ts';
-import type { LiveTopic } from '../../pipeline/live-topics.ts';
+import type { LiveFeed, LiveReader } from '../../pipeline/live/live-feed.ts';
+import { LiveMessage } from '../../pipeline/live/live-message.ts';
+import type { LiveTopic } from '../../pipeline/live/live-topics.ts';
 import { type ParsedRequest, parseLiveRequest } from './live-request.ts';
 import { Outbox } from './outbox.ts';
 

@@ -10,8 +10,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import type { RecordedTransition } from '../../database/database.ts';
 import { newPath, step } from '../../database/testing/samples.ts';
 import { createLogFile } from '../../lib/log-file.ts';
-import { createLiveFeed, type LiveFeed } from '../../pipeline/live-feed.ts';
-import { logFileOf } from '../../pipeline/run-attempt.ts';
+import { logFileOf } from '../../pipeline/builds/run-attempt.ts';
+import { createLiveFeed, type LiveFeed } from '../../pipeline/live/live-feed.ts';
 import { createHttpApp } from '../app.ts';
 import { type Listening, listen } from '../listen.ts';
 import { type LiveClient, ofType, openLiveClient } from '../testing/live-client.ts';

@@ -1,7 +1,7 @@
 // All live connections: how many there may be, what they share, and their end.
 import type { IncomingMessage } from 'node:http';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { LiveFeed } from '../../pipeline/live-feed.ts';
+import type { LiveFeed } from '../../pipeline/live/live-feed.ts';
 import { HttpError } from '../errors.ts';
 import type { Upgrade } from '../upgrade.ts';
 import { LiveConnection } from './live-connection.ts';

@@ -1,6 +1,6 @@
 // What a client says over its live connection, as far as it can be understood.
 import { LiveRequest, type Resource } from '@eka-ci/protocol/live';
-import type { LiveTopic } from '../../pipeline/live-topics.ts';
+import type { LiveTopic } from '../../pipeline/live/live-topics.ts';
 import { parseDrvParam } from '../drv-param.ts';
 import { HttpError } from '../errors.ts';
 

@@ -2,8 +2,8 @@ import type { DrvPath } from '@eka-ci/core/ids';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { newPath, step } from '../../database/testing/samples.ts';
-import { createLiveFeed, type LiveFeed } from '../../pipeline/live-feed.ts';
-import { LiveMessage } from '../../pipeline/live-message.ts';
+import { createLiveFeed, type LiveFeed } from '../../pipeline/live/live-feed.ts';
+import { LiveMessage } from '../../pipeline/live/live-message.ts';
 import { framesOf, Outbox } from './outbox.ts';
 
 /** The text messages in the bytes that a server sent, by the letter of RFC 6455. */

@@ -1,6 +1,6 @@
 // What waits to be sent to one reader: bounded, and a reader that is too slow for it is told how much it missed.
-import type { LineReader } from '../../pipeline/live-lines.ts';
-import type { LiveMessage } from '../../pipeline/live-message.ts';
+import type { LineReader } from '../../pipeline/live/live-lines.ts';
+import type { LiveMessage } from '../../pipeline/live/live-message.ts';
 
 /** Events are left out while more than this waits; beside it one batch of as much is on its way. */
 const maxWaitingBytes = 256 * 1024;

@@ -11,7 +11,7 @@ import type { BuildTransition, Database, StoredChange } from '../../database/dat
 import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
 import { newNode, newPath, step } from '../../database/testing/samples.ts';
 import { createGitCli } from '../../git/git-cli/git-cli.ts';
-import { createLiveFeed } from '../../pipeline/live-feed.ts';
+import { createLiveFeed } from '../../pipeline/live/live-feed.ts';
 import { createSubmitReview } from '../../pipeline/submit-review.ts';
 import { createHttpApp } from '../app.ts';
 import type { RequestFault } from '../errors.ts';

@@ -1,0 +1,193 @@
+// Tells those who follow it what is on disk by now, and what a build says. Costs next to nothing where nobody does.
+//
+// Nothing waits here: a reader takes a message at once or leaves it out, and tells its client so.
+import type { DrvPath } from '@eka-ci/core/ids';
+import type { ReviewEvent } from '@eka-ci/protocol/review';
+import type { ChangeListing, RecordedTransition } from '../../database/database.ts';
+import { changeOnWire } from '../change-on-wire.ts';
+import { createJobStats } from './job-stats.ts';
+import { FollowedLines, LineReader } from './live-lines.ts';
+import { createLiveLogs, type LiveLogs } from './live-logs.ts';
+import { LiveMessage } from './live-message.ts';
+import {
+  everything,
+  type LiveTopic,
+  LiveTopics,
+  topicOfChange,
+  topicOfCommit,
+  topicOfDrv,
+  topicOfJob,
+  topicOfJobs,
+} from './live-topics.ts';
+
+/** Neither may throw or keep the caller waiting. */
+export interface LiveListener {
+  /** Called for each event but lines of logs, in order: the lines that can be read by then came before it. */
+  take(message: LiveMessage): void;
+  /** Lines can be read, where there were none. */
+  onLines(): void;
+}
+
+/** One who listens; at first to nothing. */
+export interface LiveReader {
+  /** Lines of the logs that are followed. They wait here, within a bound, for all who follow the same. */
+  readonly lines: Pick<LineReader, 'read' | 'skip'>;
+  /** Each resource once. */
+  follow(topic: LiveTopic): void;
+  /** Only what is followed. Lines of it that were not read are gone. */
+  unfollow(topic: LiveTopic): void;
+}
+
+export interface JudgedJob {
+  readonly job: string;
+  readonly conclusion: string;
+  readonly headline: string;
+}
+
+/** What is told of one change while it is judged. */
+export interface LiveJudgement {
+  /** Transitions that are on disk. */
+  readonly recorded: (transitions: readonly RecordedTransition[]) => void;
+  progress(event: ReviewEvent): void;
+  /** Nothing more comes. */
+  end(): void;
+}
+
+export interface LiveFeed {
+  readonly logs: LiveLogs;
+  join(listener: LiveListener): LiveReader;
+  /** False: nobody follows anything, and changes that have moved need not be looked up. */
+  isFollowed(): boolean;
+  /** True where somebody would hear of this change's jobs. */
+  followsJobsOf(change: ChangeListing): boolean;
+  /** Transitions that belong to no judgement. */
+  readonly recorded: (transitions: readonly RecordedTransition[]) => void;
+  judging(change: ChangeListing): LiveJudgement;
+  /** A change came into another state, which is on disk. */
+  changeMoved(change: ChangeListing): void;
+  /** The jobs of a change that was judged, in the order of its summary. */
+  jobsJudged(change: ChangeListing, jobs: readonly JudgedJob[]): void;
+}
+
+const stateChange = (transition: RecordedTransition): LiveMessage => {
+  const { drv: drvPath, attempt, from, to, cause, message, atMs, sequence } = transition;
+  return new LiveMessage({
+    type: 'build_state_change',
+    drvPath,
+    attempt,
+    from,
+    to,
+    cause,
+    message,
+    atMs,
+    sequence,
+  });
+};
+
+const topicsOfChange = ({ id, head }: ChangeListing): string[] => [
+  topicOfChange(id),
+  topicOfCommit(head),
+  topicOfJobs(id),
+];
+
+class Feed implements LiveFeed {
+  readonly logs: LiveLogs;
+  readonly #topics = new LiveTopics<LiveListener>();
+  /** Of the derivations that are followed. */
+  readonly #lines = new Map<DrvPath, FollowedLines>();
+  /** Resources that are followed, of all readers. */
+  #follows = 0;
+
+  constructor() {
+    this.logs = createLiveLogs(({ drv, attempt }) => ({
+      isFollowed: () => this.#lines.has(drv),
+      tell: ({ number, text, cut }) => this.#lines.get(drv)?.append({ attempt, number, text, cut }),
+    }));
+  }
+
+  join(listener: LiveListener): LiveReader {
+    const lines = new LineReader(() => listener.onLines());
+    return {
+      lines,
+      follow: (topic) => {
+        this.#topics.follow(listener, topic);
+        this.#follows += 1;
+        if (topic.resource === 'drv') lines.follow(this.#linesOf(topic.id));
+      },
+      unfollow: (topic) => {
+        this.#topics.unfollow(listener, topic);
+        this.#follows -= 1;
+        if (topic.resource === 'drv') this.#leaveLines(lines, topic.id);
+      },
+    };
+  }
+
+  isFollowed(): boolean {
+    return this.#follows > 0;
+  }
+
+  followsJobsOf(change: ChangeListing): boolean {
+    return topicsOfChange(change).some((topic) => this.#topics.isFollowed(topic));
+  }
+
+  readonly recorded = (transitions: readonly RecordedTransition[]): void =>
+    this.#tellRecorded(transitions, []);
+
+  judging(change: ChangeListing): LiveJudgement {
+    const changeId = change.id;
+    const topics = topicsOfChange(change);
+    const stats = createJobStats((counts) =>
+      this.#tell(topics, { type: 'job_stats_update', changeId, ...counts }),
+    );
+    return {
+      recorded: (transitions) => this.#tellRecorded(transitions, topics),
+      progress: (event) => {
+        this.#tell([topicOfChange(changeId)], { type: 'change_progress', changeId, event });
+        stats.take(event);
+      },
+      end: () => stats.end(),
+    };
+  }
+
+  changeMoved(change: ChangeListing): void {
+    const topics = [everything, ...topicsOfChange(change)];
+    this.#tell(topics, { type: 'change_update', change: changeOnWire(change) });
+  }
+
+  jobsJudged({ id, head }: ChangeListing, jobs: readonly JudgedJob[]): void {
+    jobs.forEach(({ job, conclusion, headline }, position) => {
+      const topics = [topicOfChange(id), topicOfCommit(head), topicOfJob(id, position)];
+      const jobId = `${id}.${position}`;
+      this.#tell(topics, { type: 'job_complete', changeId: id, jobId, job, conclusion, headline });
+    });
+  }
+
+  #linesOf(drv: DrvPath): FollowedLines {
+    const lines = this.#lines.get(drv) ?? new FollowedLines(drv);
+    this.#lines.set(drv, lines);
+    return lines;
+  }
+
+  #leaveLines(reader: LineReader, drv: DrvPath): void {
+    const lines = this.#linesOf(drv);
+    reader.unfollow(lines);
+    if (!lines.isFollowed) this.#lines.delete(drv);
+  }
+
+  #tellRecorded(transitions: readonly RecordedTransition[], topics: readonly string[]): void {
+    if (this.#follows === 0) return;
+    for (const transition of transitions) {
+      const readers = this.#topics.readersOf([everything, topicOfDrv(transition.drv), ...topics]);
+      const message = stateChange(transition);
+      for (const reader of readers) reader.take(message);
+    }
+  }
+
+  #tell(topics: readonly string[], event: LiveMessage['event']): void {
+    if (this.#follows === 0) return;
+    const message = new LiveMessage(event);
+    for (const reader of this.#topics.readersOf(topics)) reader.take(message);
+  }
+}
+
+export const createLiveFeed = (): LiveFeed => new Feed();
