@@ -86,7 +86,8 @@ export default {
       to: `${server}/`,
       allowed: `${server}/(pipeline|config|lib)/|${port}/`,
     }),
-    forbid('http-is-below-composition', { from: `${server}/http/`, to: `${server}/[^/]+$` }),
+    forbid('http-is-below-composition', { from: `${server}/http/`, to: `${server}/(wiring/|[^/]+$)` }),
+    forbid('wiring-is-below-composition', { from: `${server}/wiring/`, to: `${server}/(commands/|[^/]+$)` }),
     forbid('production-imports-no-test-code', {
       from: '^packages/',
       except: testCode,

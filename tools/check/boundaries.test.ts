@@ -134,6 +134,8 @@ const plants: readonly Plant[] = [
   plant('pipeline-is-below-http', `${server}/pipeline/b.ts`, '../http/app.ts', `${server}/http/app.ts`),
   plant('pipeline-is-below-http', `${server}/pipeline/c.ts`, '../server.ts', `${server}/server.ts`),
   plant('http-is-below-composition', `${server}/http/a.ts`, '../server.ts', `${server}/server.ts`),
+  plant('http-is-below-composition', `${server}/http/b.ts`, '../wiring/a.ts', `${server}/wiring/a.ts`),
+  plant('wiring-is-below-composition', `${server}/wiring/a.ts`, '../server.ts', `${server}/server.ts`),
   plant(
     'production-imports-no-test-code',
     `${server}/pipeline/d.ts`,

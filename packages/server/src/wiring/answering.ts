@@ -1,0 +1,101 @@
+// What a server answers: the HTTP app over its parts, on the port and the socket.
+import { chooseEvaluator } from '@eka-ci/nix/evaluator/choose-evaluator';
+import type { Forge } from '../forge/forge.ts';
+import { createHttpApp, type HttpDeps } from '../http/app.ts';
+import { type Listening, listen } from '../http/listen.ts';
+import { createLiveConnections } from '../http/live/live-connections.ts';
+import { createOperatorActions } from '../http/operator-actions.ts';
+import type { OrderedBuilds } from '../pipeline/builds/ordered-builds.ts';
+import { createStoreLogs } from '../pipeline/builds/store-logs.ts';
+import type { Freshness } from '../pipeline/freshness.ts';
+import { repositoriesOnWire } from '../pipeline/repository-on-wire.ts';
+import { createSubmitReview } from '../pipeline/submit-review.ts';
+import { stateFolders, type Upkeep } from '../pipeline/upkeep/upkeep.ts';
+import type { ServerOptions } from './server-options.ts';
+import type { Opened, ServerFacts, ServerParts } from './server-parts.ts';
+
+const dayMs = 24 * 60 * 60_000;
+
+interface Serving {
+  readonly upkeep: Upkeep;
+  readonly orders: OrderedBuilds;
+  readonly freshness: Freshness;
+  readonly facts: ServerFacts;
+  readonly forge: Forge;
+  readonly ending: AbortSignal;
+}
+
+const upkeepForHttp = (
+  { database, live }: ServerParts,
+  { dbPath, retention }: ServerOptions,
+  { facts, upkeep }: { readonly facts: ServerFacts; readonly upkeep: Upkeep },
+): HttpDeps['upkeep'] => ({
+  ...upkeep,
+  logDays: retention === null ? null : retention.logMaxAgeMs / dayMs,
+  drain: {
+    ...upkeep.drain,
+    isDry: () => (facts.loop?.current() ?? null) === null && live.active().length === 0,
+  },
+  backup: {
+    folder: stateFolders(dbPath).backups,
+    write: (path) => database.backup(path),
+  },
+});
+
+/** @throws ListenError */
+export const openHttp = async (
+  parts: ServerParts,
+  { options, deps }: Opened,
+  { facts, upkeep, orders, forge, freshness, ending }: Serving,
+): Promise<Listening> => {
+  const { nix, database, builder, live, logs, slots, feed } = parts;
+  const logger = deps.loggerFor('http');
+  const connections = createLiveConnections({ feed, storeDir: nix.storeDir });
+  const app = await createHttpApp({
+    database,
+    logsDir: logs.folder,
+    storeDir: nix.storeDir,
+    version: options.version,
+    builds: { ...live, why: (drv) => live.why(drv) ?? orders.why(drv) },
+    live: connections,
+    storeLogs: createStoreLogs({ nix, logs, signal: ending }),
+    workMetrics: parts.metrics,
+    status: () => ({
+      startedAtMs: facts.startedAtMs,
+      nixVersion: nix.version,
+      evaluator: `${chooseEvaluator(nix).name} (Nix ${nix.version})`,
+      systems: builder.systems,
+      draining: facts.phase === 'ending' || upkeep.drain.isDraining(),
+      builds: { slots: slots.build + slots.fixedOutput },
+      changes: facts.counts.now(),
+    }),
+    isReady: () => facts.phase === 'serving',
+    findRepository: ({ forge, owner, name }) =>
+      options.repositories.find((one) => forge === 'git' && one.name === `${owner}/${name}`)?.name ?? null,
+    upkeep: upkeepForHttp(parts, options, { facts, upkeep }),
+    repositories: () => repositoriesOnWire(forge, freshness.onHold()),
+    clock: Date.now,
+    onFault: ({ error, method, route }) => logger.error('a request failed', { method, route, err: error }),
+    actions: createOperatorActions({
+      orders,
+      isInStore: async (drv) => (await parts.queries().queryValid([drv])).has(drv),
+      stopJudging: (id) => facts.loop?.cancel([id]),
+      wake: () => {
+        facts.loop?.wake();
+        facts.counts.refresh();
+      },
+      logger,
+    }),
+    submitReview: createSubmitReview({
+      git: parts.git,
+      database,
+      clock: Date.now,
+      onSubmitted: () => {
+        facts.loop?.wake();
+        facts.counts.refresh();
+      },
+    }),
+    options: options.http,
+  });
+  return listen(app, options.listen, connections);
+};

@@ -1,0 +1,45 @@
+// What a server is told, and what it is told with.
+import type { Secret } from '../config/secret.ts';
+import type { ForgeRepository } from '../forge/forge.ts';
+import type { HttpDeps } from '../http/app.ts';
+import type { ListenOptions } from '../http/listen.ts';
+import type { Logger } from '../lib/logger.ts';
+import type { BuildStage } from '../pipeline/builds/build.ts';
+import type { Slots } from '../pipeline/builds/schedule.ts';
+import type { SideLimits } from '../pipeline/evaluate-sides.ts';
+import type { RebuildPolicy } from '../pipeline/rebuild-policy.ts';
+import type { RetentionAges } from '../pipeline/upkeep/upkeep.ts';
+import type { PipelineParts } from '../pipeline/wire-pipeline.ts';
+
+/** What a server is told; commands/serve.ts makes it of the configuration. */
+export interface ServerOptions {
+  /** Of EkaCI. */
+  readonly version: string;
+  /** The database; mirrors and roots lie beside it. */
+  readonly dbPath: string;
+  /** `process-death` is quicker, and enough for what nobody needs after a power failure. */
+  readonly durability: 'power-loss' | 'process-death';
+  /** False where no later change could use an evaluation again. */
+  readonly keepJobsets: boolean;
+  readonly logs: Pick<BuildStage['logs'], 'folder' | 'maxBytes'>;
+  /** What no log may show; those of fewer than 8 characters are passed over. */
+  readonly secrets: readonly Secret[];
+  readonly repositories: readonly ForgeRepository[];
+  readonly slots: Slots;
+  readonly buildLimits: PipelineParts['limits'];
+  readonly evaluationLimits: SideLimits;
+  readonly rebuild: RebuildPolicy;
+  /** Null: nothing is removed, for all goes when the server ends. */
+  readonly retention: RetentionAges | null;
+  /** No build and no evaluation begins while a disk has less. */
+  readonly minFreeBytes: number;
+  readonly listen: ListenOptions;
+  readonly http: HttpDeps['options'];
+}
+
+export interface ServerDeps {
+  readonly env: NodeJS.ProcessEnv;
+  readonly loggerFor: (target: string) => Logger;
+  /** The database does not answer. A server goes on trying; one that nobody can mend may end instead. */
+  readonly onDatabaseFault?: (error: unknown) => void;
+}

@@ -1,0 +1,102 @@
+// The parts of a server that live as long as it does, made from what server.ts has opened.
+import { mkdir } from 'node:fs/promises';
+import type { NixInstallation } from '@eka-ci/nix/installation';
+import type { StoreQueries } from '@eka-ci/nix/store-queries';
+import type { Builder } from '../builder/builder.ts';
+import type { Database, RecordedTransition } from '../database/database.ts';
+import type { Git } from '../git/git.ts';
+import { createWorkMetrics } from '../http/work-metrics.ts';
+import { createSecretMask } from '../lib/secret-mask.ts';
+import { removeTree } from '../lib/work-folder.ts';
+import { createLiveBuilds } from '../pipeline/builds/live-builds.ts';
+import { createLogCompression } from '../pipeline/builds/log-compression.ts';
+import type { ChangeCounts } from '../pipeline/change-counts.ts';
+import type { JudgeLoop } from '../pipeline/judge-loop.ts';
+import { createKeptJobsets } from '../pipeline/kept-jobsets.ts';
+import type { LiveFeed } from '../pipeline/live/live-feed.ts';
+import { stateFolders } from '../pipeline/upkeep/upkeep.ts';
+import { createCompressionLog } from '../pipeline/upkeep/upkeep-log.ts';
+import type { ServerDeps, ServerOptions } from './server-options.ts';
+
+/** Builds, and what is asked of the store. */
+export interface OpenStore {
+  readonly builder: Builder;
+  readonly queries: (asking?: { readonly signal?: AbortSignal }) => StoreQueries;
+  /** Ends what it keeps open. */
+  close(): Promise<void>;
+}
+
+/** What a server was told, and the drivers that were chosen for it. */
+export interface Opened {
+  readonly options: ServerOptions;
+  readonly deps: ServerDeps;
+  readonly nix: NixInstallation;
+  /** Its changes tell `feed` what moves them. */
+  readonly database: Database;
+  readonly feed: LiveFeed;
+  readonly git: Git;
+  readonly openStore: () => Promise<OpenStore>;
+  /** Of what a killed server left in the folder of mirrors. @returns what it removed */
+  readonly removeStaleLocks: (mirrorsDir: string) => Promise<readonly string[]>;
+}
+
+/** What is true of a server now. */
+export interface ServerFacts {
+  readonly startedAtMs: number;
+  readonly counts: ChangeCounts;
+  /** Null before it is started: it then finds by itself what waits. */
+  loop: JudgeLoop | null;
+  phase: 'starting' | 'serving' | 'ending';
+}
+
+/** @throws what opening the store throws */
+export const openParts = async (opened: Opened) => {
+  const { options, deps, nix, database, feed, git, openStore, removeStaleLocks } = opened;
+  const folders = stateFolders(options.dbPath);
+  const metrics = createWorkMetrics(Date.now);
+  // Copies that a server which was killed had not sent.
+  await removeTree(folders.backups);
+  for (const folder of [options.logs.folder, ...Object.values(folders)]) {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+  }
+  await removeStaleLocks(folders.mirrors);
+  const store = await openStore();
+  return {
+    nix,
+    database,
+    git,
+    builder: store.builder,
+    queries: store.queries,
+    closeStore: () => store.close(),
+    kept: options.keepJobsets
+      ? createKeptJobsets({ database, nix, rootsDir: folders.roots, clock: Date.now })
+      : null,
+    live: createLiveBuilds(Date.now),
+    feed,
+    metrics,
+    onRecorded: (transitions: readonly RecordedTransition[]): void => {
+      feed.recorded(transitions);
+      metrics.recorded(transitions);
+    },
+    logs: {
+      ...options.logs,
+      feed: feed.logs,
+      mask: createSecretMask(options.secrets.map((secret) => secret.reveal())),
+      // Logs that nobody keeps are not worth it.
+      compression:
+        options.retention === null
+          ? null
+          : createLogCompression({
+              folder: options.logs.folder,
+              onEvent: createCompressionLog(deps.loggerFor('scheduler')),
+            }),
+    },
+    slots: options.slots,
+    limits: options.buildLimits,
+    mirrorsDir: folders.mirrors,
+    // Without retention nobody would ever remove them.
+    ...(options.retention !== null && { outputRootsDir: folders.outputRoots }),
+  };
+};
+
+export type ServerParts = Awaited<ReturnType<typeof openParts>>;
