@@ -84,10 +84,14 @@ const statesOfChange = (events: readonly LiveEvent[], branch: string): string[] 
     event.type === 'change_update' && event.change.branch === branch ? [event.change.state] : [],
   );
 
+/** What the command prints as JSON. */
+const asked = async (...args: readonly string[]): Promise<unknown> =>
+  JSON.parse((await world.ekaci(...args, '--json', '--server', server.address)).stdout);
+
 /** Over the socket, where no token is needed. */
 const metrics = async (): Promise<string> => {
-  const asked = request({ socketPath: join(world.folder, 'ekaci.socket'), path: '/metrics' }).end();
-  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  const asking = request({ socketPath: join(world.folder, 'ekaci.socket'), path: '/metrics' }).end();
+  const [answer] = (await once(asking, 'response')) as [IncomingMessage];
   return text(answer);
 };
 
@@ -126,6 +130,17 @@ it('tells every state in its order, and the log of a build line by line to its e
   expect(statesOfChange(events, 'two')).toEqual(['queued', 'judging', 'judged']);
   const sequences = events.flatMap((event) => (event.type === 'build_state_change' ? [event.sequence] : []));
   expect(sequences).toEqual(sequences.toSorted((one, other) => one - other));
+
+  // Whoever asks, and however, is told the same.
+  const lastTold = events.findLast(
+    (event) => event.type === 'change_update' && event.change.branch === 'two',
+  );
+  const listed = (await server.changes()).find(({ branch }) => branch === 'two');
+  expect(lastTold).toEqual({ type: 'change_update', change: listed });
+  expect(await asked('changes')).toEqual(await server.get('/v1/prs'));
+  const derivation = await server.get(`/v1/drvs/${basename(drv)}`);
+  expect(derivation).toMatchObject({ state: states.at(-1) });
+  expect(await asked('drv', 'info', drv)).toEqual(derivation);
 
   const again = await world.ekaci('logs', drv, '-f', '--json', '--server', server.address);
   expect(again).toMatchObject({ code: 0, stderr: '' });

@@ -60,8 +60,10 @@ export const createRepository = async (path: string, files: Files): Promise<Repo
     git,
     commit,
     branch: async (name, changed, from = 'main') => {
-      await git('checkout', '--quiet', '-b', name, from);
+      // It appears with its commit: a server that looks in between would see a branch without a change.
+      await git('checkout', '--quiet', '--detach', from);
       await commit(name, changed);
+      await git('branch', name);
       await git('checkout', '--quiet', 'main');
     },
   };
