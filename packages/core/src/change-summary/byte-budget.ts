@@ -25,7 +25,8 @@ const closersOf = (lines: readonly string[]): string => {
       if (/^`+$/.test(line) && line.length >= fence.length) fence = null;
       continue;
     }
-    fence = /^`{3,}/.exec(line)?.[0] ?? null;
+    // A line with more backticks begins with a code span (CommonMark 0.31, 4.5).
+    fence = /^(`{3,})[^`]*$/.exec(line)?.[1] ?? null;
     details += (line.match(/<details(?: open)?>/g) ?? []).length - (line.match(/<\/details>/g) ?? []).length;
   }
   return `${fence === null ? '' : `\n${fence}`}${'\n\n</details>'.repeat(Math.max(0, details))}`;
