@@ -1,14 +1,10 @@
 // The dependency graph of derivations: a million nodes and their edges in about 200 MB of typed arrays.
 
-import type { DrvInput, DrvNode, DrvOutput, NodeId } from './drv-node.ts';
+import type { DrvNode, DrvOutput, NodeId } from './drv-node.ts';
 import { countBlastRadii } from './graph/blast-radii.ts';
 import { cycleError, DrvGraphError } from './graph/drv-graph-error.ts';
-import { DrvPathTable } from './graph/drv-path-table.ts';
-import { CompactUints, growUint8 } from './graph/growable.ts';
-import { ListInterner, StringInterner } from './graph/interner.ts';
-import { GrowingLinks, type Links, neighboursOf, reverseLinks } from './graph/links.ts';
-import { type OutputOwner, OutputTable } from './graph/output-table.ts';
-import { Scratch } from './graph/scratch.ts';
+import { DrvNodeTable } from './graph/drv-node-table.ts';
+import { type Links, neighboursOf, reverseLinks } from './graph/links.ts';
 import {
   countReachable,
   orderAfterLinked,
@@ -17,127 +13,167 @@ import {
   type Walk,
 } from './graph/traversal.ts';
 import type { DrvPath } from './ids.ts';
-import type { NodeSet } from './node-set.ts';
+import { NodeSet } from './node-set.ts';
 
-export type { DrvInput, DrvNode, DrvOutput, NodeId } from './drv-node.ts';
+export type { DrvNode, DrvOutput, NodeId } from './drv-node.ts';
 export { DrvGraphError } from './graph/drv-graph-error.ts';
+export { DrvNodeTable } from './graph/drv-node-table.ts';
 export type { Links } from './graph/links.ts';
 export { NodeSet } from './node-set.ts';
 
-const COMPLETE = 1;
-const FIXED_OUTPUT = 2;
-const PREFER_LOCAL = 4;
-const NO_SUBSTITUTES = 8;
+/** What a graph over a part of its table holds. */
+interface Part {
+  readonly members: NodeSet;
+  edgeCount: number;
+}
 
 /**
+ * A graph of its own, or a *part* of a table that it shares with others: then it holds what was included and knows of
+ * nothing else, so that it answers as a graph of its own would.
+ *
  * Nodes are never taken out. All methods that take an id throw DrvGraphError DRV_GRAPH_UNKNOWN_NODE for one that
  * this graph did not give. A *placeholder* is an input that was named but not added yet: it has a path, no system, no
- * outputs, no inputs, and is neither fixed-output nor local.
+ * outputs, no inputs, and is neither fixed-output nor local. A part has none.
  */
 export class DrvGraph {
-  readonly #paths = new DrvPathTable();
-  readonly #inputs = new GrowingLinks();
-  /** Lies at the same index as the input's cell: the list of its outputs used. */
-  readonly #usedOutputs = new CompactUints();
-  readonly #outputs = new OutputTable();
-  #flags = new Uint8Array(0);
-  readonly #systems = new CompactUints();
-  readonly #features = new CompactUints();
-  readonly #systemNames = new StringInterner();
-  readonly #lists = new ListInterner();
-  #dependents: Links | null = null;
-  #edgeCount = 0;
-  /** Spare ones; a walk takes one, so that a callback may start another walk. */
-  readonly #scratches: Scratch[] = [];
+  readonly #table: DrvNodeTable;
+  /** Null: all of the table. */
+  #part: Part | null = null;
+  /** And the version of the table that they are of; a part's are good for any. */
+  #dependents: { readonly links: Links; readonly version: number } | null = null;
 
-  constructor() {
-    // Placeholders show as '' and [] by these being number 0.
-    this.#systemNames.idOf('');
-    this.#lists.idOf([]);
+  constructor(table: DrvNodeTable = new DrvNodeTable()) {
+    this.#table = table;
   }
 
-  /** Placeholders included. */
+  /** Holds nothing yet. What it will hold must not be dropped from the table before it is closed. */
+  static partOf(table: DrvNodeTable): DrvGraph {
+    const graph = new DrvGraph(table);
+    graph.#part = { members: new NodeSet(0), edgeCount: 0 };
+    return graph;
+  }
+
+  /** All ids are below it. In a graph of its own it is how many nodes there are, placeholders included. */
   get nodeCount(): number {
-    return this.#paths.count;
+    return this.#table.bound;
   }
 
   get edgeCount(): number {
-    return this.#edgeCount;
+    return this.#part?.edgeCount ?? this.#table.edgeCount;
+  }
+
+  /** Beside the table: what this graph itself takes. */
+  get sizeBytes(): number {
+    const { start, cells } = this.#dependents?.links ?? { start: null, cells: null };
+    return (start?.byteLength ?? 0) + (cells?.byteLength ?? 0) + (this.#part?.members.sizeBytes ?? 0);
   }
 
   /**
    * Idempotent by path: what was added first stays. Inputs not seen yet become placeholders, completed when they are
    * added themselves. An input named twice is one edge with the outputs of both.
+   * @throws DrvGraphError DRV_GRAPH_INCOMPLETE for a part that does not hold the inputs
    */
   add(node: DrvNode): NodeId {
-    const id = this.#paths.intern(node.path);
-    this.#reserve();
-    if (this.isComplete(id)) return id;
-    this.#flags[id] =
-      COMPLETE |
-      (node.fixedOutput ? FIXED_OUTPUT : 0) |
-      (node.preferLocalBuild ? PREFER_LOCAL : 0) |
-      (node.allowSubstitutes ? 0 : NO_SUBSTITUTES);
-    this.#systems.set(id, this.#systemNames.idOf(node.system));
-    this.#features.set(id, this.#lists.idOf(node.requiredFeatures));
-    this.#outputs.set(this.#owner(id), node.outputs);
-    this.#link(id, node.inputs);
-    this.#dependents = null;
+    const id = this.#table.add(node);
+    if (this.#part !== null) this.include([id]);
     return id;
   }
 
+  /**
+   * Makes nodes of the table part of this graph; does nothing for a graph that has all of it.
+   * @param ids complete ones, and with them all their inputs that are not part of it yet
+   * @returns those that were not part of it before
+   * @throws DrvGraphError DRV_GRAPH_INCOMPLETE where that is not so; nothing is included then
+   */
+  include(ids: Iterable<NodeId>): Uint32Array {
+    const part = this.#part;
+    if (part === null) return new Uint32Array();
+    const table = this.#table;
+    const { start, cells } = table.inputLinks;
+    const given = NodeSet.of(ids);
+    const fresh = given.toArray().filter((id) => !part.members.has(id));
+    let edges = 0;
+    for (const id of fresh) {
+      if (!table.isComplete(id)) throw this.#incomplete(id);
+      const head = start[id] ?? 0;
+      const end = head + (cells[head] ?? 0);
+      for (let at = head + 1; at <= end; at++) {
+        const input = cells[at] ?? 0;
+        if (!given.has(input) && !part.members.has(input)) throw this.#incomplete(input);
+      }
+      edges += end - head;
+    }
+    for (const id of fresh) part.members.add(id);
+    part.edgeCount += edges;
+    this.#dependents = null;
+    return fresh;
+  }
+
+  /** From now on a part holds nothing: its nodes may be dropped from the table. */
+  close(): void {
+    if (this.#part === null) return;
+    this.#part = { members: new NodeSet(0), edgeCount: 0 };
+    this.#dependents = null;
+  }
+
+  /** Of all nodes, placeholders included, ascending. */
+  ids(): Uint32Array {
+    if (this.#part !== null) return this.#part.members.toArray();
+    return Uint32Array.from({ length: this.#table.bound }, (_, id) => id);
+  }
+
   find(path: DrvPath): NodeId | undefined {
-    return this.#paths.find(path);
+    const id = this.#table.find(path);
+    return id === undefined || this.#has(id) ? id : undefined;
   }
 
   /** False for a placeholder. */
   isComplete(id: NodeId): boolean {
-    return (this.#flagsOf(id) & COMPLETE) !== 0;
+    return this.#table.isComplete(this.#known(id));
   }
 
   pathOf(id: NodeId): DrvPath {
-    return this.#paths.pathOf(this.#known(id));
+    return this.#table.pathOf(this.#known(id));
   }
 
   /** Without hash and '.drv'. */
   nameOf(id: NodeId): string {
-    return this.#paths.nameOf(this.#known(id));
+    return this.#table.nameOf(this.#known(id));
   }
 
   systemOf(id: NodeId): string {
-    return this.#systemNames.textOf(this.#systems.get(this.#known(id)));
+    return this.#table.systemOf(this.#known(id));
   }
 
   isFixedOutput(id: NodeId): boolean {
-    return (this.#flagsOf(id) & FIXED_OUTPUT) !== 0;
+    return this.#table.isFixedOutput(this.#known(id));
   }
 
   prefersLocalBuild(id: NodeId): boolean {
-    return (this.#flagsOf(id) & PREFER_LOCAL) !== 0;
+    return this.#table.prefersLocalBuild(this.#known(id));
   }
 
   allowsSubstitutes(id: NodeId): boolean {
-    return (this.#flagsOf(id) & NO_SUBSTITUTES) === 0;
+    return this.#table.allowsSubstitutes(this.#known(id));
   }
 
   requiredFeaturesOf(id: NodeId): readonly string[] {
-    return this.#lists.listOf(this.#features.get(this.#known(id)));
+    return this.#table.requiredFeaturesOf(this.#known(id));
   }
 
   /** In the order given to add(). */
   outputsOf(id: NodeId): readonly DrvOutput[] {
-    return this.#outputs.of(this.#owner(this.#known(id)));
+    return this.#table.outputsOf(this.#known(id));
   }
 
   /** A view in the order given to add(); do not keep it across add(), do not write to it. */
   inputsOf(id: NodeId): Uint32Array {
-    return neighboursOf(this.#inputs, this.#known(id));
+    return this.#table.inputsOf(this.#known(id));
   }
 
   /** Names of the outputs used of each input, in the order of inputsOf(id). */
   usedOutputsOf(id: NodeId): readonly (readonly string[])[] {
-    const first = (this.#inputs.start[this.#known(id)] ?? 0) + 1;
-    return Array.from(this.inputsOf(id), (_, i) => this.#lists.listOf(this.#usedOutputs.get(first + i)));
+    return this.#table.usedOutputsOf(this.#known(id));
   }
 
   /** A view, ascending; do not keep it across add(). The first call after an add() costs O(nodes + edges). */
@@ -147,13 +183,20 @@ export class DrvGraph {
 
   /** Raw adjacency for loops over millions of edges; do not keep it across add(), do not write to it. */
   get inputLinks(): Links {
-    return this.#inputs;
+    return this.#table.inputLinks;
   }
 
-  /** The same towards dependents. The first use after an add() costs O(nodes + edges). */
+  /**
+   * The same towards dependents. The first use after an add() costs O(nodes + edges); of a part: after an include(),
+   * and O(its own nodes + edges), whatever others add to the table meanwhile.
+   */
   get dependentLinks(): Links {
-    this.#dependents ??= reverseLinks(this.#inputs, this.nodeCount);
-    return this.#dependents;
+    const { bound, version, inputLinks } = this.#table;
+    const known = this.#dependents;
+    if (known !== null && (this.#part !== null || known.version === version)) return known.links;
+    const links = reverseLinks(inputLinks, this.ids(), bound);
+    this.#dependents = { links, version };
+    return links;
   }
 
   /**
@@ -163,7 +206,7 @@ export class DrvGraph {
    */
   closureOf(roots: Iterable<NodeId>, follows?: (id: NodeId) => boolean): Uint32Array {
     const from = Uint32Array.from(roots, (id) => this.#known(id));
-    return this.#ordered(this.#walk(this.#inputs, (walk) => orderAfterLinked(walk, from, follows)));
+    return this.#ordered(this.#walk(this.inputLinks, (walk) => orderAfterLinked(walk, from, follows)));
   }
 
   /** How many distinct nodes of `within` (all where absent) depend on `id`, transitively, itself not counted. */
@@ -191,56 +234,27 @@ export class DrvGraph {
   /** The shortest path of input edges from `from` down to the nearest goal, both ends included, or null. */
   shortestPathTo(from: NodeId, isGoal: (id: NodeId) => boolean): readonly NodeId[] | null {
     this.#known(from);
-    return this.#walk(this.#inputs, (walk) => shortestPath(walk, from, isGoal));
+    return this.#walk(this.inputLinks, (walk) => shortestPath(walk, from, isGoal));
   }
 
-  #link(id: NodeId, inputs: readonly DrvInput[]): void {
-    const targets = inputs.map((input) => this.#paths.intern(input.path));
-    this.#reserve();
-    const links = this.#inputs;
-    links.open(id, inputs.length);
-    this.#usedOutputs.reserve(links.length + inputs.length);
-    const scratch = this.#takeScratch();
-    scratch.begin(this.nodeCount);
-    for (const [i, { outputs }] of inputs.entries()) {
-      const target = targets[i] ?? 0;
-      if (scratch.mark(target)) {
-        this.#usedOutputs.set(links.append(id, target), this.#lists.idOf(outputs));
-        this.#edgeCount++;
-      } else {
-        const cell = (links.start[id] ?? 0) + 1 + this.inputsOf(id).indexOf(target);
-        const both = new Set([...this.#lists.listOf(this.#usedOutputs.get(cell)), ...outputs]);
-        this.#usedOutputs.set(cell, this.#lists.idOf([...both]));
-      }
-    }
-    this.#scratches.push(scratch);
-  }
-
-  /** Gives every column room for all nodes. */
-  #reserve(): void {
-    const count = this.nodeCount;
-    if (this.#flags.length >= count) return;
-    this.#flags = growUint8(this.#flags, count);
-    this.#systems.reserve(count);
-    this.#features.reserve(count);
-    this.#inputs.reserveNodes(this.#flags.length);
-    this.#outputs.reserve(this.#flags.length);
-  }
-
-  #owner(id: NodeId): OutputOwner {
-    return { id, name: this.#paths.nameOf(id), storePrefix: this.#paths.storePrefix };
-  }
-
-  #flagsOf(id: NodeId): number {
-    return this.#flags[this.#known(id)] ?? 0;
+  #has(id: NodeId): boolean {
+    return this.#part === null ? id < this.#table.bound && id >= 0 : id >= 0 && this.#part.members.has(id);
   }
 
   #known(id: NodeId): NodeId {
-    if (id < this.nodeCount && id >= 0) return id;
-    const range = `has ${this.nodeCount} nodes`;
+    if (this.#has(id)) return id;
     throw new DrvGraphError(
       'DRV_GRAPH_UNKNOWN_NODE',
-      `No node ${id}: this graph ${range}. Ask with an id that add() or find() of this graph gave.`,
+      `No node ${id}: this graph has ${this.#part?.members.size ?? this.nodeCount} nodes. ` +
+        'Ask with an id that add() or find() of this graph gave, and before it is closed.',
+    );
+  }
+
+  #incomplete(id: NodeId): DrvGraphError {
+    const path = this.#table.pathOf(id);
+    return new DrvGraphError(
+      'DRV_GRAPH_INCOMPLETE',
+      `${path} is not whole here: add the derivation and what it needs before what needs it.`,
     );
   }
 
@@ -249,16 +263,7 @@ export class DrvGraph {
     throw cycleError(found.cycle.map((id) => this.pathOf(id)));
   }
 
-  #takeScratch(): Scratch {
-    return this.#scratches.pop() ?? new Scratch();
-  }
-
   #walk<T>(links: Links, walk: (walk: Walk) => T): T {
-    const scratch = this.#takeScratch();
-    try {
-      return walk({ links, nodeCount: this.nodeCount, scratch });
-    } finally {
-      this.#scratches.push(scratch);
-    }
+    return this.#table.withScratch((scratch) => walk({ links, nodeCount: this.nodeCount, scratch }));
   }
 }

@@ -41,6 +41,11 @@ export class NodeSet {
     return (((this.#words[id >>> 5] ?? 0) >>> (id & 31)) & 1) === 1;
   }
 
+  /** True where all its ids are in the other. */
+  isWithin(other: NodeSet): boolean {
+    return this.#words.every((word, index) => (word & ~(other.#words[index] ?? 0)) === 0);
+  }
+
   /** How many ids are in it; counted when asked, in O(capacity / 32). */
   get size(): number {
     let size = 0;
@@ -48,12 +53,26 @@ export class NodeSet {
     return size;
   }
 
+  get sizeBytes(): number {
+    return this.#words.byteLength;
+  }
+
   /** Ascending. */
-  *[Symbol.iterator](): Generator<NodeId, void, undefined> {
-    for (const [index, word] of this.#words.entries()) {
-      for (let rest = word; rest !== 0; rest &= rest - 1) {
-        yield index * 32 + 31 - Math.clz32(rest & -rest);
+  toArray(): Uint32Array {
+    const ids = new Uint32Array(this.size);
+    let length = 0;
+    const words = this.#words;
+    for (let index = 0; index < words.length; index++) {
+      for (let rest = words[index] ?? 0; rest !== 0; rest &= rest - 1) {
+        ids[length++] = index * 32 + 31 - Math.clz32(rest & -rest);
       }
     }
+    return ids;
+  }
+
+  /** Ascending. */
+  [Symbol.iterator](): IterableIterator<NodeId> {
+    // Several times as fast as a generator.
+    return this.toArray().values();
   }
 }

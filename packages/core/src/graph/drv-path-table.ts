@@ -1,13 +1,14 @@
 // Derivation paths to dense ids and back, in about 60 bytes a path where a Map of strings takes 200.
 import type { NodeId } from '../drv-node.ts';
 import type { DrvPath } from '../ids.ts';
+import type { NodeSet } from '../node-set.ts';
 import { growUint32 } from './growable.ts';
 import { HASH_LENGTH, HASH_WORDS, mixHash, packHash, unpackHash } from './packed-hash.ts';
 import { PackedNames } from './packed-names.ts';
 
 const SUFFIX = '.drv';
 const EMPTY_SLOT = 0;
-/** Name id of a path that is kept whole. */
+/** Name id of a path that is kept whole, and of a free id. */
 const KEPT_WHOLE = 0xffffffff;
 
 /**
@@ -15,20 +16,33 @@ const KEPT_WHOLE = 0xffffffff;
  * Any other text is kept whole beside.
  */
 export class DrvPathTable {
-  #count = 0;
+  #bound = 0;
+  /** Below the bound and nobody's; the least last. */
+  #freeIds: NodeId[] = [];
   /** With the slash at its end; null until the first usual path. */
   #storePrefix: string | null = null;
   #hashes = new Uint32Array(64 * HASH_WORDS);
   #nameIds = new Uint32Array(64);
-  readonly #names = new PackedNames();
+  #names = new PackedNames();
   /** Open addressing; a slot holds a node's id + 1. */
   #slots = new Uint32Array(64);
   readonly #wholeIds = new Map<string, NodeId>();
   readonly #wholePaths = new Map<NodeId, DrvPath>();
   readonly #probed = new Uint32Array(HASH_WORDS);
 
+  /** All ids are below it. */
+  get bound(): number {
+    return this.#bound;
+  }
+
   get count(): number {
-    return this.#count;
+    return this.#bound - this.#freeIds.length;
+  }
+
+  /** Without what paths that are kept whole take. */
+  get sizeBytes(): number {
+    const columns = [this.#hashes, this.#nameIds, this.#slots];
+    return columns.reduce((sum, { byteLength }) => sum + byteLength, this.#names.sizeBytes);
   }
 
   /** The common start of the packed paths, slash included; '' while there are none. */
@@ -42,7 +56,7 @@ export class DrvPathTable {
     return found === EMPTY_SLOT ? this.#wholeIds.get(path) : found - 1;
   }
 
-  /** The path's id; the next free one where it was not known. */
+  /** The path's id; a free one where it was not known. */
   intern(path: DrvPath): NodeId {
     if (this.#storePrefix === null) this.#storePrefix = storePrefixOf(path);
     if (!this.#isUsual(path)) return this.#internWhole(path);
@@ -57,8 +71,38 @@ export class DrvPathTable {
     const id = this.#append(this.#names.intern(path, from, to));
     this.#hashes.set(this.#probed, id * HASH_WORDS);
     this.#slots[slot] = id + 1;
-    if (this.#count * 3 > this.#slots.length * 2) this.#rehash();
+    if (this.count * 3 > this.#slots.length * 2) this.#rehash(this.#slots.length * 2);
     return id;
+  }
+
+  /** Forgets all other paths; their ids are given to others. */
+  keepOnly(kept: NodeSet): void {
+    const gone: NodeId[] = [];
+    let bound = 0;
+    for (let id = 0; id < this.#bound; id++) {
+      if (kept.has(id)) bound = id + 1;
+      else gone.push(id);
+    }
+    for (const id of gone) {
+      const whole = this.#wholePaths.get(id);
+      if (whole !== undefined) this.#wholeIds.delete(whole);
+      this.#wholePaths.delete(id);
+      this.#nameIds[id] = KEPT_WHOLE;
+    }
+    this.#freeIds = gone.filter((id) => id < bound).reverse();
+    this.#bound = bound;
+    this.#hashes = this.#hashes.slice(0, bound * HASH_WORDS);
+    this.#nameIds = this.#nameIds.slice(0, bound);
+    const names = new PackedNames();
+    const move = names.moverFrom(this.#names);
+    for (const id of kept.toArray()) {
+      const nameId = this.#nameIds[id] ?? KEPT_WHOLE;
+      if (nameId !== KEPT_WHOLE) this.#nameIds[id] = move(nameId);
+    }
+    this.#names = names;
+    let slots = 64;
+    while (this.count * 3 > slots * 2) slots *= 2;
+    this.#rehash(slots);
   }
 
   pathOf(id: NodeId): DrvPath {
@@ -121,9 +165,9 @@ export class DrvPathTable {
   }
 
   #append(nameId: number): NodeId {
-    const id = this.#count++;
-    this.#hashes = growUint32(this.#hashes, this.#count * HASH_WORDS);
-    this.#nameIds = growUint32(this.#nameIds, this.#count);
+    const id = this.#freeIds.pop() ?? this.#bound++;
+    this.#hashes = growUint32(this.#hashes, this.#bound * HASH_WORDS);
+    this.#nameIds = growUint32(this.#nameIds, this.#bound);
     this.#nameIds[id] = nameId;
     return id;
   }
@@ -137,10 +181,10 @@ export class DrvPathTable {
     return id;
   }
 
-  #rehash(): void {
-    const mask = this.#slots.length * 2 - 1;
-    const slots = new Uint32Array(mask + 1);
-    for (let id = 0; id < this.#count; id++) {
+  #rehash(size: number): void {
+    const mask = size - 1;
+    const slots = new Uint32Array(size);
+    for (let id = 0; id < this.#bound; id++) {
       if (this.#nameIds[id] === KEPT_WHOLE) continue;
       let slot = mixHash(this.#hashes, id * HASH_WORDS) & mask;
       while (slots[slot] !== EMPTY_SLOT) slot = (slot + 1) & mask;

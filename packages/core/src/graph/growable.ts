@@ -29,6 +29,10 @@ export function growFloat64(array: Float64Array<ArrayBuffer>, needed: number): F
 export class CompactUints {
   #values: Uint8Array | Uint16Array | Uint32Array = new Uint8Array(0);
 
+  get sizeBytes(): number {
+    return this.#values.byteLength;
+  }
+
   /** Makes room for indices below `length`; new elements are 0. */
   reserve(length: number): void {
     if (this.#values.length >= length) return;

@@ -1,5 +1,17 @@
 // Strings and lists of strings that many nodes share, each kept once and named by a small number.
 
+/** Asks once for each small number. */
+export const rememberById = (ask: (id: number) => number): ((id: number) => number) => {
+  const answers: number[] = [];
+  return (id) => {
+    const known = answers[id];
+    if (known !== undefined) return known;
+    const answer = ask(id);
+    answers[id] = answer;
+    return answer;
+  };
+};
+
 export class StringInterner {
   readonly #ids = new Map<string, number>();
   readonly #texts: string[] = [];

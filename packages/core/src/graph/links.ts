@@ -42,10 +42,13 @@ export class GrowingLinks implements Links {
   }
 }
 
-/** The same edges seen from the other end, each list ascending, in O(nodes + edges). */
-export function reverseLinks({ start, cells }: Links, nodeCount: number): Links {
-  const reversedStart = new Uint32Array(nodeCount);
-  for (let id = 0; id < nodeCount; id++) {
+/**
+ * The edges of `nodes` seen from the other end, each list in the order of `nodes`, in O(bound + nodes + edges).
+ * @param bound all ids are below it
+ */
+export function reverseLinks({ start, cells }: Links, nodes: Uint32Array, bound: number): Links {
+  const reversedStart = new Uint32Array(bound);
+  for (const id of nodes) {
     const head = start[id] ?? 0;
     const end = head + (cells[head] ?? 0);
     for (let at = head + 1; at <= end; at++) {
@@ -54,14 +57,14 @@ export function reverseLinks({ start, cells }: Links, nodeCount: number): Links 
     }
   }
   let length = 1;
-  for (let id = 0; id < nodeCount; id++) {
+  for (let id = 0; id < bound; id++) {
     const count = reversedStart[id] ?? 0;
     if (count === 0) continue;
     reversedStart[id] = length;
     length += count + 1;
   }
   const reversedCells = new Uint32Array(length);
-  for (let id = 0; id < nodeCount; id++) {
+  for (const id of nodes) {
     const head = start[id] ?? 0;
     const end = head + (cells[head] ?? 0);
     for (let at = head + 1; at <= end; at++) {

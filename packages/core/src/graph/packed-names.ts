@@ -1,5 +1,6 @@
 // Derivation names, each kept once as bytes: a hundred commits of a package set share most of theirs.
 import { growUint8, growUint32 } from './growable.ts';
+import { rememberById } from './interner.ts';
 
 const EMPTY_SLOT = 0;
 
@@ -15,6 +16,16 @@ export class PackedNames {
   static isPackable(text: string, from: number, to: number): boolean {
     for (let at = from; at < to; at++) if (text.charCodeAt(at) > 127) return false;
     return true;
+  }
+
+  get sizeBytes(): number {
+    return this.#bytes.byteLength + this.#ends.byteLength + this.#slots.byteLength;
+  }
+
+  /** A function that keeps a name of `others` here, which has no names of its own, and gives its id here. */
+  moverFrom(others: PackedNames): (id: number) => number {
+    // Each is there once: nothing of them need be compared.
+    return rememberById((id) => this.#adopt(others.#bytes, others.#ends[id] ?? 0, others.#ends[id + 1] ?? 0));
   }
 
   /** The id of the name in `text` from `from` up to `to`, kept from now on. */
@@ -60,15 +71,29 @@ export class PackedNames {
     return id;
   }
 
+  #adopt(bytes: Uint8Array, from: number, to: number): number {
+    const id = this.#count++;
+    const start = this.#ends[id] ?? 0;
+    this.#ends = growUint32(this.#ends, id + 2);
+    this.#bytes = growUint8(this.#bytes, start + to - from);
+    for (let at = from; at < to; at++) this.#bytes[start + at - from] = bytes[at] ?? 0;
+    this.#ends[id + 1] = start + to - from;
+    if (this.#count * 4 > this.#slots.length * 3) this.#rehash();
+    else this.#enter(id);
+    return id;
+  }
+
   #rehash(): void {
-    const mask = this.#slots.length * 2 - 1;
-    const slots = new Uint32Array(mask + 1);
-    for (let id = 0; id < this.#count; id++) {
-      let slot = this.#hashOfName(id) & mask;
-      while (slots[slot] !== EMPTY_SLOT) slot = (slot + 1) & mask;
-      slots[slot] = id + 1;
-    }
-    this.#slots = slots;
+    this.#slots = new Uint32Array(this.#slots.length * 2);
+    for (let id = 0; id < this.#count; id++) this.#enter(id);
+  }
+
+  #enter(id: number): void {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let slot = this.#hashOfName(id) & mask;
+    while (slots[slot] !== EMPTY_SLOT) slot = (slot + 1) & mask;
+    slots[slot] = id + 1;
   }
 
   #hashOfName(id: number): number {
