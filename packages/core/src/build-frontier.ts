@@ -134,6 +134,36 @@ export class BuildFrontier {
     return this.#failAbove(id, id);
   }
 
+  /**
+   * Forgets a settled node: it is outside again, and may be added once more.
+   * Nothing that waits may need it, which settling has seen to. Does nothing for one that is not settled.
+   */
+  release(id: NodeId): void {
+    const state = this.#states[id] ?? OUTSIDE;
+    if (state === SUCCEEDED || state === FAILED || state === DEPENDENCY_FAILED) this.#states[id] = OUTSIDE;
+  }
+
+  /** Counts anew what each of these waits for. @returns those that wait for nothing and were not known to: none, ever */
+  recount(nodes: Iterable<NodeId>): NodeId[] {
+    const { start, cells } = this.#graph.inputLinks;
+    const found: NodeId[] = [];
+    for (const id of nodes) {
+      if (this.#states[id] !== WAITING) continue;
+      let unsettled = 0;
+      const head = start[id] ?? 0;
+      const end = head + (cells[head] ?? 0);
+      for (let at = head + 1; at <= end; at++) {
+        const state = this.#states[cells[at] ?? 0];
+        if (state === WAITING || state === READY) unsettled++;
+      }
+      this.#tallies[id] = unsettled;
+      if (unsettled > 0) continue;
+      this.#states[id] = READY;
+      found.push(id);
+    }
+    return found;
+  }
+
   stateOf(id: NodeId): FrontierState {
     return STATES[this.#states[id] ?? OUTSIDE] ?? 'outside';
   }

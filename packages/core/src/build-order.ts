@@ -3,8 +3,11 @@
 import type { DrvGraph, NodeId } from './drv-graph.ts';
 import { NodeHeap } from './graph/node-heap.ts';
 
-/** In the order in which they are served: nothing of a later one is started while an earlier one has a build ready. */
-export const buildClasses = ['merge-queue', 'open-change', 'base-branch', 'flaky-retry'] as const;
+/**
+ * In the order in which they are served: nothing of a later one is started while an earlier one has a build ready that
+ * fits the same slot. `ordered` is what somebody asked for by hand and waits for.
+ */
+export const buildClasses = ['ordered', 'merge-queue', 'open-change', 'base-branch', 'flaky-retry'] as const;
 export type BuildClass = (typeof buildClasses)[number];
 
 /** What somebody wants built. */
@@ -34,6 +37,7 @@ export interface BuildOrderOptions {
  * it makes little difference to the mean time to a verdict (the benchmark `order`).
  */
 const defaultAgeCredit = 1;
+const onlyKind = [0] as const;
 
 interface OpenDemand {
   readonly rank: number;
@@ -123,16 +127,54 @@ export class BuildOrder {
     }
   }
 
-  /** The next to be started among the ready of this kind, which is ready no more then; undefined where there is none. */
-  take(kind = 0): NodeId | undefined {
+  /** The next to be started among the ready of these kinds, which is ready no more then; undefined where there is none. */
+  take(kinds: readonly number[] = onlyKind): NodeId | undefined {
     let best: OpenDemand | undefined;
+    let bestKind: number | undefined;
     for (const demand of this.#demands.values()) {
       if (best !== undefined && !isBetter(demand, best)) continue;
-      if (this.#peek(demand, kind) !== undefined) best = demand;
+      const kind = this.#longestOf(demand, kinds);
+      if (kind === undefined) continue;
+      best = demand;
+      bestKind = kind;
     }
-    const node = best?.ready[kind]?.pop();
+    const node = bestKind === undefined ? undefined : best?.ready[bestKind]?.pop();
     if (node !== undefined) this.#ready.delete(node);
     return node;
+  }
+
+  /** True where a build is ready, of whatever kind. */
+  hasReady(): boolean {
+    return this.#ready.size > 0;
+  }
+
+  /** Those that are ready, in no order. */
+  ready(): Iterable<NodeId> {
+    return this.#ready;
+  }
+
+  /** Who wants it, of those it is not settled for. */
+  demandsOf(node: NodeId): readonly DemandId[] {
+    return this.#wantedBy.get(node) ?? [];
+  }
+
+  /** What a demand wants and is not settled, dependents before what they need but for what has joined. */
+  nodesOf(id: DemandId): Iterable<NodeId> {
+    return this.#demands.get(id)?.chains.keys() ?? [];
+  }
+
+  /** A demand wants this one as well: something it wants has come to wait for it. */
+  join(id: DemandId, node: NodeId): void {
+    const demand = this.#demands.get(id);
+    if (demand === undefined || demand.chains.has(node)) return;
+    demand.remainingS += this.#durationIn(node);
+    this.#wantedBy.set(node, [...this.demandsOf(node), id]);
+    let longest = 0;
+    for (const above of this.#graph.dependentsOf(node)) {
+      longest = Math.max(longest, demand.chains.get(above) ?? 0);
+    }
+    demand.chains.set(node, longest + this.#durationIn(node));
+    if (this.#ready.has(node)) this.#offer(demand, node);
   }
 
   /** It is done, one way or another. @returns demands of which nothing is left to build */
@@ -155,6 +197,32 @@ export class BuildOrder {
     return this.#demands.get(id)?.remainingS ?? 0;
   }
 
+  /** Expected seconds of work that is left of this demand and of all that are served before it. */
+  remainingUpTo(id: DemandId): number {
+    const demand = this.#demands.get(id);
+    if (demand === undefined) return 0;
+    let seconds = 0;
+    for (const other of this.#demands.values()) {
+      if (other === demand || isBetter(other, demand)) seconds += other.remainingS;
+    }
+    return seconds;
+  }
+
+  /** Expected seconds from the start of this node to the end of the demand; 0 where it does not want it. */
+  chainOf(id: DemandId, node: NodeId): number {
+    return this.#demands.get(id)?.chains.get(node) ?? 0;
+  }
+
+  /** The longest chain, in expected seconds, that begins with a ready node; 0 where nothing of the demand is ready. */
+  longestReadyOf(id: DemandId): number {
+    const demand = this.#demands.get(id);
+    if (demand === undefined) return 0;
+    return Math.max(
+      0,
+      ...demand.ready.map((_, kind) => demand.chains.get(this.#peek(demand, kind) ?? -1) ?? 0),
+    );
+  }
+
   #forget(node: NodeId): void {
     this.#wantedBy.delete(node);
     this.#ready.delete(node);
@@ -168,6 +236,18 @@ export class BuildOrder {
     const duration = this.#durationOf(node);
     this.#durations.set(node, duration);
     return duration;
+  }
+
+  /** The kind among these of the ready node with the longest chain. */
+  #longestOf(demand: OpenDemand, kinds: readonly number[]): number | undefined {
+    let best: number | undefined;
+    let longest = -1;
+    for (const kind of kinds) {
+      const node = this.#peek(demand, kind);
+      const chain = node === undefined ? -1 : (demand.chains.get(node) ?? 0);
+      if (chain > longest) [best, longest] = [kind, chain];
+    }
+    return best;
   }
 
   #offer(demand: OpenDemand, node: NodeId): void {

@@ -73,6 +73,13 @@ export const settleUnsatisfiable = (run: Run, node: NodeId, message: string): Se
 export const settleCancelled = (run: Run, node: NodeId, message: string): SettledStep[] =>
   endUnsuccessfully(run, node, { step: 'interrupt', cause: 'cancelled', culprit: null, message });
 
+/** Ends a node whose last attempt is believed, and everything that waits for it. */
+export const settleFailedBefore = (
+  run: Run,
+  node: NodeId,
+  { cause, message }: Pick<Ending, 'cause' | 'message'>,
+): SettledStep[] => endUnsuccessfully(run, node, { step: 'fail', cause, culprit: null, message });
+
 const endingOf = (graph: DrvGraph, node: NodeId, result: BuildResult): Ending => {
   switch (result.kind) {
     case 'built':

@@ -1,12 +1,11 @@
 // Which of the failures on record speaks against building a derivation once more.
-import { type BuildCause, type BuildState, isTransient } from './build-state.ts';
+import { type BuildCause, isTransient } from './build-state.ts';
 import type { DrvPath } from './ids.ts';
+import { type FailureAge, isRecent, type RecordedEnding } from './known-failure.ts';
 
 /** The newest attempt of a derivation. */
-export interface PastBuild {
+export interface PastBuild extends RecordedEnding {
   readonly drv: DrvPath;
-  readonly state: BuildState;
-  readonly cause: BuildCause | null;
 }
 
 export interface TryAgain {
@@ -17,6 +16,11 @@ export interface TryAgain {
 }
 
 const answers: ReadonlySet<BuildCause> = new Set<BuildCause>(['timeout', 'max-duration', 'log-limit']);
+
+export interface StandingRule extends TryAgain {
+  /** What is older, or was cleared, does not speak against another try. */
+  readonly age: FailureAge;
+}
 
 /** True where another try in the same surroundings would end the same way. */
 const isAnswer = ({ state, cause }: PastBuild): boolean => {
@@ -32,12 +36,13 @@ const isAnswer = ({ state, cause }: PastBuild): boolean => {
 export const findStandingFailure = (
   drv: DrvPath,
   past: Iterable<PastBuild>,
-  { force, rebuildAll }: TryAgain,
+  { force, rebuildAll, age }: StandingRule,
 ): PastBuild | null => {
   if (rebuildAll) return null;
   let first: PastBuild | null = null;
   for (const build of past) {
-    if (!isAnswer(build) || (force && build.drv === drv)) continue;
+    if (!isAnswer(build) || build.cleared || !isRecent(build, age)) continue;
+    if (force && build.drv === drv) continue;
     if (build.drv === drv) return build;
     first ??= build;
   }
