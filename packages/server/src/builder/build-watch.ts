@@ -47,6 +47,7 @@ export class BuildWatch {
   #logBytes = 0;
   #startedAt = performance.now();
   #heardAt = this.#startedAt;
+  #answeredAt: number | null = null;
 
   constructor({ request, observer, graceMs }: BuildWatchOptions) {
     this.#request = request;
@@ -61,6 +62,7 @@ export class BuildWatch {
 
   /** Which bound was overrun by more than the grace. */
   overrun(): OverrunBound | null {
+    if (this.#answeredAt !== null) return null;
     const now = performance.now();
     const { maxLogBytes, maxDurationMs, silenceTimeoutMs } = this.#request;
     // Nix counts what the builder printed, before it is taken apart into lines.
@@ -77,8 +79,13 @@ export class BuildWatch {
       substituted: this.#substituted,
       messages: this.#messages,
       lastLines: this.#lines,
-      durationMs: Math.round(performance.now() - this.#startedAt),
+      durationMs: Math.round((this.#answeredAt ?? performance.now()) - this.#startedAt),
     };
+  }
+
+  /** The build is over, whatever is still done with what it made: its time ends here, and its bounds. */
+  answered(): void {
+    this.#answeredAt = performance.now();
   }
 
   take(event: NixLogEvent): void {

@@ -88,7 +88,8 @@ const resultOfFailure = (failure: RealiseFailure, request: BuildRequest, duratio
 };
 
 export interface FailedBuild {
-  readonly nix: NixInstallation;
+  /** Whose disk it was; null for another machine's, of which only what its Nix says is known. */
+  readonly nix: NixInstallation | null;
   readonly request: BuildRequest;
   readonly seen: WatchedBuild;
   /** @param fetcherOutput the last lines, where it was a fetcher that failed; else none */
@@ -99,7 +100,8 @@ export interface FailedBuild {
 export const judgeFailure = async ({ nix, request, seen, classify }: FailedBuild): Promise<BuildResult> => {
   const isFetching = await isFetcher(seen.failedBuild ?? request.drvPath);
   const result = resultOfFailure(classify(isFetching ? seen.lastLines : []), request, seen.durationMs);
-  if (result.kind !== 'failed' || !mayBeFullDisk.has(result.cause) || !(await isDiskFull(nix))) return result;
+  if (result.kind !== 'failed' || nix === null || !mayBeFullDisk.has(result.cause)) return result;
+  if (!(await isDiskFull(nix))) return result;
   return { ...result, cause: 'disk-full', message: `${result.message} (the disk is full)` };
 };
 

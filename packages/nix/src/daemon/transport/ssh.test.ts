@@ -25,14 +25,14 @@ describe('the command for ssh', () => {
       user: 'nix',
       port: 2222,
       identityFile: '/keys/a key',
-      knownHostsFile: '/hosts',
+      knownHostsFile: '/ho sts%d',
       sshArgs: ['-4'],
       env,
     });
     expect(command).toBe('ssh');
     expect(args.join(' ')).toBe(
       '-a -x -T -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 -o ServerAliveCountMax=3 ' +
-        '-p 2222 -i /keys/a key -o IdentitiesOnly=yes -o UserKnownHostsFile=/hosts -o GlobalKnownHostsFile=/dev/null ' +
+        '-p 2222 -i /keys/a key -o IdentitiesOnly=yes -o UserKnownHostsFile="/ho sts%%d" -o GlobalKnownHostsFile=/dev/null ' +
         '-4 -- nix@builder.example nix-daemon --stdio',
     );
   });

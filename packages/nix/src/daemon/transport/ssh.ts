@@ -30,6 +30,9 @@ const plainWord = /^[A-Za-z0-9_./:=@%+,-]+$/;
 const quoteForShell = (word: string): string =>
   plainWord.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 
+/** Else a blank would begin another file, and a per cent sign something of ssh's (ssh_config(5)). */
+const quoteForConfig = (path: string): string => `"${path.replaceAll('%', '%%')}"`;
+
 const destinationOf = ({ host, user }: SshTarget): string => {
   for (const part of [host, user]) {
     // A leading dash would be an option of ssh, one that runs commands among them.
@@ -57,7 +60,12 @@ export const sshCommand = (target: SshTarget): ChildCommand => {
       ...(identityFile === undefined ? [] : ['-i', identityFile, '-o', 'IdentitiesOnly=yes']),
       ...(knownHostsFile === undefined
         ? []
-        : ['-o', `UserKnownHostsFile=${knownHostsFile}`, '-o', 'GlobalKnownHostsFile=/dev/null']),
+        : [
+            '-o',
+            `UserKnownHostsFile=${quoteForConfig(knownHostsFile)}`,
+            '-o',
+            'GlobalKnownHostsFile=/dev/null',
+          ]),
       ...(target.sshArgs ?? []),
       '--',
       destination,

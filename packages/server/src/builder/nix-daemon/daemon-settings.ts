@@ -2,18 +2,10 @@
 // the user has set, as Nix's programs do.
 import { access, constants } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import type { DaemonSettings } from '@eka-ci/nix/daemon/build-operations';
 import type { NixInstallation } from '@eka-ci/nix/installation';
-import { wholeSeconds } from '../build-watch.ts';
-import type { BuildRequest } from '../builder.ts';
+import type { StandingSettings } from '../build-settings.ts';
 import { readNixSettings } from '../nix-offer.ts';
 import type { ReachedDaemon } from './reach-daemon.ts';
-
-/** What is the same for all builds. */
-export type StandingSettings = Pick<
-  DaemonSettings,
-  'keepFailed' | 'fallback' | 'cores' | 'substitute' | 'overrides'
->;
 
 /** They have a field of their own, are decided by us, or mean something to the client alone. */
 const notOverridden: ReadonlySet<string> = new Set([
@@ -100,21 +92,4 @@ export const findStandingSettings = async (
   cores: Number.parseInt(settings.get('cores') ?? '', 10) || 0,
   substitute: settings.get('substitute') !== 'false',
   overrides: await overridesFor(nix, daemon, settings),
-});
-
-export const settingsFor = (
-  { silenceTimeoutMs, maxDurationMs, maxLogBytes }: BuildRequest,
-  standing: StandingSettings,
-  { trust }: ReachedDaemon,
-): DaemonSettings => ({
-  ...standing,
-  keepGoing: false,
-  // One at a time: then the build that is under way when one fails is the one that failed.
-  maxJobs: 1,
-  maxSilentSeconds: wholeSeconds(silenceTimeoutMs),
-  timeoutSeconds: wholeSeconds(maxDurationMs),
-  overrides: {
-    ...standing.overrides,
-    ...(trust === 'trusted' && { 'max-build-log-size': String(maxLogBytes) }),
-  },
 });

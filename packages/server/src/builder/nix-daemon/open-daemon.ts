@@ -5,9 +5,11 @@ import { createDaemonPool, type DaemonPool } from '@eka-ci/nix/daemon/daemon-poo
 import { createDaemonStoreQueries } from '@eka-ci/nix/daemon/daemon-store-queries';
 import type { NixInstallation } from '@eka-ci/nix/installation';
 import type { StoreQueries, StoreQueryOptions } from '@eka-ci/nix/store-queries';
+import type { StandingSettings } from '../build-settings.ts';
 import type { Builder } from '../builder.ts';
+import type { LocalStore } from '../local-store.ts';
 import { type BuilderOffer, findOffer } from '../nix-offer.ts';
-import { findStandingSettings, type StandingSettings } from './daemon-settings.ts';
+import { findStandingSettings } from './daemon-settings.ts';
 import { createNixDaemonBuilder } from './nix-daemon-builder.ts';
 import { type DaemonSearch, type ReachedDaemon, searchDaemon } from './reach-daemon.ts';
 
@@ -16,6 +18,8 @@ export interface OpenDaemon {
   readonly builder: Builder;
   /** Asks over connections that all questions share. */
   readonly queries: (options?: StoreQueryOptions) => StoreQueries;
+  /** For whoever copies into it and out of it. */
+  readonly store: LocalStore;
   /** For people. */
   readonly about: Pick<ReachedDaemon, 'isOwn' | 'trust'> & {
     readonly daemon: string;
@@ -73,6 +77,7 @@ export const openNixDaemon = async (
   return {
     kind: 'open',
     builder,
+    store: { storeDir: nix.storeDir, transport, trust, standing },
     queries: (options) => createDaemonStoreQueries(questions, options),
     about: { daemon: transport.name, isOwn, trust, nix: nixVersion, protocol: `1.${protocolMinor}` },
     async close() {

@@ -1,10 +1,9 @@
 // Which Nix daemon leads to the store that Nix itself would use, found out by greeting it.
 import { access, constants } from 'node:fs/promises';
-import type { StorePath } from '@eka-ci/core/ids';
 import { connectDaemon, type DaemonConnection } from '@eka-ci/nix/daemon/daemon-connection';
 import { NixDaemonError } from '@eka-ci/nix/daemon/daemon-error';
 import type { DaemonTrust } from '@eka-ci/nix/daemon/handshake';
-import { queryValidPaths } from '@eka-ci/nix/daemon/query-operations';
+import { checkStoreName } from '@eka-ci/nix/daemon/store-name';
 import { localStoreTransport } from '@eka-ci/nix/daemon/transport/local-store';
 import type { DaemonTransport } from '@eka-ci/nix/daemon/transport/transport';
 import { unixSocketTransport } from '@eka-ci/nix/daemon/transport/unix-socket';
@@ -64,9 +63,6 @@ export const findRoute = async (nix: NixInstallation, store: string): Promise<Da
   };
 };
 
-/** A name that no store has: a daemon whose paths begin otherwise refuses to look for it. */
-const nowhere = (storeDir: string): StorePath => `${storeDir}/${'0'.repeat(32)}-eka-ci` as StorePath;
-
 const transportOf = (nix: NixInstallation, route: Exclude<DaemonRoute, { kind: 'none' }>): DaemonTransport =>
   route.kind === 'own' ? localStoreTransport(nix) : unixSocketTransport(route.path);
 
@@ -75,7 +71,7 @@ const greet = async (transport: DaemonTransport, { storeDir }: NixInstallation) 
   try {
     connection = await connectDaemon(transport, { storeDir, connectTimeoutMs: greetingTimeoutMs });
     const trust = await findTrust(connection, { timeoutMs: greetingTimeoutMs });
-    await queryValidPaths(connection, { paths: [nowhere(storeDir)] }, { timeoutMs: greetingTimeoutMs });
+    await checkStoreName(connection, { timeoutMs: greetingTimeoutMs });
     return { trust, nixVersion: connection.daemon.nixVersion, protocolMinor: connection.daemon.minor };
   } finally {
     // Nobody needs to see it go.

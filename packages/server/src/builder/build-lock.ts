@@ -4,7 +4,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import type { DrvPath } from '@eka-ci/core/ids';
-import { readDerivation } from '../judge-build.ts';
+import { readDerivation } from './judge-build.ts';
 
 export interface HeldLock {
   readonly inode: string;

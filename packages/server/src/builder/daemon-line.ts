@@ -9,6 +9,10 @@ export interface DaemonLineOptions {
   readonly storeDir: string;
   /** A connection that has been open for longer is not used again. @default 10 minutes */
   readonly maxAgeMs?: number;
+  /** Connections at once; more work waits. @default any number: the scheduler has slots */
+  readonly size?: number;
+  /** For its greeting, and for taking settings. @default those of a daemon on this machine */
+  readonly answerTimeoutMs?: number;
 }
 
 export interface BuildConnection {
@@ -37,18 +41,19 @@ interface History {
 export const createDaemonLine = (options: DaemonLineOptions): DaemonLine => {
   const { transport, storeDir } = options;
   const maxAgeMs = options.maxAgeMs ?? 10 * 60_000;
+  const { answerTimeoutMs } = options;
   const histories = new WeakMap<DaemonConnection, History>();
   const pool = createDaemonPool({
     connect: async (signal) => {
       const connection = await connectDaemon(transport, {
         storeDir,
         ...(signal !== undefined && { signal }),
+        ...(answerTimeoutMs !== undefined && { connectTimeoutMs: answerTimeoutMs }),
       });
       histories.set(connection, { openedAt: performance.now(), settings: null });
       return connection;
     },
-    // The scheduler has slots.
-    size: Number.POSITIVE_INFINITY,
+    size: options.size ?? Number.POSITIVE_INFINITY,
     idleMs,
   });
   return {
@@ -58,7 +63,8 @@ export const createDaemonLine = (options: DaemonLineOptions): DaemonLine => {
         const configure = async (settings: DaemonSettings, until: AbortSignal): Promise<void> => {
           const wanted = JSON.stringify(settings);
           if (history.settings === wanted) return;
-          await setOptions(connection, settings, { signal: until });
+          const bound = answerTimeoutMs === undefined ? {} : { timeoutMs: answerTimeoutMs };
+          await setOptions(connection, settings, { signal: until, ...bound });
           history.settings = wanted;
         };
         try {

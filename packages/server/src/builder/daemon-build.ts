@@ -6,6 +6,7 @@ import type { DaemonBuildResult } from '@eka-ci/nix/daemon/build-results';
 import type { DaemonConnection } from '@eka-ci/nix/daemon/daemon-connection';
 import { NixDaemonError } from '@eka-ci/nix/daemon/daemon-error';
 import type { DaemonEvent } from '@eka-ci/nix/daemon/daemon-log';
+import { findHeldLocks, type HeldLock, untilBuilderIsGone } from './build-lock.ts';
 import {
   type BuildGuard,
   BuildWatch,
@@ -13,8 +14,7 @@ import {
   type EndReason,
   guardBuild,
   type WatchedBuild,
-} from '../build-watch.ts';
-import { findHeldLocks, type HeldLock, untilBuilderIsGone } from './build-lock.ts';
+} from './build-watch.ts';
 import type { BuildConnection, DaemonLine } from './daemon-line.ts';
 
 export type DaemonBuild = WatchedBuild &
@@ -28,10 +28,18 @@ export type DaemonBuild = WatchedBuild &
 export interface DaemonBuildOptions extends BuildWatchOptions {
   readonly line: DaemonLine;
   readonly settings: DaemonSettings;
-  /** The daemon ends with the connection, its builder before it. */
-  readonly isOwnDaemon: boolean;
+  readonly place: DaemonPlace;
   readonly signal: AbortSignal;
+  /** Done on the connection of the build before it is asked for; none of its bounds but the total one holds yet. */
+  readonly prepare?: (connection: DaemonConnection, signal: AbortSignal) => Promise<void>;
+  /** Done on the connection of a build that succeeded; no bound holds any more. */
+  readonly fetch?: (connection: DaemonConnection, signal: AbortSignal) => Promise<void>;
+  /** A daemon that says nothing at all for this long while it is asked to build is lost. @default without bound */
+  readonly idleTimeoutMs?: number;
 }
+
+/** `child`: ours, it ends with the connection and its builder before it; `elsewhere`: on another machine. */
+export type DaemonPlace = 'child' | 'this-machine' | 'elsewhere';
 
 const MiB = 1024 * 1024;
 
@@ -42,14 +50,14 @@ const wireBytesOf = (maxLogBytes: number): number => 64 * maxLogBytes + 64 * MiB
 class Ending {
   readonly #requested: DrvPath;
   readonly #watch: BuildWatch;
-  readonly #isOwnDaemon: boolean;
+  readonly #place: DaemonPlace;
   readonly #abort = new AbortController();
   #locks: Promise<readonly HeldLock[]> | null = null;
 
-  constructor({ request, isOwnDaemon }: DaemonBuildOptions, watch: BuildWatch) {
+  constructor({ request, place }: DaemonBuildOptions, watch: BuildWatch) {
     this.#requested = request.drvPath;
     this.#watch = watch;
-    this.#isOwnDaemon = isOwnDaemon;
+    this.#place = place;
   }
 
   get signal(): AbortSignal {
@@ -58,12 +66,15 @@ class Ending {
 
   /** Locks are looked at before the daemon is left: afterwards they may be free already. */
   begin(): void {
-    if (this.#isOwnDaemon) {
+    if (this.#place === 'child') {
       this.#abort.abort();
       return;
     }
-    // A builder may run before we have heard of its start.
-    this.#locks = findHeldLocks(this.#watch.underWay ?? this.#requested);
+    // A builder may run before we have heard of its start. What another machine locks is not to be seen from here.
+    this.#locks =
+      this.#place === 'elsewhere'
+        ? Promise.resolve([])
+        : findHeldLocks(this.#watch.underWay ?? this.#requested);
     const leave = (): void => this.#abort.abort();
     this.#locks.then(leave, leave);
   }
@@ -81,9 +92,17 @@ interface Attempt extends DaemonBuildOptions {
   readonly guard: BuildGuard;
 }
 
-/** Nothing of it was heard, and it was on a connection that may have been dead. */
-const mayTryAgain = (error: unknown, isUsedAgain: boolean, hasBegun: boolean): boolean =>
-  error instanceof NixDaemonError && error.code === 'NIX_DAEMON_CLOSED' && isUsedAgain && !hasBegun;
+/** Nothing of it was heard, and it was on a connection that was dead, perhaps before it was used for this. */
+const mayTryAgain = (
+  error: unknown,
+  { connection, isUsedAgain }: BuildConnection,
+  hasBegun: boolean,
+): boolean =>
+  error instanceof NixDaemonError &&
+  error.code === 'NIX_DAEMON_CLOSED' &&
+  isUsedAgain &&
+  !connection.isOpen &&
+  !hasBegun;
 
 /**
  * Nix quotes the end of the builder's output, each line after `> `, unless it is told not to, which only a trusted client can. What
@@ -103,15 +122,19 @@ const noResult = (): NixDaemonError =>
 
 const buildOn = async (
   { connection, configure }: BuildConnection,
-  { settings, request, ending }: Attempt,
+  { settings, request, ending, watch, prepare, fetch, idleTimeoutMs }: Attempt,
   onEvent: (event: DaemonEvent) => void,
 ): Promise<DaemonBuildResult> => {
   const { drvPath, outputs, maxLogBytes } = request;
   const { signal } = ending;
   await configure(settings, signal);
-  const options = { onEvent, signal, maxLogBytes: wireBytesOf(maxLogBytes) };
+  await prepare?.(connection, signal);
+  const idle = idleTimeoutMs === undefined ? {} : { idleTimeoutMs };
+  const options = { onEvent, signal, maxLogBytes: wireBytesOf(maxLogBytes), ...idle };
   const [result] = await buildPathsWithResults(connection, [{ drvPath, outputs }], options);
   if (result === undefined) throw noResult();
+  watch.answered();
+  if (result.kind === 'success') await fetch?.(connection, signal);
   return result;
 };
 
@@ -128,7 +151,7 @@ const buildOnLine = (attempt: Attempt) =>
     try {
       return await buildOn(on, attempt, onEvent);
     } catch (error) {
-      if (mayTryAgain(error, on.isUsedAgain, hasBegun)) return null;
+      if (mayTryAgain(error, on, hasBegun)) return null;
       if (!on.connection.isOpen) await ending.complete(on.connection);
       throw error;
     }
