@@ -1,5 +1,6 @@
 // The port's changes: what is to be judged, who judges it, and what it came to. Part of database.ts.
-import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
+import type { AskedOfBuilder, Hindrances } from '@eka-ci/core/hindrances';
+import type { CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
 
 /**
  * queued → judging → judged (it has a conclusion), or failed (it has a fault). superseded: its branch has a newer head;
@@ -147,6 +148,8 @@ export interface ChangeClaim {
   readonly untilMs: number;
   /** Repositories whose changes must wait. @default [] */
   readonly notOf?: readonly string[];
+  /** Only these. @default all */
+  readonly kinds?: readonly ChangeKind[];
 }
 
 /** What judging came to. */
@@ -159,8 +162,34 @@ export type ChangeResult =
       readonly conclusion: string;
       readonly summaryJson: string;
       readonly markdown: string;
+      /** @default nothing */
+      readonly hindrances?: Hindrances;
     }
   | { readonly state: 'failed'; readonly conclusion: string; readonly fault: string };
+
+/** Whose failures are not to be believed any more. */
+export interface FailuresToClear {
+  /** These, or what they failed by; `all`: whatever failed. */
+  readonly drvs: 'all' | readonly DrvPath[];
+  /** Also what this change showed when it was judged last. */
+  readonly failuresOf?: string;
+  /** Is judged again, of whatever kind it is and whatever is cleared. */
+  readonly askedOf?: string;
+  readonly atMs: number;
+}
+
+export interface ClearedFailures {
+  /** Derivations that will be tried again, and were not to be before; what failed by them included. */
+  readonly cleared: number;
+  /** What is judged again, by this call or anyway. Oldest first. */
+  readonly changes: readonly ChangeListing[];
+}
+
+/** A change of which no builder offered something. */
+export interface UnsatisfiableChange {
+  readonly id: string;
+  readonly asked: readonly AskedOfBuilder[];
+}
 
 export interface Changes {
   /** Inserts, or replaces the one with that id; for imports and tests. A lease on it ends. */
@@ -191,7 +220,10 @@ export interface Changes {
   release(lease: Lease, atMs: number): Promise<boolean>;
   /** Releases all that this owner held when it died. @returns how many */
   releaseAll(owner: string, atMs: number): Promise<number>;
-  /** Keeps the result and ends the lease. False: the lease was lost, nothing was kept. */
+  /**
+   * Keeps the result and ends the lease; queued again at once where what hinders it went away meanwhile: it was approved,
+   * a failure was cleared, the offer of builders has changed. False: the lease was lost, nothing was kept.
+   */
   finish(lease: Lease, result: ChangeResult, atMs: number): Promise<boolean>;
   /** Queued again after a fault that may pass, not to be claimed before `retryAtMs`. False: the lease was lost. */
   retryLater(
@@ -209,13 +241,24 @@ export interface Changes {
     atMs: number,
   ): Promise<{ readonly change: ChangeListing; readonly ended: boolean } | null>;
   /**
-   * Judged or failed → queued, at the end of the queue; what was concluded before stays readable until the new end.
-   * @returns null where it is in another state, or unknown
+   * Judged or failed → queued, at the end of the queue; what was concluded before stays readable until the new end. One
+   * that is queued or being judged stays so, and is approved where that is asked for.
+   * @returns null where nothing changed: it is in another state, or unknown
    */
   requeue(
     id: string,
     again: { readonly atMs: number; readonly base?: CommitSha; readonly approved?: true },
   ): Promise<ChangeListing | null>;
+  /**
+   * Has failures tried again, and the open changes that showed them judged again; in one transaction. What is judged by
+   * then is queued by its end where it still shows one. Idempotent until they are tried.
+   */
+  clearFailures(which: FailuresToClear): Promise<ClearedFailures>;
+  /**
+   * The offer of builders has changed: the judged branches and baselines for which something was missing, oldest first.
+   * What is being judged is queued again by its end where something is missing then.
+   */
+  offerChanged(): Promise<readonly UnsatisfiableChange[]>;
   /**
    * Removes superseded and closed changes, and baselines and submissions that are at rest, last touched before. The
    * newest row of each number stays, so that numbers are never given twice. @returns how many

@@ -4,6 +4,7 @@ import { buildContract } from './builds.contract.ts';
 import { changeContract } from './changes.contract.ts';
 import type { Database } from './database.ts';
 import { derivationContract } from './derivations.contract.ts';
+import { failureContract } from './failures.contract.ts';
 import { jobsetContract } from './jobsets.contract.ts';
 import { judgingContract } from './judging.contract.ts';
 import { packageContract } from './packages.contract.ts';
@@ -43,6 +44,9 @@ export const describeDatabase = (name: string, open: () => Promise<Database>): v
     });
     describe('changes that people ask for', () => {
       requestContract(open);
+    });
+    describe('failures that are tried again', () => {
+      failureContract(open);
     });
     describe('closing', () => {
       closingContract(open);

@@ -21,10 +21,13 @@ export type {
   ChangeResult,
   ChangeState,
   Changes,
+  ClearedFailures,
   DeliveredUpdate,
+  FailuresToClear,
   Lease,
   NewSubmission,
   StoredChange,
+  UnsatisfiableChange,
 } from './changes.ts';
 
 export interface Database {
@@ -60,6 +63,8 @@ export interface Derivations {
   known(paths: Iterable<DrvPath>): Promise<ReadonlySet<DrvPath>>;
   /** Null when the path is unknown or only a placeholder. */
   find(path: DrvPath): Promise<DrvNode | null>;
+  /** Those of `paths` that are stored, each once, in no order; placeholders and what they need are left out. */
+  findAll(paths: Iterable<DrvPath>): Promise<readonly DrvNode[]>;
   /**
    * Everything the roots need, roots included, each once, inputs before dependents, in batches. Unknown roots
    * and placeholders are left out: whoever adds the rest to a DrvGraph sees them there as not complete.
@@ -114,6 +119,8 @@ export interface StoredBuild extends BuildAttempt {
   readonly drv: DrvPath;
   /** Sequence of its last transition. */
   readonly sequence: number;
+  /** True: its failure was cleared, and nothing happened to it since. */
+  readonly cleared: boolean;
 }
 
 /** Builds: the current state by derivation, and every transition that led there. Only the recorder writes. */
@@ -129,8 +136,8 @@ export interface Builds {
   /** Those of `paths` that have a build. */
   statesOf(paths: Iterable<DrvPath>): Promise<ReadonlyMap<DrvPath, StoredBuild>>;
   /**
-   * Attempts that said something of their derivation (it succeeded, or failed), by derivation and oldest first. Those of
-   * `paths` that have none are left out.
+   * Attempts that said something of their derivation (it succeeded, or failed) since its failure was last cleared, by
+   * derivation and oldest first. Those of `paths` that have none are left out.
    */
   answersOf(paths: Iterable<DrvPath>): Promise<ReadonlyMap<DrvPath, readonly BuildAnswer[]>>;
   /** Oldest first. */

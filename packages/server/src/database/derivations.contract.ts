@@ -66,6 +66,11 @@ export const derivationContract = (given: () => Database): void => {
             new Set(dependents.map((other) => other.path)),
           );
         }
+        const some = all.filter((_, index) => index % 3 !== 0);
+        const byPathOf = (found: readonly DrvNode[]) => found.toSorted((a, b) => (a.path < b.path ? -1 : 1));
+        expect(byPathOf(await derivations.findAll([...some, newPath(), ...some]))).toEqual(
+          byPathOf(read.filter((node) => some.includes(node.path))),
+        );
         const position = new Map(read.map((node, index) => [node.path, index]));
         for (const node of read) {
           for (const { path } of node.inputs) {

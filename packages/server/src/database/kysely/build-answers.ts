@@ -1,4 +1,4 @@
-// Attempts that said something of their derivation: it was built, or it failed.
+// Attempts that said something of their derivation: it was built, or it failed. What was cleared says nothing any more.
 import type { BuildCause } from '@eka-ci/core/build-state';
 import type { BuildAnswer } from '@eka-ci/core/flaky';
 import type { DrvPath } from '@eka-ci/core/ids';
@@ -12,8 +12,9 @@ export const answersOf = async (
   const rows = await selectIn(
     session,
     'select d.path as drv, t.sequence, t.attempt, t.to_state, t.cause, t.log_file from derivations d ' +
-      'join build_transitions t on t.drv_id = d.id ' +
-      `where d.path in ($list) and t.to_state in ('succeeded', 'failed') order by t.sequence`,
+      'join build_transitions t on t.drv_id = d.id join builds b on b.drv_id = d.id ' +
+      `where d.path in ($list) and t.to_state in ('succeeded', 'failed') ` +
+      'and t.sequence > coalesce(b.cleared_sequence, 0) order by t.sequence',
     [...new Set(paths)],
   );
   const answers = new Map<DrvPath, BuildAnswer[]>();

@@ -41,6 +41,7 @@ const buildOf = (row: SqlRow): StoredBuild => ({
   message: text(row['message']),
   logFile: text(row['log_file']),
   sequence: Number(row['sequence']),
+  cleared: Number(row['cleared']) === 1,
 });
 
 const transitionOf = (row: SqlRow): RecordedTransition => ({
@@ -58,7 +59,8 @@ const transitionOf = (row: SqlRow): RecordedTransition => ({
 
 const selectBuilds =
   'select d.path as drv, b.attempt, b.state, b.cause, b.started_at_ms, b.finished_at_ms, c.path as culprit, ' +
-  'b.message, b.log_file, b.sequence from builds b join derivations d on d.id = b.drv_id ' +
+  'b.message, b.log_file, b.sequence, ' +
+  'case when b.cleared_sequence >= b.sequence then 1 else 0 end as cleared from builds b join derivations d on d.id = b.drv_id ' +
   'left join derivations c on c.id = b.culprit_id';
 
 const selectTransitions =

@@ -4,6 +4,7 @@ import { type BuildCalls, buildCalls } from './builds.ts';
 import { type ChangeCalls, changeCalls } from './changes.ts';
 import { type DeliveryCalls, deliveryCalls } from './deliveries.ts';
 import { type DerivationCalls, derivationCalls } from './derivations.ts';
+import { type FailureCalls, failureCalls } from './failures.ts';
 import { type JobsetCalls, jobsetCalls } from './jobsets.ts';
 import { type JudgingCalls, judgingCalls } from './judging.ts';
 import { type MetaCalls, metaCalls } from './meta.ts';
@@ -20,6 +21,7 @@ export interface Calls {
   readonly changes: ChangeCalls;
   readonly judging: JudgingCalls;
   readonly requests: RequestCalls;
+  readonly failures: FailureCalls;
   readonly deliveries: DeliveryCalls;
 }
 
@@ -32,5 +34,6 @@ export const createCalls = (session: Session): Calls => ({
   changes: changeCalls(session),
   judging: judgingCalls(session),
   requests: requestCalls(session),
+  failures: failureCalls(session),
   deliveries: deliveryCalls(session),
 });

@@ -94,6 +94,9 @@ const save = async (session: Session, change: StoredChange): Promise<void> => {
     retry_at_ms: change.retryAtMs,
     approved: change.approved ? 1 : 0,
     request_json: change.requestJson,
+    unsatisfiable: null,
+    offer_changed: 0,
+    failures_cleared: 0,
   };
   const sequence = await takeNumbers(session, 'change', 1);
   await session.kysely

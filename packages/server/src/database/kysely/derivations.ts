@@ -11,8 +11,8 @@ export interface DerivationCalls {
   closureIds(roots: readonly string[]): Promise<Float64Array>;
   /** In the order of `ids`. */
   rows(ids: Float64Array): Promise<PackedRows>;
-  /** The derivation as the last row, its inputs before it; no rows when the path is unknown. */
-  rowWithInputs(path: string): Promise<PackedRows>;
+  /** Those of `paths` that are stored, in no order; before them the paths of their inputs, as placeholders. */
+  rowsWithInputs(paths: readonly string[]): Promise<PackedRows>;
   dependentsOf(path: string): Promise<readonly string[]>;
 }
 
@@ -108,12 +108,10 @@ const packRows = (rows: readonly SqlRow[]): PackedRows => {
   };
 };
 
+const columns = 'id, path, stage, system, flags, features, outputs, inputs';
+
 const readRows = async (session: Session, ids: readonly number[]): Promise<PackedRows> => {
-  const rows = await selectIn(
-    session,
-    'select id, path, stage, system, flags, features, outputs, inputs from derivations where id in ($list)',
-    ids,
-  );
+  const rows = await selectIn(session, `select ${columns} from derivations where id in ($list)`, ids);
   const byId = new Map(rows.map((row) => [Number(row['id']), row]));
   return packRows(ids.map((id) => byId.get(id)).filter((row) => row !== undefined));
 };
@@ -144,9 +142,12 @@ export const derivationCalls = (session: Session): DerivationCalls => ({
     return orderInputsFirst(ids, await readInputsBelow(session, ids));
   },
   rows: (ids) => readRows(session, [...ids]),
-  async rowWithInputs(path) {
-    const [row] = await session.run('select id, inputs from derivations where path = $1', [path]);
-    return row === undefined ? packRows([]) : readRows(session, [...inputIdsOf(row), Number(row['id'])]);
+  async rowsWithInputs(paths) {
+    const text = `select ${columns} from derivations where stage <> ${stage.named} and path in ($list)`;
+    const rows = await selectIn(session, text, paths);
+    const inputs = [...new Set(rows.flatMap(inputIdsOf))];
+    const named = `select id, path, ${stage.named} as stage from derivations where id in ($list)`;
+    return packRows([...(await selectIn(session, named, inputs)), ...rows]);
   },
   dependentsOf: (path) => dependentPaths(session, path),
 });

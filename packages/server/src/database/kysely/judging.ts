@@ -5,7 +5,6 @@ import type {
   BranchUpdate,
   ChangeClaim,
   ChangeKind,
-  ChangeListing,
   ChangeResult,
   DeliveredUpdate,
   Lease,
@@ -13,6 +12,8 @@ import type {
 } from '../database.ts';
 import { listedColumns, listingOf, priorities, storedOf } from './changes.ts';
 import { finishDelivery, isDeliveryDone } from './deliveries.ts';
+import { forgetFailures } from './failures.ts';
+import { finish, underLease, unleased } from './leases.ts';
 import { type Session, takeNumbers } from './session.ts';
 import type { ChangeTable } from './tables.ts';
 
@@ -32,7 +33,6 @@ interface Retry {
   readonly atMs: number;
 }
 
-export const unleased = { lease_owner: null, lease_until_ms: null };
 export const live = ['queued', 'judging'] as const;
 
 type HeadMoved = Extract<BranchUpdate, { kind: 'head-moved' | 'base-moved' }>;
@@ -82,10 +82,14 @@ const endOthers = async (
   for (const { id } of ended) {
     await session.kysely
       .updateTable('changes')
-      .set({ state: end.state, updated_at_ms: end.atMs, ...unleased })
+      .set({ state: end.state, updated_at_ms: end.atMs, unsatisfiable: null, ...unleased })
       .where('id', '=', id)
       .execute();
   }
+  await forgetFailures(
+    session,
+    ended.map(({ id }) => id),
+  );
   return ended.filter(({ state }) => live.some((one) => one === state)).map(({ id }) => id);
 };
 
@@ -109,6 +113,9 @@ export const queuedRow = (
   faults: 0,
   retry_at_ms: null,
   approved: 0,
+  unsatisfiable: null,
+  offer_changed: 0,
+  failures_cleared: 0,
 });
 
 const numberOf = async (session: Session, of: BranchOf, current: { number: number } | undefined) =>
@@ -171,7 +178,7 @@ const apply = async (session: Session, updates: readonly DeliveredUpdate[], atMs
 
 const claimNext = async (session: Session, claim: ChangeClaim): Promise<StoredChange | null> => {
   await takeNumbers(session, 'change', 0);
-  const { nowMs, untilMs, owner, notOf = [] } = claim;
+  const { nowMs, untilMs, owner, notOf = [], kinds } = claim;
   const claimable = session.kysely
     .selectFrom('changes')
     .select('id')
@@ -187,67 +194,25 @@ const claimNext = async (session: Session, claim: ChangeClaim): Promise<StoredCh
     .orderBy('priority')
     .orderBy('sequence')
     .limit(1);
-  const next = await (notOf.length === 0
-    ? claimable
-    : claimable.where('repository', 'not in', notOf)
-  ).executeTakeFirst();
+  const next = await claimable
+    .$if(notOf.length > 0, (query) => query.where('repository', 'not in', notOf))
+    .$if(kinds !== undefined, (query) => query.where('kind', 'in', kinds ?? []))
+    .executeTakeFirst();
   if (next === undefined) return null;
   const row = await session.kysely
     .updateTable('changes')
-    .set({ state: 'judging', updated_at_ms: nowMs, lease_owner: owner, lease_until_ms: untilMs })
+    .set({
+      state: 'judging',
+      updated_at_ms: nowMs,
+      lease_owner: owner,
+      lease_until_ms: untilMs,
+      offer_changed: 0,
+      failures_cleared: 0,
+    })
     .where('id', '=', next.id)
     .returningAll()
     .executeTakeFirstOrThrow();
   return storedOf(row);
-};
-
-type ChangedColumns = Partial<{
-  state: ChangeListing['state'];
-  base_commit: string;
-  judged_tree: string;
-  title: string;
-  conclusion: string;
-  summary_json: string;
-  markdown: string;
-  fault: string | null;
-  faults: number;
-  retry_at_ms: number | null;
-  updated_at_ms: number;
-  lease_owner: string | null;
-  lease_until_ms: number | null;
-}>;
-
-/** Changes what the lease is on; false when it is lost. */
-const underLease = async (session: Session, { id, owner }: Lease, set: ChangedColumns): Promise<boolean> => {
-  const row = await session.kysely
-    .updateTable('changes')
-    .set(set)
-    .where('id', '=', id)
-    .where('state', '=', 'judging')
-    .where('lease_owner', '=', owner)
-    .returning('id')
-    .executeTakeFirst();
-  return row !== undefined;
-};
-
-const resultColumns = (result: ChangeResult): ChangedColumns => {
-  switch (result.state) {
-    case 'failed':
-      return { state: 'failed', conclusion: result.conclusion, fault: result.fault, retry_at_ms: null };
-    case 'judged':
-      return {
-        state: 'judged',
-        fault: null,
-        faults: 0,
-        retry_at_ms: null,
-        base_commit: result.base ?? '',
-        judged_tree: result.judgedTree,
-        title: result.title,
-        conclusion: result.conclusion,
-        summary_json: result.summaryJson,
-        markdown: result.markdown,
-      };
-  }
 };
 
 export const judgingCalls = (session: Session): JudgingCalls => ({
@@ -265,8 +230,7 @@ export const judgingCalls = (session: Session): JudgingCalls => ({
       .execute();
     return rows.length;
   },
-  finish: (lease, result, atMs) =>
-    underLease(session, lease, { ...resultColumns(result), updated_at_ms: atMs, ...unleased }),
+  finish: (lease, result, atMs) => finish(session, lease, { result, atMs }),
   async retryLater(lease, { fault, retryAtMs, atMs }) {
     const row = await session.kysely
       .updateTable('changes')

@@ -25,10 +25,9 @@ const derivationsOver = (calls: Calls): Derivations => ({
   },
   // What was stored under these paths came from them.
   known: async (paths) => new Set((await calls.derivations.known([...new Set(paths)])) as DrvPath[]),
-  async find(path) {
-    const nodes = createRowReader().read(await calls.derivations.rowWithInputs(path));
-    return nodes.find((node) => node.path === path) ?? null;
-  },
+  find: async (path) => createRowReader().read(await calls.derivations.rowsWithInputs([path]))[0] ?? null,
+  findAll: async (paths) =>
+    createRowReader().read(await calls.derivations.rowsWithInputs([...new Set(paths)])),
   closureOf: (roots) => readClosure(calls, roots),
   dependentsOf: async (path) => (await calls.derivations.dependentsOf(path)) as DrvPath[],
 });
@@ -86,6 +85,8 @@ export const databaseOver = (calls: Calls, { close, backup }: DatabaseFile): Dat
     submit: (submission) => calls.requests.submit(submission),
     cancel: (id, atMs) => calls.requests.cancel(id, atMs),
     requeue: (id, again) => calls.requests.requeue(id, again),
+    clearFailures: (which) => calls.failures.clearFailures(which),
+    offerChanged: () => calls.failures.offerChanged(),
     forget: (beforeMs) => calls.requests.forget(beforeMs),
   },
   deliveries: {

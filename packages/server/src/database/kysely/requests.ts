@@ -2,7 +2,9 @@
 import { sql } from 'kysely';
 import type { ChangeListing, Changes, NewSubmission } from '../database.ts';
 import { listedColumns, listingOf } from './changes.ts';
-import { live, nextNumber, queuedRow, unleased } from './judging.ts';
+import { forgetFailures } from './failures.ts';
+import { live, nextNumber, queuedRow } from './judging.ts';
+import { unleased } from './leases.ts';
 import { type Session, takeNumbers } from './session.ts';
 
 export type RequestCalls = Pick<Changes, 'submit' | 'cancel' | 'requeue' | 'forget'>;
@@ -62,6 +64,18 @@ const cancel = async (session: Session, id: string, atMs: number) => {
   return change === null ? null : { change, ended: false };
 };
 
+/** One that is going to be judged, or is: a judgement that finds it waiting for approval is not its last. */
+const approveLive = async (session: Session, id: string): Promise<ChangeListing | null> => {
+  const row = await session.kysely
+    .updateTable('changes')
+    .set({ approved: 1 })
+    .where('id', '=', id)
+    .where('state', 'in', live)
+    .returning(listedColumns)
+    .executeTakeFirst();
+  return row === undefined ? null : listingOf(row);
+};
+
 const requeue: Changes['requeue'] extends (...args: infer Args) => infer Result
   ? (session: Session, ...args: Args) => Result
   : never = async (session, id, { atMs, base, approved }) => {
@@ -83,7 +97,8 @@ const requeue: Changes['requeue'] extends (...args: infer Args) => infer Result
     .where('state', 'in', ['judged', 'failed'])
     .returning(listedColumns)
     .executeTakeFirst();
-  return row === undefined ? null : listingOf(row);
+  if (row !== undefined) return listingOf(row);
+  return approved === undefined ? null : approveLive(session, id);
 };
 
 const branchUnlessSubmitted = sql<string>`case newest.kind when 'submitted' then '' else newest.branch end`;
@@ -108,6 +123,10 @@ const forget = async (session: Session, beforeMs: number): Promise<number> => {
     )
     .returning('id')
     .execute();
+  await forgetFailures(
+    session,
+    rows.map(({ id }) => id),
+  );
   return rows.length;
 };
 

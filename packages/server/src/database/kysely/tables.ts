@@ -11,6 +11,7 @@ export interface Tables {
   jobsets: JobsetTable;
   jobset_chunks: JobsetChunkTable;
   changes: ChangeTable;
+  change_failures: ChangeFailureTable;
   deliveries: DeliveryTable;
 }
 
@@ -60,6 +61,8 @@ export interface BuildTable extends BuildColumns {
   state: string;
   started_at_ms: number | null;
   finished_at_ms: number | null;
+  /** Of the newest transition when its failure was cleared; null where it never was. */
+  cleared_sequence: number | null;
 }
 
 export interface TransitionTable extends BuildColumns {
@@ -133,6 +136,17 @@ export interface ChangeTable {
   /** 0 or 1. */
   approved: number;
   request_json: string | null;
+  /** JSON: what no builder offered for it, as AskedOfBuilder; null where nothing was missing. */
+  unsatisfiable: string | null;
+  /** 0 or 1, this and the next: the offer of builders has changed, or a failure was cleared, since it was claimed. */
+  offer_changed: number;
+  failures_cleared: number;
+}
+
+/** Of the last judgement of a change: the derivations behind what failed. */
+export interface ChangeFailureTable {
+  change_id: string;
+  drv_id: number;
 }
 
 export interface DeliveryTable {

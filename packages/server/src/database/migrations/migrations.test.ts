@@ -103,6 +103,17 @@ const expectFifthSamples = async (database: Database): Promise<void> => {
   ]);
 };
 
+/** What the sixth's say. */
+const expectSixthSamples = async (database: Database): Promise<void> => {
+  const dependency = '/nix/store/00000000000000000000000000000001-dep-1.0.drv' as DrvPath;
+  expect((await database.builds.statesOf([dependency])).get(dependency)).toMatchObject({ cleared: true });
+  expect(await database.changes.offerChanged()).toEqual([
+    { id: 'c1', asked: [{ system: 'riscv64-linux', requiredFeatures: ['kvm'], fixedOutput: false }] },
+  ]);
+  const shown = { drvs: [], failuresOf: 'c1', askedOf: 'c1', atMs: 1 };
+  expect(await database.changes.clearFailures(shown)).toMatchObject({ cleared: 0, changes: [{ id: 'c1' }] });
+};
+
 describe('migrations', () => {
   it.each(migrations.map(({ name }, index) => ({ name, count: index + 1 })))(
     'upgrades a used database of $name',
@@ -119,6 +130,7 @@ describe('migrations', () => {
         if (count >= 2) await expectSecondSamples(database);
         if (count >= 3) await expectThirdSamples(database);
         if (count >= 5) await expectFifthSamples(database);
+        if (count >= 6) await expectSixthSamples(database);
       } finally {
         await database.close();
       }

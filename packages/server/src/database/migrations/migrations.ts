@@ -4,6 +4,7 @@ import { queueChanges } from './0002-queue-changes.ts';
 import { addKindsAndRetries } from './0003-kinds-and-retries.ts';
 import { listChangesByKind } from './0004-list-changes-by-kind.ts';
 import { learnFromBuilds } from './0005-learn-from-builds.ts';
+import { clearFailures } from './0006-clear-failures.ts';
 import type { ColumnTypes, SchemaMigration } from './schema-migration.ts';
 
 export const migrations: readonly SchemaMigration[] = [
@@ -12,6 +13,7 @@ export const migrations: readonly SchemaMigration[] = [
   addKindsAndRetries,
   listChangesByKind,
   learnFromBuilds,
+  clearFailures,
 ];
 
 export const columnTypes: Readonly<Record<'sqlite' | 'postgres', ColumnTypes>> = {
