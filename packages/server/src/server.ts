@@ -1,8 +1,14 @@
 // The composition root of the server: the only file that names drivers.
+import { dirname, join } from 'node:path';
 import { findNix, type NixInstallation } from '@eka-ci/nix/installation';
 import { createStoreQueries } from '@eka-ci/nix/store-queries';
+import type { Builder } from './builder/builder.ts';
+import type { LocalStore } from './builder/local-store.ts';
 import { openNixDaemon } from './builder/nix-daemon/open-daemon.ts';
 import { createNixStoreBuilder } from './builder/nix-store/nix-store-builder.ts';
+import { poolLocal } from './builder/pool/local-pool.ts';
+import { createBuilderPool } from './builder/pool/machine-pool.ts';
+import { createMachineOpener } from './builder/remote/open-machine.ts';
 import { openSqliteDatabase } from './database/kysely/sqlite/sqlite-database.ts';
 import { createGitForge } from './forge/git/git-forge.ts';
 import { createGitCli } from './git/git-cli/git-cli.ts';
@@ -18,7 +24,8 @@ import { sourceOf } from './pipeline/repository-source.ts';
 import { createForgeLog } from './pipeline/server-log.ts';
 import { createDatabaseWatch } from './pipeline/upkeep/database-watch.ts';
 import { openHttp } from './wiring/answering.ts';
-import { openFreshness, openOrders, openUpkeep, startJudging, takeUpAgain } from './wiring/judging.ts';
+import { openFreshness, openSatisfiable, openUpkeep, startJudging, takeUpAgain } from './wiring/judging.ts';
+import { openOrders, openScheduler, startSweeps } from './wiring/scheduling.ts';
 import type { ServerDeps, ServerOptions } from './wiring/server-options.ts';
 import { type Opened, type OpenStore, openParts, type ServerFacts } from './wiring/server-parts.ts';
 
@@ -32,8 +39,14 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
+type StoreAccess = Omit<OpenStore, 'pool'> & {
+  readonly builder: Builder;
+  /** Null where only processes lead to it: nothing is copied then. */
+  readonly store: LocalStore | null;
+};
+
 /** Through the daemon that Nix itself would use; where it does not answer, by a process for each build and question. */
-const openStore = async (nix: NixInstallation, logger: Logger): Promise<OpenStore> => {
+const reachStore = async (nix: NixInstallation, logger: Logger): Promise<StoreAccess> => {
   const daemon = await openNixDaemon(nix);
   if (daemon.kind === 'open') {
     logger.info('builds go through a Nix daemon', daemon.about);
@@ -42,9 +55,39 @@ const openStore = async (nix: NixInstallation, logger: Logger): Promise<OpenStor
   logger.warn('builds go through nix-store, for no Nix daemon was reached', { why: daemon.why });
   return {
     builder: await createNixStoreBuilder(nix),
+    store: null,
     queries: (asking) => createStoreQueries(nix, asking),
     close: async () => {},
   };
+};
+
+/** The store of this server, and whoever builds for it: itself, and the machines of its machines file. */
+const openStore = async (
+  nix: NixInstallation,
+  options: ServerOptions,
+  { env, loggerFor }: ServerDeps,
+): Promise<OpenStore> => {
+  const logger = loggerFor('scheduler');
+  const { builder, store, queries, close } = await reachStore(nix, logger);
+  const ssh = { env, folder: join(dirname(options.dbPath), 'ssh') };
+  const system = builder.systems[0] ?? '';
+  try {
+    const pool = await createBuilderPool({
+      local: poolLocal(builder, options.slots),
+      machinesFile: options.machinesFile,
+      openMachine: store === null ? null : createMachineOpener({ local: store, system, ssh }),
+      logger,
+    });
+    if (store?.trust === 'not-trusted' && pool.builders().length > 1) {
+      logger.warn(
+        'what other machines build is taken only where a key has signed it that the Nix daemon of this server knows, for it does not trust this user: add the user to trusted-users in nix.conf, or sign there',
+      );
+    }
+    return { pool, queries, close: () => pool.close().then(close) };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 };
 
 const runServer = async (opened: Opened): Promise<RunningServer> => {
@@ -52,9 +95,11 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
   const logger = deps.loggerFor('scheduler');
   const parts = await openParts(opened);
   const counts = createChangeCounts(database);
-  const facts: ServerFacts = { startedAtMs: Date.now(), counts, loop: null, phase: 'starting' };
+  const facts: ServerFacts = { startedAtMs: Date.now(), counts, loop: null, scheduler: null, orders: null, phase: 'starting' };
   const upkeep = openUpkeep(parts, opened, facts);
-  const orders = openOrders(parts, opened, upkeep);
+  const scheduler = openScheduler(parts, opened, upkeep);
+  const orders = openOrders(parts, opened, scheduler);
+  Object.assign(facts, { scheduler, orders });
   const freshness = openFreshness(parts, opened, facts);
   const forge = createGitForge({
     repositories: options.repositories,
@@ -66,6 +111,7 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
   const listening = await openHttp(parts, opened, {
     facts,
     upkeep,
+    scheduler,
     orders,
     forge,
     freshness,
@@ -73,9 +119,10 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
   });
   try {
     await takeUpAgain(parts, logger);
-    await orders.resume();
+    await orders.takeUp();
   } catch (error) {
     await listening.close();
+    await scheduler.stop();
     await parts.closeStore();
     throw error;
   }
@@ -84,8 +131,11 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     if (facts.phase !== 'ending') lost.resolve(error);
   });
   parts.logs.compression?.start();
-  const loop = startJudging(parts, opened, { counts, upkeep, orders, freshness, watch });
+  const loop = startJudging(parts, opened, { counts, upkeep, scheduler, freshness, watch });
   facts.loop = loop;
+  orders.resume();
+  const endSweeps = startSweeps(scheduler, opened);
+  const satisfiable = openSatisfiable(parts, opened, facts);
   freshness.resume();
   upkeep.start();
   const deliveries = createDeliveryLine(database.deliveries);
@@ -103,7 +153,10 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
   const stop = async (): Promise<void> => {
     facts.phase = 'ending';
     ending.abort();
-    await Promise.all([watching, loop.stop(), upkeep.stop(), parts.logs.compression?.stop()]);
+    endSweeps();
+    await Promise.all([watching, loop.stop(), orders.stop(), upkeep.stop(), parts.logs.compression?.stop()]);
+    await satisfiable.stop();
+    await scheduler.stop();
     await freshness.stop();
     await listening.close();
     await parts.closeStore();
@@ -117,7 +170,7 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
 
 /**
  * Opens everything and serves until it is stopped.
- * @throws NixNotFoundError, DatabaseError, ListenError, StoreQueryError; nothing is left open then
+ * @throws NixNotFoundError, MachinesFileError, DatabaseError, ListenError, StoreQueryError; nothing is left open then
  */
 export const startServer = async (options: ServerOptions, deps: ServerDeps): Promise<RunningServer> => {
   const nix = await findNix(deps.env);
@@ -137,7 +190,7 @@ export const startServer = async (options: ServerOptions, deps: ServerDeps): Pro
       database: { ...database, changes },
       feed,
       git: createGitCli({ env: deps.env }),
-      openStore: () => openStore(nix, logger),
+      openStore: () => openStore(nix, options, deps),
       removeStaleLocks,
     });
   } catch (error) {

@@ -9,10 +9,13 @@ import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts
 import { type BaselineBuild, baselineBuildOf, type ForgeRepository } from '../forge/forge.ts';
 import { createGitCli } from '../git/git-cli/git-cli.ts';
 import { initTestRepository, type TestRepository, useTestFolder } from '../git/testing/test-repository.ts';
+import { createEvaluationLine } from './evaluation-line.ts';
+import { createSharedGraph } from './graph/shared-graph.ts';
 import { takeListing } from './intake.ts';
 import { type JudgeChangeDeps, judgeStoredChange } from './judge-stored-change.ts';
 import { createKeptJobsets } from './kept-jobsets.ts';
 import { judgeAgain } from './moved-base.ts';
+import { createTestScheduler } from './testing/schedule-alone.ts';
 import { wirePipeline } from './wire-pipeline.ts';
 
 const folder = useTestFolder();
@@ -65,6 +68,9 @@ const serve = async (build: BaselineBuild = 'changed') => {
     pollIntervalMs: 1,
   };
   const builder = await createNixStoreBuilder(store.nix);
+  const logs = { folder: join(store.folder, 'logs'), maxBytes: 100_000 };
+  const scheduler = createTestScheduler({ builder, database, logs });
+  const graph = createSharedGraph({ files: store.nix, database, capacity: 1000, clock });
   const rootsDir = join(store.folder, 'roots');
   const kept = createKeptJobsets({ database, nix: store.nix, rootsDir, clock });
   /** Trees that were evaluated, and derivations that were built, since the last look. */
@@ -78,12 +84,13 @@ const serve = async (build: BaselineBuild = 'changed') => {
       wirePipeline({
         nix: store.nix,
         git,
-        builder,
         database,
-        kept,
-        logs: { folder: join(store.folder, 'logs'), maxBytes: 100_000 },
-        slots: { build: 2, fixedOutput: 1 },
-        limits: { silenceTimeoutMs: 30_000, maxDurationMs: 60_000 },
+        kept: kept.beginUse(),
+        scheduler,
+        evaluations: createEvaluationLine(),
+        graph,
+        system: 'x86_64-linux',
+        purpose: { class: 'base-branch', arrivedAtMs: 0, change: null },
         onEvent,
         signal,
       }),

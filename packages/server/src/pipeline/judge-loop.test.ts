@@ -88,21 +88,26 @@ const stateOf = async (branch: string) => {
   return changes.filter((one) => one.branch === branch).map(({ state }) => state);
 };
 
-it('judges one after the other, in the order of arrival, and keeps what came out', async () => {
+it('judges in the order of arrival as many at once as there are seats, and keeps what came out', async () => {
   const order: string[] = [];
+  const together: number[] = [];
   let running = 0;
-  const { seen } = start(async ({ branch }) => {
+  const judge = async ({ branch }: StoredChange): Promise<Judged> => {
     running += 1;
-    expect(running).toBe(1);
+    together.push(running);
     order.push(branch);
-    await Promise.resolve();
+    if (branch === 'a') await expect.poll(() => order).toContain('conflict');
     running -= 1;
     if (branch === 'conflict') throw Object.assign(new Error('rebase it'), { code: 'MERGE_CONFLICT' });
     if (branch === 'bug') throw new TypeError('x is undefined');
     return judged;
-  });
+  };
+  const { seen } = start(judge, { seats: { changes: 2, baselines: 1 } });
+  loop.pause();
   for (const branch of ['a', 'conflict', 'bug', 'z']) await push(branch);
+  loop.resume();
   await seen('finished', 4);
+  expect(Math.max(...together)).toBe(2);
   expect(order).toEqual(['a', 'conflict', 'bug', 'z']);
   const { changes } = await database.changes.list({ limit: 10, states: ['failed'] });
   expect(Object.fromEntries(changes.map(({ branch, fault }) => [branch, fault]))).toEqual({
@@ -120,6 +125,7 @@ it('ends the judgement of a head that was replaced, and judges the new one', asy
   await seen('started');
   await push('a');
   await seen('finished');
+  await seen('stopped');
   expect((await stateOf('a')).toSorted()).toEqual(['judged', 'superseded']);
   expect(events.find(({ kind }) => kind === 'stopped')).toMatchObject({ reason: 'not-wanted' });
 });
@@ -134,6 +140,7 @@ it('notices by its lease what nobody told it', async () => {
   loop.cancel = () => {};
   await push('a');
   await seen('finished');
+  await seen('stopped');
   expect(events.find(({ kind }) => kind === 'stopped')).toMatchObject({ reason: 'lease-lost' });
 });
 
@@ -144,7 +151,7 @@ it('queues again what it was at when it is stopped', async () => {
   await seen('started');
   await Promise.all([loop.stop(), loop.stop()]);
   expect([await stateOf('a'), await stateOf('b')]).toEqual([['queued'], ['queued']]);
-  expect(loop.current()).toBeNull();
+  expect(loop.current()).toEqual([]);
 });
 
 it('keeps a change for later while the database does not answer', async () => {
@@ -199,31 +206,32 @@ it('tries again what failed by a fault that may pass, also after a restart, and 
   expect(await row()).toMatchObject({ state: 'judged', fault: null, faults: 0, retryAtMs: null });
 });
 
-it('stops judging a baseline for a change, and takes it up again after that', async () => {
+it('judges changes beside baselines, and no more baselines than there are seats for', async () => {
+  const release = Promise.withResolvers<void>();
   const judging: string[] = [];
-  const { seen, events } = start(
-    (change, signal) => {
-      judging.push(change.branch);
-      // Alone it would never end.
-      return change.branch === 'main' && judging.length === 1
-        ? untilAborted(change, signal)
-        : Promise.resolve(judged);
+  const { seen } = start(
+    async ({ branch, kind }) => {
+      judging.push(branch);
+      if (kind === 'baseline') await release.promise;
+      return judged;
     },
-    { onHold: () => ['held/up'] },
+    { seats: { changes: 1, baselines: 1 } },
   );
-  await database.deliveries.receive([{ key: 'tip', payload: '{}', receivedAtMs: 0 }]);
-  const tip = { kind: 'base-moved', repository: 'r/r', branch: 'main', base: null, head: headBase } as const;
-  const update = { ...tip, title: 'main', newId: 'tip' };
-  await database.changes.apply([{ deliveryKey: 'tip', update }], 1);
+  for (const branch of ['main', 'staging']) {
+    await database.deliveries.receive([{ key: branch, payload: '{}', receivedAtMs: 0 }]);
+    const tip = { kind: 'base-moved', repository: 'r/r', branch, base: null, head: headBase } as const;
+    const update = { ...tip, title: branch, newId: branch };
+    await database.changes.apply([{ deliveryKey: branch, update }], 1);
+  }
   loop.wake();
   await seen('started');
-  const common = { branch: 'b', base: null, head: headBase, title: 'b', requestJson: '{}', atMs: 2 };
-  await database.changes.submit({ id: 'cannot be judged', repository: 'held/up', ...common });
-  loop.wake();
   await push('topic');
-  await seen('finished', 2);
-  expect(judging).toEqual(['main', 'topic', 'main']);
-  expect(events.filter(({ kind }) => kind === 'stopped')).toMatchObject([{ reason: 'gives-way' }]);
+  await seen('finished');
+  expect(judging).toEqual(['main', 'topic']);
+  await expect.poll(() => loop.current().map(({ branch }) => branch)).toEqual(['main']);
+  release.resolve();
+  await seen('finished', 3);
+  expect(judging).toEqual(['main', 'topic', 'staging']);
 });
 
 it('gives up in the end, with the fault', async () => {

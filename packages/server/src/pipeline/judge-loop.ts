@@ -1,16 +1,15 @@
-// Takes changes from the queue and judges them, one after the other: two at a time would need one scheduler for both,
-// or the same derivation could be built twice at once.
-import type { ChangeResult, Database, Lease, StoredChange } from '../database/database.ts';
+// Takes changes from the queue and judges them, some at a time: they evaluate one after the other, and what they want
+// built is one scheduler's.
+import type { ChangeKind, ChangeResult, Database, Lease, StoredChange } from '../database/database.ts';
 import { errorCodeOf } from '../lib/error-code.ts';
 import { explainSystemError } from '../lib/system-error.ts';
-import { mustGiveWay } from './give-way.ts';
 import { retryWaitMs } from './passing-faults.ts';
 
 /** Why a judgement was cut short. */
-export type StopReason = 'not-wanted' | 'lease-lost' | 'server-ends' | 'draining' | 'gives-way';
+export type StopReason = 'not-wanted' | 'lease-lost' | 'server-ends' | 'draining';
 
 /** Judged again when its turn comes. */
-const queuedAgain: readonly StopReason[] = ['server-ends', 'draining', 'gives-way'];
+const queuedAgain: readonly StopReason[] = ['server-ends', 'draining'];
 
 /** The reason that a cut judgement's signal carries. */
 export class JudgementStopped extends Error {
@@ -62,10 +61,10 @@ export interface JudgeLoopDeps {
   readonly clock: () => number;
   readonly onEvent: (event: JudgeEvent) => void;
   /**
-   * Work that must not go on beside a judgement: called before a change is claimed. When the signal aborts, it is to
-   * leave the rest for another call.
+   * How many are judged at once. Baselines have seats of their own: whoever waits for a change does not wait for them.
+   * @default 16 changes, 2 baselines
    */
-  readonly between?: (signal: AbortSignal) => Promise<void>;
+  readonly seats?: { readonly changes: number; readonly baselines: number };
   /** How long a change stays this server's without being renewed. @default 60000 */
   readonly leaseMs?: number;
   /**
@@ -80,14 +79,14 @@ export interface JudgeLoop {
   wake(): void;
   /** These need not be judged any more. */
   cancel(ids: readonly string[]): void;
-  /** What is being judged now. */
-  current(): StoredChange | null;
+  /** What is being judged now, in the order in which it was begun. */
+  current(): readonly StoredChange[];
   /** Takes no more changes until resume(); what is being judged goes on. */
   pause(): void;
   resume(): void;
-  /** Where it is paused: ends the running judgement and queues it again. */
+  /** Where it is paused: ends the running judgements and queues them again. */
   release(): void;
-  /** Ends the running judgement and queues it again; resolves when the loop has ended. Idempotent. */
+  /** Ends the running judgements and queues them again; resolves when the loop has ended. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -104,14 +103,21 @@ type Ending =
   | { readonly state: 'retries'; readonly fault: string; readonly retryAtMs: number }
   | JudgementStopped;
 
+const defaultSeats = { changes: 16, baselines: 2 };
+
+interface Running {
+  readonly change: StoredChange;
+  readonly cancel: AbortController;
+}
+
 class Loop implements JudgeLoop {
   readonly #deps: JudgeLoopDeps;
   readonly #leaseMs: number;
-  #running: { readonly change: StoredChange; readonly cancel: AbortController } | null = null;
-  #between: AbortController | null = null;
+  /** By the change's id. */
+  readonly #running = new Map<string, Running>();
+  readonly #judgements = new Set<Promise<void>>();
   #stopping = false;
   #paused = false;
-  #looking: Promise<void> = Promise.resolve();
   #woken = Promise.withResolvers<void>();
   readonly #ended: Promise<void>;
 
@@ -123,17 +129,14 @@ class Loop implements JudgeLoop {
 
   wake(): void {
     this.#woken.resolve();
-    this.#look();
   }
 
   cancel(ids: readonly string[]): void {
-    if (this.#running !== null && ids.includes(this.#running.change.id)) {
-      this.#running.cancel.abort(new JudgementStopped('not-wanted'));
-    }
+    for (const id of ids) this.#running.get(id)?.cancel.abort(new JudgementStopped('not-wanted'));
   }
 
-  current(): StoredChange | null {
-    return this.#running?.change ?? null;
+  current(): readonly StoredChange[] {
+    return Array.from(this.#running.values(), ({ change }) => change);
   }
 
   pause(): void {
@@ -146,49 +149,47 @@ class Loop implements JudgeLoop {
   }
 
   release(): void {
-    if (!this.#paused) return;
-    this.#running?.cancel.abort(new JudgementStopped('draining'));
-    this.#between?.abort(new JudgementStopped('draining'));
+    if (this.#paused) this.#stopAll('draining');
   }
 
   stop(): Promise<void> {
     this.#stopping = true;
-    this.#running?.cancel.abort(new JudgementStopped('server-ends'));
-    this.#between?.abort(new JudgementStopped('server-ends'));
+    this.#stopAll('server-ends');
     this.wake();
     return this.#ended;
+  }
+
+  #stopAll(reason: StopReason): void {
+    for (const { cancel } of this.#running.values()) cancel.abort(new JudgementStopped(reason));
   }
 
   async #run(): Promise<void> {
     while (!this.#stopping) {
       try {
-        if (!this.#paused) await this.#doBetween();
         const claimed = this.#paused || this.#stopping ? null : await this.#claim();
         if (claimed === null) await this.#rest();
-        else await this.#judge(claimed);
+        else this.#begin(claimed);
       } catch (error) {
         this.#deps.onEvent({ kind: 'database-fault', error });
         await this.#rest();
       }
     }
+    await Promise.all(this.#judgements);
   }
 
-  async #doBetween(): Promise<void> {
-    const { between } = this.#deps;
-    if (between === undefined) return;
-    this.#between = new AbortController();
-    try {
-      await between(this.#between.signal);
-    } finally {
-      this.#between = null;
-    }
-  }
-
-  #claim(): Promise<StoredChange | null> {
+  /** Null where every seat is taken, or nothing waits. */
+  async #claim(): Promise<StoredChange | null> {
     const nowMs = this.#deps.clock();
-    const { owner, onHold } = this.#deps;
-    const claim = { owner, nowMs, untilMs: nowMs + this.#leaseMs, notOf: onHold?.() ?? [] };
-    return this.#deps.database.changes.claimNext(claim);
+    const { owner, onHold, seats = defaultSeats, database } = this.#deps;
+    const current = this.current();
+    const baselines = current.filter(({ kind }) => kind === 'baseline').length;
+    const kinds: ChangeKind[] = [
+      ...(current.length - baselines < seats.changes ? (['branch', 'submitted'] as const) : []),
+      ...(baselines < seats.baselines ? (['baseline'] as const) : []),
+    ];
+    if (kinds.length === 0) return null;
+    const claim = { owner, nowMs, untilMs: nowMs + this.#leaseMs, notOf: onHold?.() ?? [], kinds };
+    return database.changes.claimNext(claim);
   }
 
   async #rest(): Promise<void> {
@@ -198,21 +199,27 @@ class Loop implements JudgeLoop {
     this.#woken = Promise.withResolvers();
   }
 
+  #begin(change: StoredChange): void {
+    // Its lease ran out under it, as where this process stood still: the claim has renewed it.
+    if (this.#running.has(change.id)) return;
+    const judgement = this.#judge(change)
+      .catch((error: unknown) => this.#deps.onEvent({ kind: 'database-fault', error }))
+      .finally(() => {
+        this.#judgements.delete(judgement);
+        this.wake();
+      });
+    this.#judgements.add(judgement);
+  }
+
   async #judge(change: StoredChange): Promise<void> {
     const { owner } = this.#deps;
     const lease: Lease = { id: change.id, owner };
     const cancel = new AbortController();
-    this.#running = { change, cancel };
+    this.#running.set(change.id, { change, cancel });
     // Stopped or paused between the claim and here: nobody had anything to abort then.
     if (this.#stopping) cancel.abort(new JudgementStopped('server-ends'));
     else if (this.#paused) cancel.abort(new JudgementStopped('draining'));
-    const renewal = setInterval(() => {
-      this.#renew(lease, cancel);
-      // For what becomes due without anybody's call.
-      this.#look();
-    }, this.#leaseMs / 3);
-    // Nor to give way, where a change came then.
-    this.#look();
+    const renewal = setInterval(() => this.#renew(lease, cancel), this.#leaseMs / 3);
     try {
       const ending = await this.#conclude(change, cancel.signal).catch((error: unknown) =>
         this.#endingOf(change, error, cancel.signal),
@@ -220,8 +227,7 @@ class Loop implements JudgeLoop {
       await this.#keep(change, lease, ending);
     } finally {
       clearInterval(renewal);
-      this.#running = null;
-      await this.#looking;
+      this.#running.delete(change.id);
     }
   }
 
@@ -285,25 +291,6 @@ class Loop implements JudgeLoop {
     const { onEvent, database, clock } = this.#deps;
     const kept = await database.changes.finish(lease, result, clock());
     onEvent(kept ? { kind: 'finished', change, result } : { kind: 'stopped', change, reason: 'lease-lost' });
-  }
-
-  /** Looks whether what is being judged has to give way, one look after the other. */
-  #look(): void {
-    this.#looking = this.#looking.then(() => this.#giveWay());
-  }
-
-  async #giveWay(): Promise<void> {
-    const running = this.#running;
-    if (running === null || this.#paused || this.#stopping) return;
-    const { database, clock, onHold, onEvent } = this.#deps;
-    try {
-      const waiting = { nowMs: clock(), notOf: onHold?.() ?? [] };
-      if (await mustGiveWay(database, running.change, waiting)) {
-        running.cancel.abort(new JudgementStopped('gives-way'));
-      }
-    } catch (error) {
-      onEvent({ kind: 'database-fault', error });
-    }
   }
 
   #renew(lease: Lease, cancel: AbortController): void {

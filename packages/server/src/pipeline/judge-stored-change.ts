@@ -36,7 +36,7 @@ export const mirrorNeedOf = (deps: ChangeRequestDeps, change: StoredChange): Mir
 
 const toResult = (
   change: StoredChange,
-  { summary, markdown, base, judgedTree, subject }: Judgement,
+  { summary, markdown, base, judgedTree, subject, hindrances }: Judgement,
 ): Extract<ChangeResult, { state: 'judged' }> => ({
   state: 'judged',
   base,
@@ -45,6 +45,7 @@ const toResult = (
   conclusion: summary.conclusion,
   summaryJson: JSON.stringify(summary),
   markdown,
+  hindrances,
 });
 
 /** Whether the branch that changes join is there now; any other fault is for others to tell. */

@@ -8,7 +8,13 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Database } from '../database/database.ts';
 import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
 import type { Job } from './jobs.ts';
-import { createKeptJobsets, type JobsetQuestion, type KeptJobsetStore, rootsName } from './kept-jobsets.ts';
+import {
+  createKeptJobsets,
+  type JobsetQuestion,
+  type JobsetsInUse,
+  type KeptJobsetStore,
+  rootsName,
+} from './kept-jobsets.ts';
 
 const job: Job = {
   name: 'packages',
@@ -25,7 +31,8 @@ const question: JobsetQuestion = {
 
 let folder: string;
 let database: Database;
-let kept: KeptJobsetStore;
+let store: KeptJobsetStore;
+let kept: JobsetsInUse;
 let drvPath: DrvPath;
 let jobset: Jobset;
 
@@ -40,7 +47,8 @@ const keptWith = (version: string): KeptJobsetStore =>
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'eka-ci-kept-'));
   database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
-  kept = keptWith('2.8.0');
+  store = keptWith('2.8.0');
+  kept = store.beginUse();
   // Made here, so that the file can be taken away.
   drvPath = join(folder, `${'a'.repeat(32)}-hello-1.0.drv`) as DrvPath;
   await writeFile(drvPath, 'Derive(…)');
@@ -88,7 +96,7 @@ it('gives the jobset again for the same question, and for no other', async () =>
     { ...question, job: { ...job, target: { kind: 'file', file: 'default.nix', attrPath: ['a'] } } },
   ];
   for (const other of others) expect(await kept.find(other)).toBeNull();
-  expect(await keptWith('2.8.1').find(question)).toBeNull();
+  expect(await keptWith('2.8.1').beginUse().find(question)).toBeNull();
 });
 
 it('is of no use once its derivations or their roots are gone', async () => {
@@ -117,15 +125,20 @@ it('does not keep what may evaluate next time', async () => {
   }
 });
 
-it('says whose roots the running judgement relies on, and survives their removal', async () => {
+it('says whose roots a running judgement relies on, and survives their removal', async () => {
   await evaluate();
   const [name = ''] = await readdir(join(folder, 'roots'));
   expect(name).toMatch(rootsName);
-  expect(kept.isInUse(name)).toBe(true);
+  expect(store.isInUse(name)).toBe(true);
+  const other = store.beginUse();
+  expect(await other.find(question)).toEqual(jobset);
   kept.endUse();
-  expect(kept.isInUse(name)).toBe(false);
-  expect(await kept.find(question)).toEqual(jobset);
-  expect(kept.isInUse(name)).toBe(true);
+  expect(store.isInUse(name)).toBe(true);
+  other.endUse();
+  expect(store.isInUse(name)).toBe(false);
+  const third = store.beginUse();
+  expect(await third.find(question)).toEqual(jobset);
+  expect(store.isInUse(name)).toBe(true);
   await database.jobsets.forget(Number.MAX_SAFE_INTEGER);
-  expect(await kept.find(question)).toBeNull();
+  expect(await third.find(question)).toBeNull();
 });

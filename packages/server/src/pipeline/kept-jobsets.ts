@@ -26,14 +26,21 @@ export interface KeptJobsets {
   prepareRoots(question: JobsetQuestion): Promise<string>;
   /** Keeps it, unless another evaluation could give another answer. */
   keep(question: JobsetQuestion, jobset: Jobset): Promise<void>;
+  /** Nobody finds it any more. Idempotent. */
+  forget(question: JobsetQuestion): Promise<void>;
+}
+
+/** Of one judgement. */
+export interface JobsetsInUse extends KeptJobsets {
+  /** The judgement has ended: it uses none of them any more. Idempotent. */
+  endUse(): void;
 }
 
 /** Of the whole server. */
-export interface KeptJobsetStore extends KeptJobsets {
+export interface KeptJobsetStore {
   /** Whether a judgement that goes on relies on the folder of roots with that name. */
   isInUse(rootsName: string): boolean;
-  /** The judgement has ended: nothing is in use any more. */
-  endUse(): void;
+  beginUse(): JobsetsInUse;
 }
 
 export interface KeptJobsetsDeps {
@@ -102,13 +109,14 @@ const readRecords = async (
   }
 };
 
-export const createKeptJobsets = (deps: KeptJobsetsDeps): KeptJobsetStore => {
+const beginUse = (deps: KeptJobsetsDeps, inUse: Set<ReadonlySet<string>>): JobsetsInUse => {
   const { jobsets } = deps.database;
-  const inUse = new Set<string>();
+  const used = new Set<string>();
+  inUse.add(used);
   /** In use from here on, before anybody looks whether it is there. */
   const useRootsOf = (question: JobsetQuestion): string => {
     const name = hashOf(keyOf(question, deps)).slice(0, 40);
-    inUse.add(name);
+    used.add(name);
     return join(deps.rootsDir, name);
   };
   return {
@@ -138,7 +146,19 @@ export const createKeptJobsets = (deps: KeptJobsetsDeps): KeptJobsetStore => {
         completedAtMs: deps.clock(),
       });
     },
-    isInUse: (name) => inUse.has(name),
-    endUse: () => inUse.clear(),
+    async forget(question) {
+      const stored = await jobsets.find(keyOf(question, deps));
+      if (stored !== null) await jobsets.remove(stored.id);
+    },
+    endUse: () => void inUse.delete(used),
+  };
+};
+
+export const createKeptJobsets = (deps: KeptJobsetsDeps): KeptJobsetStore => {
+  /** A set a judgement. */
+  const inUse = new Set<ReadonlySet<string>>();
+  return {
+    isInUse: (name) => [...inUse].some((used) => used.has(name)),
+    beginUse: () => beginUse(deps, inUse),
   };
 };

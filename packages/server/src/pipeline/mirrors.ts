@@ -1,9 +1,8 @@
 // Brings mirrors up to date beside the judging, each repository by itself.
 //
-// Why not in the judgement: judgements run one after the other, since two at a time would need one scheduler for both.
-// A remote that stalls, or a first fetch that takes half an hour, would hold up the changes of every other repository
-// for as long as a fetch may take; and a bound short enough not to be felt would end first fetches for ever. So a
-// change is judged when its commits are in the mirror, and while its repository is being fetched others go first.
+// Why not in the judgement: only so many changes are judged at once. A remote that stalls, or a first fetch that takes
+// half an hour, would take the seats of other repositories' changes for as long as a fetch may take; and a bound short
+// enough not to be felt would end first fetches for ever. So a change is judged when its commits are in the mirror, and while its repository is being fetched others go first.
 import type { CommitSha } from '@eka-ci/core/ids';
 import { type Git, GitError, type GitSource, type Mirror } from '../git/git.ts';
 

@@ -2,7 +2,8 @@
 
 /**
  * Codes, and why another try can end better. What is not here is final: what the change itself says (a conflict, a
- * configuration that does not parse), what no waiting changes (a URL that is none), and bugs.
+ * configuration that does not parse), what no waiting changes (a URL that is none; a derivation
+ * that is lost although everything was evaluated anew), and bugs.
  */
 const passing: ReadonlyMap<string, string> = new Map([
   ['GIT_FETCH_FAILED', 'the network or the remote is down'],
@@ -20,8 +21,6 @@ const passing: ReadonlyMap<string, string> = new Map([
   ['PROCESS_NOT_STARTED', 'the machine is out of processes or memory'],
   ['NIX_STORE_QUERY_FAILED', 'the store or its daemon is restarted'],
   ['NIX_ROOTS_NOT_KEPT', 'the store or its daemon is restarted'],
-  ['DRV_LOST', 'the store was collected meanwhile: it is evaluated again'],
-  ['DRV_FILE_MISSING', 'the store was collected meanwhile: it is evaluated again'],
   ['DRV_FILE_UNREADABLE', 'the store is on a disk that fails'],
   ['BUILD_STATE_STALE', 'somebody else was faster, and is done by then'],
   ['ENOSPC', 'somebody makes room'],

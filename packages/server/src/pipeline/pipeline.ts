@@ -2,27 +2,29 @@
 import { join } from 'node:path';
 import type { UnjudgedJob } from '@eka-ci/core/change-summary/build';
 import type { ChangeSummary, Notice } from '@eka-ci/core/change-summary/document';
-import { DrvGraph } from '@eka-ci/core/drv-graph';
 import type { Jobset } from '@eka-ci/core/evaluation';
+import { findHindrances, type Hindrances, noHindrances } from '@eka-ci/core/hindrances';
 import type { CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
 import type { NameRules } from '@eka-ci/core/package-changes';
-import { planRebuilds } from '@eka-ci/core/rebuild-plan';
+import { planRebuilds, type RebuildPlan } from '@eka-ci/core/rebuild-plan';
 import type { Evaluator } from '@eka-ci/nix/evaluator/evaluator';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
 import { matchesChangeSet } from '../config/change-sets.ts';
 import type { Database } from '../database/database.ts';
 import type { Git } from '../git/git.ts';
 import type { BuildStage } from './builds/build.ts';
-import { buildChange } from './builds/build-change.ts';
-import { openGate } from './builds/start-gate.ts';
+import { type BuiltChange, buildChange } from './builds/build-change.ts';
+import type { StartGate } from './builds/start-gate.ts';
 import { baseTreeOf, type CheckedOut, type CheckoutRequest, checkOut } from './checkout.ts';
 import type { CombinedSides } from './combine-sides.ts';
 import { type EvaluateSidesDeps, evaluateSides, type SideLimits } from './evaluate-sides.ts';
-import { ingestClosure } from './ingest.ts';
+import type { EvaluationLine } from './evaluation-line.ts';
+import type { GraphLease, SharedGraph } from './graph/shared-graph.ts';
 import { judgeChange, nothingBuilt, type PlannedJob, renderSummary } from './judge.ts';
 import type { KeptJobsets } from './kept-jobsets.ts';
 import { loadFile } from './load-file.ts';
 import { type JobsToJudge, type JudgedJobPair, loadJobs } from './load-jobs.ts';
+import { onceMoreIfLost, refuseLost } from './lost-derivations.ts';
 import { measureSizes } from './measure-sizes.ts';
 
 export interface PipelineDeps {
@@ -32,6 +34,11 @@ export interface PipelineDeps {
   /** Jobsets of earlier changes; null judges every tree anew. */
   readonly kept: KeptJobsets | null;
   readonly builds: BuildStage;
+  readonly evaluations: EvaluationLine;
+  /** While it is shut no evaluation begins. */
+  readonly gate: StartGate;
+  /** Each judgement leases what it needs of it. */
+  readonly graph: Pick<SharedGraph, 'lease'>;
   readonly nameRules: NameRules;
   readonly nix: { readonly version: string; readonly storeDir: string };
   /** The system that flake jobs are evaluated for. */
@@ -81,6 +88,8 @@ export interface Judgement {
   readonly judgedTree: TreeSha;
   /** First line of the head's message: written by anyone, of any length. */
   readonly subject: string;
+  /** What may go away without a new head. */
+  readonly hindrances: Hindrances;
 }
 
 /** Thrown when the head cannot be merged into the base: there is no tree to judge. */
@@ -188,20 +197,25 @@ const unevaluated = (
 
 interface PlanStage {
   readonly deps: PipelineDeps;
-  readonly graph: DrvGraph;
+  readonly lease: GraphLease;
   readonly evaluation: EvaluateSidesDeps;
   readonly signal: AbortSignal;
 }
 
 const planJob = async (stage: PlanStage, pair: JudgedJobPair): Promise<PlannedJob | UnjudgedJob> => {
-  const { deps, graph, signal } = stage;
+  const { lease, signal } = stage;
   const sides = await evaluateSides(stage.evaluation, pair, signal);
   const notices = warnings('evaluation', sides.warnings);
   if (sides.kind === 'failed') return unevaluated(pair.name, sides, notices);
   const { base, judged } = sides;
   const roots = new Set([...drvPathsOf(base), ...drvPathsOf(judged)]);
-  await ingestClosure({ storeDir: deps.nix.storeDir, graph, database: deps.database }, [...roots], signal);
-  return { kind: 'planned', job: pair.judged, plan: planRebuilds({ base, judged, graph }), notices };
+  await lease.ingest([...roots], signal);
+  return {
+    kind: 'planned',
+    job: pair.judged,
+    plan: planRebuilds({ base, judged, graph: lease.graph }),
+    notices,
+  };
 };
 
 const planJobs = async (stage: PlanStage, { jobs }: JobsToJudge): Promise<(PlannedJob | UnjudgedJob)[]> => {
@@ -235,36 +249,59 @@ interface ChangeToPlan {
   readonly request: PipelineRequest;
   readonly checkout: CheckedOut;
   readonly jobs: JobsToJudge;
-  /** True: no kept jobset is used. */
-  readonly anew: boolean;
+  readonly changeSet: ChangeSetKind;
+  readonly lease: GraphLease;
+  readonly exportTree: EvaluateSidesDeps['exportTree'];
 }
 
 const planChange = (
   stage: Omit<PlanStage, 'evaluation'>,
-  { request, checkout, jobs, anew }: ChangeToPlan,
+  { request, checkout, jobs, exportTree }: ChangeToPlan,
 ): Promise<(PlannedJob | UnjudgedJob)[]> => {
   const { deps } = stage;
   const evaluation: EvaluateSidesDeps = {
     evaluator: deps.evaluator,
     limits: request.limits,
     sandbox: request.sandbox,
-    exportTree: createTreeExport(checkout, request.folder),
+    exportTree,
     treeShas: { base: baseTreeOf(checkout), judged: checkout.judgedTree },
     rootsDir: join(request.folder, 'roots'),
-    kept: anew ? null : deps.kept,
-    gate: deps.builds.gate ?? openGate,
+    kept: deps.kept,
+    gate: deps.gate,
     onEvent: deps.onEvent,
   };
   return planJobs({ ...stage, evaluation }, jobs);
 };
 
-/**
- * Judges one change. Everything it starts has ended when it settles.
- * @throws GitError, MergeError, LoadJobsError, DerivationFileError, DatabaseError, StoreQueryError, StartError; the
- *   signal's reason when it aborts
- */
-export const runPipeline = async (
+interface PlannedChange {
+  readonly planned: readonly (PlannedJob | UnjudgedJob)[];
+  readonly plans: readonly RebuildPlan[];
+  /** Null where nothing was to be built. */
+  readonly built: BuiltChange | null;
+}
+
+const planAndBuild = async (
   deps: PipelineDeps,
+  change: ChangeToPlan,
+  signal: AbortSignal,
+): Promise<PlannedChange> => {
+  const { request, jobs, changeSet, lease } = change;
+  if (changeSet !== null && changeSet !== 'full-rebuild') {
+    return { planned: untouched(jobs, untouchedBy(changeSet)), plans: [], built: null };
+  }
+  const plan = () => planChange({ deps, lease, signal }, change);
+  const planned = await deps.evaluations.run(deps.builds.purpose, plan, signal);
+  const plans = plansOf(planned);
+  if (!request.build) return { planned, plans, built: null };
+  const maxBuilds = request.buildLimit?.builds ?? null;
+  const wanted = { graph: lease.graph, plans, maxBuilds, again: request.buildAgain ?? true };
+  const built = await buildChange(deps.builds, wanted, signal);
+  await refuseLost(plans, built.outcomes);
+  return { planned, plans, built };
+};
+
+const judgeOn = async (
+  deps: PipelineDeps & { readonly lease: GraphLease },
   request: PipelineRequest,
   signal: AbortSignal,
 ): Promise<Judgement> => {
@@ -272,20 +309,20 @@ export const runPipeline = async (
   const jobs = await (request.file === undefined || request.file === null
     ? loadJobs(checkout, request.jobs, deps.system)
     : loadFile(checkout, request.file));
-  const graph = new DrvGraph();
   const changeSet =
     request.everyTree === true ? null : await changeSetOf(checkout, jobs, request.skipPaths ?? []);
-  const isUntouched = changeSet !== null && changeSet !== 'full-rebuild';
-  const planned = isUntouched
-    ? untouched(jobs, untouchedBy(changeSet))
-    : await planChange(
-        { deps, graph, signal },
-        { request, checkout, jobs, anew: changeSet === 'full-rebuild' },
-      );
-  const plans = plansOf(planned);
-  const maxBuilds = request.buildLimit?.builds ?? null;
-  const wanted = { graph, plans, maxBuilds, again: request.buildAgain ?? true };
-  const built = request.build && !isUntouched ? await buildChange(deps.builds, wanted, signal) : null;
+  const exportTree = createTreeExport(checkout, request.folder);
+  const { lease } = deps;
+  const { graph } = lease;
+  const { planned, plans, built } = await onceMoreIfLost(
+    {
+      kept: changeSet === 'full-rebuild' ? null : deps.kept,
+      onLost: (message) => deps.onEvent({ type: 'notice', level: 'warning', message }),
+      signal,
+    },
+    (kept) =>
+      planAndBuild({ ...deps, kept }, { request, checkout, jobs, changeSet, lease, exportTree }, signal),
+  );
   const wide = built?.wide ?? null;
   const { base, head, judgedTree, merged } = checkout;
   const summary = judgeChange({
@@ -311,5 +348,25 @@ export const runPipeline = async (
     ],
   });
   const markdown = renderSummary(summary, jobs.judgedConfig);
-  return { summary, markdown, base: base?.sha ?? null, judgedTree, subject: head.subject };
+  const hindrances =
+    built === null ? noHindrances : findHindrances({ plans, outcomes: built.outcomes, graph });
+  return { summary, markdown, base: base?.sha ?? null, judgedTree, subject: head.subject, hindrances };
+};
+
+/**
+ * Judges one change. Everything it starts has ended when it settles.
+ * @throws GitError, MergeError, LoadJobsError, DerivationFileError, DatabaseError, StoreQueryError, StartError; the
+ *   signal's reason when it aborts
+ */
+export const runPipeline = async (
+  deps: PipelineDeps,
+  request: PipelineRequest,
+  signal: AbortSignal,
+): Promise<Judgement> => {
+  const lease = deps.graph.lease();
+  try {
+    return await judgeOn({ ...deps, lease }, request, signal);
+  } finally {
+    lease.release();
+  }
 };

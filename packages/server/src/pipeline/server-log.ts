@@ -90,6 +90,9 @@ export const createOrderLog =
       const { payload, error: err } = event;
       return logger.error('an ordered build cannot be read any more: it is given up', { payload, err });
     }
+    if (event.kind === 'database-fault') {
+      return logger.error('the database does not answer: ordered builds wait', { err: event.error });
+    }
     const { id, drv } = event.order;
     switch (event.kind) {
       case 'started':

@@ -5,7 +5,10 @@ import { createHttpApp, type HttpDeps } from '../http/app.ts';
 import { type Listening, listen } from '../http/listen.ts';
 import { createLiveConnections } from '../http/live/live-connections.ts';
 import { createOperatorActions } from '../http/operator-actions.ts';
+import { builderFactsOf } from '../pipeline/builds/builder-facts.ts';
 import type { OrderedBuilds } from '../pipeline/builds/ordered-builds.ts';
+import { createRunningFacts } from '../pipeline/builds/running-facts.ts';
+import type { Scheduler } from '../pipeline/builds/scheduler.ts';
 import { createStoreLogs } from '../pipeline/builds/store-logs.ts';
 import type { Freshness } from '../pipeline/freshness.ts';
 import { repositoriesOnWire } from '../pipeline/repository-on-wire.ts';
@@ -18,6 +21,7 @@ const dayMs = 24 * 60 * 60_000;
 
 interface Serving {
   readonly upkeep: Upkeep;
+  readonly scheduler: Scheduler;
   readonly orders: OrderedBuilds;
   readonly freshness: Freshness;
   readonly facts: ServerFacts;
@@ -26,7 +30,7 @@ interface Serving {
 }
 
 const upkeepForHttp = (
-  { database, live }: ServerParts,
+  { database }: ServerParts,
   { dbPath, retention }: ServerOptions,
   { facts, upkeep }: { readonly facts: ServerFacts; readonly upkeep: Upkeep },
 ): HttpDeps['upkeep'] => ({
@@ -34,7 +38,7 @@ const upkeepForHttp = (
   logDays: retention === null ? null : retention.logMaxAgeMs / dayMs,
   drain: {
     ...upkeep.drain,
-    isDry: () => (facts.loop?.current() ?? null) === null && live.active().length === 0,
+    isDry: () => (facts.loop?.current() ?? []).length === 0 && (facts.scheduler?.active() ?? []).length === 0,
   },
   backup: {
     folder: stateFolders(dbPath).backups,
@@ -46,9 +50,9 @@ const upkeepForHttp = (
 export const openHttp = async (
   parts: ServerParts,
   { options, deps }: Opened,
-  { facts, upkeep, orders, forge, freshness, ending }: Serving,
+  { facts, upkeep, scheduler, orders, forge, freshness, ending }: Serving,
 ): Promise<Listening> => {
-  const { nix, database, builder, live, logs, slots, feed } = parts;
+  const { nix, database, pool, logs, feed } = parts;
   const logger = deps.loggerFor('http');
   const connections = createLiveConnections({ feed, storeDir: nix.storeDir });
   const app = await createHttpApp({
@@ -56,17 +60,29 @@ export const openHttp = async (
     logsDir: logs.folder,
     storeDir: nix.storeDir,
     version: options.version,
-    builds: { ...live, why: (drv) => live.why(drv) ?? orders.why(drv) },
+    builds: {
+      active: () => scheduler.active(),
+      queued: (start, limit) => scheduler.queued(start, limit),
+      queuedCount: () => scheduler.queuedCount(),
+      why: (drv) => scheduler.why(drv) ?? orders.why(drv),
+    },
+    running: createRunningFacts(database),
+    builders: builderFactsOf(pool),
+    progressOf: (changeId) => feed.progressOf(changeId),
     live: connections,
     storeLogs: createStoreLogs({ nix, logs, signal: ending }),
     workMetrics: parts.metrics,
+    graphMetrics: parts.graphMetrics,
+    builderCounts: () => pool.counts(),
     status: () => ({
       startedAtMs: facts.startedAtMs,
       nixVersion: nix.version,
       evaluator: `${chooseEvaluator(nix).name} (Nix ${nix.version})`,
-      systems: builder.systems,
+      systems: [...new Set(pool.builders().flatMap(({ systems }) => systems))],
       draining: facts.phase === 'ending' || upkeep.drain.isDraining(),
-      builds: { slots: slots.build + slots.fixedOutput },
+      builds: {
+        slots: pool.builders().reduce((sum, { slots }) => sum + slots.build + slots.fixedOutput, 0),
+      },
       changes: facts.counts.now(),
     }),
     isReady: () => facts.phase === 'serving',

@@ -1,17 +1,19 @@
-// The work of a server: what an earlier life left is settled, then changes are judged and orders built, one at a time.
-import type { RecordedTransition } from '../database/database.ts';
+// The work of a server: what an earlier life left is settled, then changes are judged.
+import type { ChangeListing } from '../database/database.ts';
 import type { Logger } from '../lib/logger.ts';
-import { buildDerivation } from '../pipeline/builds/build-derivation.ts';
-import { createOrderedBuilds, type OrderedBuilds } from '../pipeline/builds/ordered-builds.ts';
+import type { BuildPurpose } from '../pipeline/builds/build.ts';
 import { createRecorder } from '../pipeline/builds/record.ts';
 import { recoverBuilds } from '../pipeline/builds/recover.ts';
+import type { Scheduler } from '../pipeline/builds/scheduler.ts';
 import type { ChangeCounts } from '../pipeline/change-counts.ts';
 import { createFreshness, type Freshness } from '../pipeline/freshness.ts';
 import { resumeDeliveries } from '../pipeline/intake.ts';
 import { type JudgeLoop, startJudgeLoop } from '../pipeline/judge-loop.ts';
 import { type JudgeChangeDeps, judgeStoredChange } from '../pipeline/judge-stored-change.ts';
+import type { KeptJobsets } from '../pipeline/kept-jobsets.ts';
 import type { LiveJudgement } from '../pipeline/live/live-feed.ts';
-import { createJudgeLog, createOrderLog } from '../pipeline/server-log.ts';
+import { type SatisfiableWatch, watchSatisfiable } from '../pipeline/satisfiable.ts';
+import { createJudgeLog } from '../pipeline/server-log.ts';
 import type { DatabaseWatch } from '../pipeline/upkeep/database-watch.ts';
 import { createUpkeep, type Upkeep } from '../pipeline/upkeep/upkeep.ts';
 import { wirePipeline } from '../pipeline/wire-pipeline.ts';
@@ -35,34 +37,42 @@ export const takeUpAgain = async (
 
 export const openUpkeep = (parts: ServerParts, { options, deps }: Opened, facts: ServerFacts): Upkeep => {
   const { dbPath, repositories, retention, minFreeBytes, logs } = options;
-  const { database, live, kept, nix } = parts;
+  const { database, kept, nix } = parts;
   return createUpkeep({
     options: { dbPath, repositories, retention, minFreeBytes, logsDir: logs.folder, storeDir: nix.storeDir },
     database,
-    live,
+    builds: {
+      active: () => facts.scheduler?.active() ?? [],
+      isBuilding: () => facts.scheduler?.isBuilding() ?? false,
+    },
     kept,
     judging: {
-      pause: () => facts.loop?.pause(),
-      resume: () => facts.loop?.resume(),
-      release: () => facts.loop?.release(),
+      pause: () => [facts.loop, facts.orders].forEach((one) => one?.pause()),
+      resume: () => [facts.loop, facts.orders].forEach((one) => one?.resume()),
+      release: () => [facts.loop, facts.orders].forEach((one) => one?.release()),
     },
     loggerFor: deps.loggerFor,
   });
 };
 
-/** They are built one at a time, between judgements. */
-export const openOrders = (parts: ServerParts, { deps }: Opened, { gate, drain }: Upkeep): OrderedBuilds => {
-  const { database, nix } = parts;
-  return createOrderedBuilds({
+/** What lacked a builder is judged again when there is one. */
+export const openSatisfiable = (
+  { database, pool }: ServerParts,
+  { deps }: Opened,
+  facts: ServerFacts,
+): SatisfiableWatch => {
+  const logger = deps.loggerFor('scheduler');
+  return watchSatisfiable({
     database,
-    storeDir: nix.storeDir,
+    pool,
     clock: Date.now,
-    onEvent: createOrderLog(deps.loggerFor('scheduler')),
-    build: (order, signal) => {
-      const onEvent = (): void => {};
-      const { builds } = wirePipeline({ ...parts, gate, onRanDry: drain.ranDry, signal, onEvent });
-      return buildDerivation({ database, builds, storeDir: nix.storeDir }, order, signal);
+    onRequeued: (changes) => {
+      const ids = changes.map(({ id }) => id);
+      logger.info('the offer of builders has changed: judging again', { changes: ids });
+      facts.loop?.wake();
+      facts.counts.refresh();
     },
+    onFault: (err) => logger.error('could not look which changes another builder concerns', { err }),
   });
 };
 
@@ -95,26 +105,31 @@ interface Judging {
   readonly freshness: Freshness;
   readonly counts: ChangeCounts;
   readonly upkeep: Upkeep;
-  readonly orders: OrderedBuilds;
+  readonly scheduler: Scheduler;
   readonly watch: DatabaseWatch;
 }
+
+const purposeOf = (change: ChangeListing): BuildPurpose => ({
+  class: change.kind === 'baseline' ? 'base-branch' : 'open-change',
+  arrivedAtMs: change.createdAtMs,
+  change,
+});
 
 export const startJudging = (
   parts: ServerParts,
   { options, deps }: Opened,
-  { counts, upkeep, orders, freshness, watch }: Judging,
+  { counts, upkeep, scheduler, freshness, watch }: Judging,
 ): JudgeLoop => {
   const log = createJudgeLog(deps.loggerFor);
-  const { gate, drain } = upkeep;
-  const judgeDeps = (told: LiveJudgement): JudgeChangeDeps => ({
+  const { gate } = upkeep;
+  const judgeDeps = (
+    change: ChangeListing,
+    told: LiveJudgement,
+    kept: KeptJobsets | null,
+  ): JudgeChangeDeps => ({
     repositories: options.repositories,
-    pipelineFor: (signal, onEvent) => {
-      const onRecorded = (transitions: readonly RecordedTransition[]): void => {
-        told.recorded(transitions);
-        parts.metrics.recorded(transitions);
-      };
-      return wirePipeline({ ...parts, gate, onRanDry: drain.ranDry, onRecorded, signal, onEvent });
-    },
+    pipelineFor: (signal, onEvent) =>
+      wirePipeline({ ...parts, kept, scheduler, purpose: purposeOf(change), gate, signal, onEvent }),
     limits: options.evaluationLimits,
     rebuild: options.rebuild,
     mirrorsDir: parts.mirrorsDir,
@@ -128,14 +143,14 @@ export const startJudging = (
     database: parts.database,
     judge: (change, signal) => {
       const told = parts.feed.judging(change);
-      return judgeStoredChange(judgeDeps(told), change, signal).finally(() => {
+      const kept = parts.kept?.beginUse() ?? null;
+      return judgeStoredChange(judgeDeps(change, told, kept), change, signal).finally(() => {
         told.end();
-        return parts.kept?.endUse();
+        kept?.endUse();
       });
     },
     prepare: (change, signal) => freshness.prepare(change, signal),
     onHold: () => freshness.onHold(),
-    between: (signal) => orders.runWaiting(signal),
     owner: leaseOwner,
     clock: Date.now,
     onEvent: (event) => {

@@ -1,15 +1,15 @@
 // What a server is told, and what it is told with.
+
+import type { BuilderSlots } from '../builder/builder-pool.ts';
 import type { Secret } from '../config/secret.ts';
 import type { ForgeRepository } from '../forge/forge.ts';
 import type { HttpDeps } from '../http/app.ts';
 import type { ListenOptions } from '../http/listen.ts';
 import type { Logger } from '../lib/logger.ts';
-import type { BuildStage } from '../pipeline/builds/build.ts';
-import type { Slots } from '../pipeline/builds/schedule.ts';
+import type { AttemptDeps } from '../pipeline/builds/run-attempt.ts';
 import type { SideLimits } from '../pipeline/evaluate-sides.ts';
 import type { RebuildPolicy } from '../pipeline/rebuild-policy.ts';
 import type { RetentionAges } from '../pipeline/upkeep/upkeep.ts';
-import type { PipelineParts } from '../pipeline/wire-pipeline.ts';
 
 /** What a server is told; commands/serve.ts makes it of the configuration. */
 export interface ServerOptions {
@@ -21,16 +21,23 @@ export interface ServerOptions {
   readonly durability: 'power-loss' | 'process-death';
   /** False where no later change could use an evaluation again. */
   readonly keepJobsets: boolean;
-  readonly logs: Pick<BuildStage['logs'], 'folder' | 'maxBytes'>;
+  readonly logs: Pick<AttemptDeps['logs'], 'folder' | 'maxBytes'>;
   /** What no log may show; those of fewer than 8 characters are passed over. */
   readonly secrets: readonly Secret[];
   readonly repositories: readonly ForgeRepository[];
-  readonly slots: Slots;
-  readonly buildLimits: PipelineParts['limits'];
+  /** Of this machine's own store. */
+  readonly slots: BuilderSlots;
+  /** Where the machines that build for it are listed; null: on no other one is anything built. */
+  readonly machinesFile: { readonly path: string; readonly mustExist: boolean } | null;
+  readonly buildLimits: Omit<AttemptDeps['limits'], 'maxLogBytes'>;
   readonly evaluationLimits: SideLimits;
+  /** Nodes of the derivation graph that are kept in memory. */
+  readonly graphCapacity: number;
   readonly rebuild: RebuildPolicy;
   /** Null: nothing is removed, for all goes when the server ends. */
   readonly retention: RetentionAges | null;
+  /** How long what failed by its own doing is not tried again. 0: it always is. */
+  readonly failureDays: number;
   /** No build and no evaluation begins while a disk has less. */
   readonly minFreeBytes: number;
   readonly listen: ListenOptions;

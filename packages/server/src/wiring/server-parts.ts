@@ -2,15 +2,20 @@
 import { mkdir } from 'node:fs/promises';
 import type { NixInstallation } from '@eka-ci/nix/installation';
 import type { StoreQueries } from '@eka-ci/nix/store-queries';
-import type { Builder } from '../builder/builder.ts';
+import type { CountedBuilderPool } from '../builder/builder-counts.ts';
 import type { Database, RecordedTransition } from '../database/database.ts';
 import type { Git } from '../git/git.ts';
+import { createGraphMetrics } from '../http/graph-metrics.ts';
 import { createWorkMetrics } from '../http/work-metrics.ts';
 import { createSecretMask } from '../lib/secret-mask.ts';
 import { removeTree } from '../lib/work-folder.ts';
-import { createLiveBuilds } from '../pipeline/builds/live-builds.ts';
 import { createLogCompression } from '../pipeline/builds/log-compression.ts';
+import type { OrderedBuilds } from '../pipeline/builds/ordered-builds.ts';
+import type { Scheduler } from '../pipeline/builds/scheduler.ts';
 import type { ChangeCounts } from '../pipeline/change-counts.ts';
+import { createEvaluationLine } from '../pipeline/evaluation-line.ts';
+import { createGraphLog } from '../pipeline/graph/graph-log.ts';
+import { createSharedGraph, type SharedGraph } from '../pipeline/graph/shared-graph.ts';
 import type { JudgeLoop } from '../pipeline/judge-loop.ts';
 import { createKeptJobsets } from '../pipeline/kept-jobsets.ts';
 import type { LiveFeed } from '../pipeline/live/live-feed.ts';
@@ -20,7 +25,7 @@ import type { ServerDeps, ServerOptions } from './server-options.ts';
 
 /** Builds, and what is asked of the store. */
 export interface OpenStore {
-  readonly builder: Builder;
+  readonly pool: CountedBuilderPool;
   readonly queries: (asking?: { readonly signal?: AbortSignal }) => StoreQueries;
   /** Ends what it keeps open. */
   close(): Promise<void>;
@@ -46,8 +51,28 @@ export interface ServerFacts {
   readonly counts: ChangeCounts;
   /** Null before it is started: it then finds by itself what waits. */
   loop: JudgeLoop | null;
+  /** These are made with what needs to know of them. */
+  scheduler: Scheduler | null;
+  orders: OrderedBuilds | null;
   phase: 'starting' | 'serving' | 'ending';
 }
+
+/** What the judgements share of derivations, with its metrics. */
+const openGraph = ({ options, deps, nix, database }: Opened) => {
+  const log = createGraphLog(deps.loggerFor('graph'));
+  const graphMetrics = createGraphMetrics(() => graph.counts());
+  const graph: SharedGraph = createSharedGraph({
+    files: { storeDir: nix.storeDir },
+    database,
+    capacity: options.graphCapacity,
+    clock: Date.now,
+    onEvent(event) {
+      log(event);
+      graphMetrics.told(event);
+    },
+  });
+  return { graph, graphMetrics };
+};
 
 /** @throws what opening the store throws */
 export const openParts = async (opened: Opened) => {
@@ -61,21 +86,26 @@ export const openParts = async (opened: Opened) => {
   }
   await removeStaleLocks(folders.mirrors);
   const store = await openStore();
+  const { graph, graphMetrics } = openGraph(opened);
   return {
     nix,
     database,
     git,
-    builder: store.builder,
+    pool: store.pool,
+    system: store.pool.builders()[0]?.systems[0] ?? 'x86_64-linux',
     queries: store.queries,
     closeStore: () => store.close(),
     kept: options.keepJobsets
       ? createKeptJobsets({ database, nix, rootsDir: folders.roots, clock: Date.now })
       : null,
-    live: createLiveBuilds(Date.now),
+    evaluations: createEvaluationLine(),
     feed,
     metrics,
+    graph,
+    graphMetrics,
     onRecorded: (transitions: readonly RecordedTransition[]): void => {
       feed.recorded(transitions);
+      graph.recorded(transitions);
       metrics.recorded(transitions);
     },
     logs: {
@@ -91,8 +121,6 @@ export const openParts = async (opened: Opened) => {
               onEvent: createCompressionLog(deps.loggerFor('scheduler')),
             }),
     },
-    slots: options.slots,
-    limits: options.buildLimits,
     mirrorsDir: folders.mirrors,
     // Without retention nobody would ever remove them.
     ...(options.retention !== null && { outputRootsDir: folders.outputRoots }),

@@ -43,13 +43,14 @@ const findDoubtful = async (
 const buildNodes = async (
   change: ChangeBuilds,
   nodes: readonly NodeId[],
+  { isSecondTry }: { readonly isSecondTry: boolean },
 ): Promise<ReadonlyMap<DrvPath, BuildOutcome>> => {
   const { stage, request, progress, signal, roots } = change;
   const wanted = new Set(nodes);
   progress.total += wanted.size;
   stage.onEvent({ type: 'building', side: 'judged', toBuild: wanted.size, toSubstitute: 0 });
   const rootNodes = Array.from(roots, (root) => toNode(request.graph, root));
-  return buildWanted(stage, request, { wanted, roots: rootNodes, progress, signal });
+  return buildWanted(stage, request, { wanted, roots: rootNodes, progress, signal, isSecondTry });
 };
 
 const endingOf =
@@ -83,16 +84,16 @@ const blameOthers = async (change: ChangeBuilds, blocked: Freed['stillBlocked'])
       settleDependent(graph, node, { node: culprit, step: stepOf[state], cause, culprit: null, message }),
     ];
   });
-  await stage.recorder.enqueue(steps.map(({ node }) => graph.pathOf(node)));
-  await stage.recorder.record(
+  const recorded = await stage.scheduler.recordAtRest(
     steps.map(({ node, culprit, ...step }) => {
       const drv = graph.pathOf(node);
       return { drv, ...step, culprit: culprit === null ? null : graph.pathOf(culprit), logFile: null };
     }),
   );
+  const attempts = new Map(recorded.map(({ drv, attempt }) => [drv, attempt]));
   for (const step of steps) {
     const drv = graph.pathOf(step.node);
-    built.set(drv, outcomeOfStep(graph, step, stage.recorder.attemptOf(drv)));
+    built.set(drv, outcomeOfStep(graph, step, attempts.get(drv) ?? built.get(drv)?.attempt ?? 1));
   }
 };
 
@@ -110,6 +111,7 @@ const buildAgain = async (change: ChangeBuilds, chosen: BuildAgain): Promise<voi
   const second = await buildNodes(
     change,
     chosen.drvs.map((drv) => toNode(graph, drv)),
+    { isSecondTry: true },
   );
   for (const [drv, outcome] of second) {
     // One that is no answer, as a timeout is none, leaves the first as it was.
@@ -124,7 +126,8 @@ const buildAgain = async (change: ChangeBuilds, chosen: BuildAgain): Promise<voi
   );
   await blameOthers(change, freed.stillBlocked);
   if (freed.nodes.length > 0) {
-    for (const [drv, outcome] of await buildNodes(change, freed.nodes)) built.set(drv, outcome);
+    const first = await buildNodes(change, freed.nodes, { isSecondTry: false });
+    for (const [drv, outcome] of first) built.set(drv, outcome);
   }
   // What is tried now for the first time can fail by its own doing.
   await buildBases(change);

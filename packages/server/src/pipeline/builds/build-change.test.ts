@@ -16,6 +16,7 @@ import { createFakeBuilder } from '../../builder/builder.fake.ts';
 import { createNixStoreBuilder } from '../../builder/nix-store/nix-store-builder.ts';
 import type { Database } from '../../database/database.ts';
 import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { createTestScheduler, type TestSchedulerOptions } from '../testing/schedule-alone.ts';
 import type { BuildStage } from './build.ts';
 import { type BuiltChange, buildChange } from './build-change.ts';
 import { createRecorder } from './record.ts';
@@ -84,6 +85,13 @@ interface World {
   readonly stage: BuildStage;
 }
 
+const schedulerOf = (options: Pick<TestSchedulerOptions, 'builder'> & Partial<TestSchedulerOptions>) =>
+  createTestScheduler({
+    database,
+    logs: { folder: join(store.folder, 'logs'), maxBytes: 100_000 },
+    ...options,
+  });
+
 const worldOf = async (body: string, attrs: readonly string[], base = body): Promise<World> => {
   const set: Set = await store.instantiate(packages('head', body));
   const baseSet: Set = await store.instantiate(packages('base', base));
@@ -97,13 +105,10 @@ const worldOf = async (body: string, attrs: readonly string[], base = body): Pro
   const plan = planRebuilds({ base: jobsetOf(baseSet, inBase), judged: jobsetOf(set, attrs), graph });
   const events: ReviewEvent[] = [];
   const stage: BuildStage = {
-    builder: await createNixStoreBuilder(store.nix),
-    recorder: createRecorder({ database, clock: Date.now }),
+    scheduler: schedulerOf({ builder: await createNixStoreBuilder(store.nix) }),
+    purpose: { class: 'open-change', arrivedAtMs: 0, change: null },
     records: database,
     store: createStoreQueries(store.nix),
-    slots: { build: 2, fixedOutput: 2 },
-    limits: { silenceTimeoutMs: 20_000, maxDurationMs: 60_000, maxLogBytes: 1_000_000 },
-    logs: { folder: join(store.folder, 'logs'), maxBytes: 100_000 },
     onEvent: (event) => events.push(event),
   };
   return { graph, plan, set, events, stage };
@@ -217,7 +222,7 @@ describe('building a change', () => {
         return { result: { kind: 'failed', cause: 'missing-output', failedDrv, ...said } };
       },
     });
-    const built = await build({ ...world, stage: { ...world.stage, builder } });
+    const built = await build({ ...world, stage: { ...world.stage, scheduler: schedulerOf({ builder }) } });
     expect(builder.calls).toHaveLength(2);
     expect(judge(world, built).kinds).toEqual({ stuck: 'newly-failing', user: 'newly-failing' });
     expect(built.outcomes.judged(world.set['stuck']!)).toMatchObject({ cause: 'missing-output' });
@@ -233,7 +238,7 @@ describe('building a change', () => {
         result: { kind: 'failed', cause: 'builder-exit', failedDrv, message: 'no', durationMs: 1 },
       }),
     });
-    const built = await build({ ...world, stage: { ...world.stage, builder } });
+    const built = await build({ ...world, stage: { ...world.stage, scheduler: schedulerOf({ builder }) } });
     expect(judge(world, built).kinds).toMatchObject({ p22: 'newly-failing', user: 'newly-failing' });
     expect(builder.calls).toHaveLength(43);
     expect(builder.calls[23]).toBe(world.set['p22']);
@@ -257,11 +262,9 @@ describe('building a change', () => {
       power.signal.throwIfAborted();
       return database.builds.recordTransitions(steps);
     };
-    const dying = createRecorder({
-      database: { builds: { ...database.builds, recordTransitions } },
-      clock: Date.now,
-    });
-    const cut = build({ ...world, stage: { ...world.stage, recorder: dying } }, true, power.signal);
+    const builder = await createNixStoreBuilder(store.nix);
+    const dying = schedulerOf({ builder, database: { builds: { ...database.builds, recordTransitions } } });
+    const cut = build({ ...world, stage: { ...world.stage, scheduler: dying } }, true, power.signal);
     await expect(cut).rejects.toThrow('the power went');
 
     const recorder = createRecorder({ database, clock: Date.now });
@@ -269,8 +272,7 @@ describe('building a change', () => {
     // A failure that nobody heard of did not happen.
     const heard = await database.builds.answersOf([world.set['flaky']!]);
     if (heard.size === 0) await writeFile(join(store.folder, 'tries', 'flaky-head'), '0\n');
-    const again = { ...world, stage: { ...world.stage, recorder } };
-    expect(judge(again, await build(again)).kinds).toEqual({
+    expect(judge(world, await build(world)).kinds).toEqual({
       flaky: 'flaky',
       above: 'still-succeeding',
       broken: 'newly-failing',
@@ -306,7 +308,9 @@ describe('building a change', () => {
       ['slow', 'quick'],
       none,
     );
-    await build({ ...next, stage: { ...next.stage, slots: { build: 1, fixedOutput: 1 } } });
+    const builder = await createNixStoreBuilder(store.nix);
+    const scheduler = schedulerOf({ builder, slots: { build: 1, fixedOutput: 1 } });
+    await build({ ...next, stage: { ...next.stage, scheduler } });
     const started = next.events.flatMap((event) => (event.type === 'build-started' ? [event.name] : []));
     expect(started).toEqual(['slow-2', 'quick-2']);
   });

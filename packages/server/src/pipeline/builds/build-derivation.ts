@@ -1,20 +1,22 @@
 // One derivation by itself, whatever change it belongs to: its closure ingested, what it lacks built.
-import { DrvGraph } from '@eka-ci/core/drv-graph';
+import type { DrvGraph } from '@eka-ci/core/drv-graph';
 import type { DrvPath } from '@eka-ci/core/ids';
+import type { FailureAge } from '@eka-ci/core/known-failure';
 import { findStandingFailure, type PastBuild, type TryAgain } from '@eka-ci/core/standing-failure';
 import { baseNameOf } from '@eka-ci/nix/store-path';
 import type { BuildEnding } from '@eka-ci/protocol/build-request';
 import type { Database } from '../../database/database.ts';
-import { ingestClosure } from '../ingest.ts';
+import type { GraphLease, SharedGraph } from '../graph/shared-graph.ts';
 import { type BuildStage, buildMissing, queryMissing } from './build.ts';
 import type { BuildOutcome } from './build-outcome.ts';
 import type { StepToRecord } from './record.ts';
 
 export interface BuildDerivationDeps {
-  readonly database: Pick<Database, 'derivations' | 'builds'>;
+  readonly database: Pick<Database, 'builds'>;
   readonly builds: BuildStage;
-  /** The directory in store paths' names. */
-  readonly storeDir: string;
+  readonly graph: Pick<SharedGraph, 'lease'>;
+  /** Of failures that are not tried again, as of now. */
+  readonly failureAge: () => FailureAge;
 }
 
 const succeeded: BuildEnding = { outcome: 'succeeded', cause: 'already-valid', culprit: null, message: null };
@@ -40,8 +42,7 @@ const step = (drv: DrvPath, name: StepToRecord['step'], more: Partial<StepToReco
 const recordValid = async ({ database, builds }: BuildDerivationDeps, drv: DrvPath): Promise<BuildEnding> => {
   const known = (await database.builds.statesOf([drv])).get(drv);
   if (known?.state !== 'succeeded') {
-    await builds.recorder.enqueue([drv]);
-    await builds.recorder.record([step(drv, 'succeed', { cause: 'already-valid' })]);
+    await builds.scheduler.recordAtRest([step(drv, 'succeed', { cause: 'already-valid' })]);
   }
   return succeeded;
 };
@@ -62,8 +63,9 @@ const recordStanding = async (
   if (failure.drv === drv) {
     return { outcome: failure.state === 'failed' ? 'failed' : 'interrupted', cause, culprit: null, message };
   }
-  await builds.recorder.enqueue([drv]);
-  await builds.recorder.record([step(drv, 'fail-dependency', { cause, culprit: failure.drv, message })]);
+  await builds.scheduler.recordAtRest([
+    step(drv, 'fail-dependency', { cause, culprit: failure.drv, message }),
+  ]);
   return { outcome: 'dependency-failed', cause, culprit: failure.drv, message };
 };
 
@@ -72,29 +74,41 @@ const isFixedOutput = (graph: DrvGraph, path: DrvPath): boolean => {
   return node !== undefined && graph.isFixedOutput(node);
 };
 
+const buildOn = async (
+  deps: BuildDerivationDeps & { readonly lease: GraphLease },
+  { drv, ...again }: TryAgain & { readonly drv: DrvPath },
+  signal: AbortSignal,
+): Promise<BuildEnding> => {
+  const { database, builds, lease, failureAge } = deps;
+  const { graph } = lease;
+  await lease.ingest([drv], signal);
+  const missing = await queryMissing(builds, [drv]);
+  // A download that failed says nothing of the next try.
+  const telling = missing.willBuild.filter((path) => path === drv || !isFixedOutput(graph, path));
+  const past = await database.builds.statesOf(telling);
+  const failure = findStandingFailure(drv, past.values(), { ...again, age: failureAge() });
+  if (failure !== null) return recordStanding(deps, drv, failure);
+  const run = { side: 'judged', roots: [drv], missing, progress: { finished: 0, total: 0 }, signal } as const;
+  // What speaks against it was looked at above.
+  const believes = 'no-failure';
+  const outcomes = await buildMissing(builds, { graph, plans: [] }, { ...run, believes });
+  const outcome = outcomes.get(drv);
+  return outcome === undefined ? recordValid(deps, drv) : endingOf(outcome);
+};
+
 /**
  * Outputs that are valid or can be fetched are never built. Failures of builds are endings.
  * @throws DerivationFileError, StoreQueryError, DerivationLostError, DatabaseError; the signal's reason when it aborts
  */
 export const buildDerivation = async (
   deps: BuildDerivationDeps,
-  { drv, ...again }: TryAgain & { readonly drv: DrvPath },
+  order: TryAgain & { readonly drv: DrvPath },
   signal: AbortSignal,
 ): Promise<BuildEnding> => {
-  const { database, builds, storeDir } = deps;
-  const graph = new DrvGraph();
-  await ingestClosure({ storeDir, graph, database }, [drv], signal);
-  const missing = await queryMissing(builds, [drv]);
-  // A download that failed says nothing of the next try.
-  const telling = missing.willBuild.filter((path) => path === drv || !isFixedOutput(graph, path));
-  const past = await database.builds.statesOf(telling);
-  const failure = findStandingFailure(drv, past.values(), again);
-  if (failure !== null) return recordStanding(deps, drv, failure);
-  const outcomes = await buildMissing(
-    builds,
-    { graph, plans: [] },
-    { side: 'judged', roots: [drv], missing, progress: { finished: 0, total: 0 }, signal },
-  );
-  const outcome = outcomes.get(drv);
-  return outcome === undefined ? recordValid(deps, drv) : endingOf(outcome);
+  const lease = deps.graph.lease();
+  try {
+    return await buildOn({ ...deps, lease }, order, signal);
+  } finally {
+    lease.release();
+  }
 };

@@ -35,8 +35,6 @@ export type BuildEvent =
   | (OfAttempt & { readonly kind: 'build-started'; readonly builder: string; readonly logFile: string })
   /** `phase` is what the builder printed: any text. */
   | (OfAttempt & { readonly kind: 'phase'; readonly phase: string })
-  /** `line` is what the builder printed: any text. Bytes that are not UTF-8 are replaced. */
-  | (OfAttempt & { readonly kind: 'log-line'; readonly line: string })
   /** The attempt is over and counts for nothing: it is tried once more. */
   | (OfAttempt & { readonly kind: 'retried'; readonly cause: BuildCause; readonly message: string | null })
   /** It was tried, and this is the answer. */

@@ -1,35 +1,32 @@
 // Builds what some roots lack, tells of it, and keeps what comes of it.
+import type { BuildClass } from '@eka-ci/core/build-order';
 import type { DrvGraph, NodeId } from '@eka-ci/core/drv-graph';
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { RebuildPlan } from '@eka-ci/core/rebuild-plan';
 import type { MissingPaths, StoreQueries } from '@eka-ci/nix/store-queries';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
-import type { Builder } from '../../builder/builder.ts';
-import type { Database } from '../../database/database.ts';
+import type { ChangeListing, Database } from '../../database/database.ts';
 import type { BuildEvent, BuildOutcome } from './build-outcome.ts';
 import { readExpectedDurations } from './expected-durations.ts';
-import type { LiveBuilds } from './live-builds.ts';
 import type { OutputRoots } from './output-roots.ts';
-import type { Recorder } from './record.ts';
-import { type ScheduleOptions, type Slots, scheduleBuilds } from './schedule.ts';
-import type { StartGate } from './start-gate.ts';
+import type { BuildDemand, Scheduler } from './scheduler.ts';
+
+/** What builds are for: it decides their place among those of others. */
+export interface BuildPurpose {
+  readonly class: BuildClass;
+  /** Milliseconds since 1970: since when somebody waits for it. */
+  readonly arrivedAtMs: number;
+  /** Null for what belongs to no change. */
+  readonly change: ChangeListing | null;
+}
 
 export interface BuildStage {
-  readonly builder: Builder;
-  readonly recorder: Recorder;
-  /** What the recorder recorded, and what was learnt from it. */
+  readonly scheduler: Pick<Scheduler, 'demand' | 'recordAtRest'>;
+  readonly purpose: BuildPurpose;
+  /** What was recorded, and what was learnt from it. */
   readonly records: Pick<Database, 'builds' | 'packages'>;
   readonly store: StoreQueries;
-  readonly slots: Slots;
-  readonly limits: ScheduleOptions['limits'];
-  readonly logs: ScheduleOptions['logs'];
   readonly onEvent: (event: ReviewEvent) => void;
-  /** Where others see what is wanted and what runs. */
-  readonly live?: LiveBuilds;
-  /** While it is shut no build is started. @default always open */
-  readonly gate?: StartGate;
-  /** Called when none of the builds runs and the gate holds the rest back. It may abort the signal. */
-  readonly onRanDry?: () => void;
   /** Keeps the outputs of succeeded roots from garbage collection. @default nobody does */
   readonly outputRoots?: OutputRoots;
 }
@@ -84,21 +81,22 @@ const createReporter = (
   };
   return (event: BuildEvent): void => {
     switch (event.kind) {
-      case 'build-started':
+      case 'build-started': {
+        const leftS = etaS();
         return stage.onEvent({
           type: 'build-started',
           drvPath: event.drv,
           name: nameOf(event.drv),
           attempt: event.attempt,
+          ...(leftS === null ? {} : { etaS: leftS }),
         });
+      }
       case 'phase':
         return stage.onEvent({ type: 'build-phase', drvPath: event.drv, phase: event.phase });
       case 'retried': {
         const message = `${nameOf(event.drv)} is tried once more: ${event.message ?? event.cause}`;
         return stage.onEvent({ type: 'notice', level: 'warning', message });
       }
-      case 'log-line':
-        return;
       case 'build-finished':
       case 'dependency-failed':
       case 'not-built':
@@ -130,42 +128,38 @@ const keepOutputs = (stage: BuildStage, graph: DrvGraph, node: NodeId): void =>
 interface WantedBuilds extends Pick<Run, 'progress' | 'signal'> {
   readonly wanted: ReadonlySet<NodeId>;
   readonly roots: readonly NodeId[];
+  /** @default as the purpose has it */
+  readonly believes?: BuildDemand['believes'];
+  /** True: once more, after everything else. @default false */
+  readonly isSecondTry?: boolean;
 }
+
+/** What a baseline finds counts for all changes to come: a failure that was seen once is looked at again. */
+const demandFor = ({ purpose }: BuildStage, { isSecondTry = false, believes }: WantedBuilds) => ({
+  ...purpose,
+  ...(purpose.class === 'base-branch' && { believes: 'repeated-failures' as const }),
+  ...(believes !== undefined && { believes }),
+  ...(isSecondTry && { class: 'flaky-retry' as const, believes: 'no-failure' as const }),
+});
 
 const runBuilds = async (stage: BuildStage, request: BuildRequest, wantedBuilds: WantedBuilds) => {
   const { graph } = request;
-  const { builder, recorder, slots, limits, logs, live, gate, onRanDry } = stage;
   const { wanted, roots, progress, signal } = wantedBuilds;
   const { durationOf, areKnown } = await readExpectedDurations(stage.records.packages, graph, wanted);
-  const etaS = (): number | null => (areKnown ? Math.round(builds.expectedLeft()) : null);
+  signal.throwIfAborted();
+  const etaS = (): number | null => (areKnown ? Math.round(builds.expectedLeftS()) : null);
   const report = createReporter(stage, request, { progress, etaS });
-  const paths = [...wanted].map((node) => graph.pathOf(node));
-  const run = live?.follow(paths, (drv) => builds.why(drv));
   const kept = new Set(roots);
   const onEvent = (event: BuildEvent): void => {
-    run?.take(event);
     if (event.kind === 'build-finished' && event.outcome.state === 'succeeded') {
       const node = graph.find(event.outcome.drv);
       if (node !== undefined && kept.has(node)) keepOutputs(stage, graph, node);
     }
     report(event);
   };
-  const builds = scheduleBuilds({
-    graph,
-    wanted,
-    roots,
-    builder,
-    recorder,
-    slots,
-    limits,
-    logs,
-    durationOf,
-    onEvent,
-    signal,
-    ...(gate !== undefined && { gate }),
-    ...(onRanDry !== undefined && { onRanDry }),
-  });
-  return builds.finished.finally(() => run?.end());
+  const demand = demandFor(stage, wantedBuilds);
+  const builds = stage.scheduler.demand({ ...demand, graph, wanted, durationOf, onEvent, signal });
+  return builds.finished;
 };
 
 /** Builds these and nothing else; their inputs that are not among them are there. @returns their outcomes */
@@ -194,11 +188,15 @@ export const queryMissing = async (stage: BuildStage, roots: readonly DrvPath[])
   return missing;
 };
 
+interface MissingBuilds extends Run, Pick<WantedBuilds, 'believes'> {
+  readonly missing: MissingPaths;
+}
+
 /** Builds what `roots` lack: derivations of the graph. @returns outcomes of what was wanted; all else was valid already */
 export const buildMissing = async (
   stage: BuildStage,
   request: BuildRequest,
-  { side, roots, missing, progress, signal }: Run & { readonly missing: MissingPaths },
+  { side, roots, missing, progress, signal, believes }: MissingBuilds,
 ): Promise<ReadonlyMap<DrvPath, BuildOutcome>> => {
   const { graph } = request;
   const rootNodes = roots.map((root) => toNode(graph, root));
@@ -209,5 +207,6 @@ export const buildMissing = async (
   progress.total += wanted.size;
   stage.onEvent({ type: 'building', side, toBuild, toSubstitute: fetched.size });
   for (const root of rootNodes) if (!wanted.has(root)) keepOutputs(stage, graph, root);
-  return buildWanted(stage, request, { wanted, roots: rootNodes, progress, signal });
+  const again = believes === undefined ? {} : { believes };
+  return buildWanted(stage, request, { wanted, roots: rootNodes, progress, signal, ...again });
 };

@@ -1,15 +1,21 @@
-// Ordered builds beside the judge loop, on a real database: what is accepted is carried out, whatever comes between.
-import type { CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
+// Ordered builds on a real database: what is accepted is carried out, whatever comes between.
+import type { DrvPath } from '@eka-ci/core/ids';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Database } from '../../database/database.ts';
 import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
 import { newPath } from '../../database/testing/samples.ts';
-import { resumeDeliveries, takeListing } from '../intake.ts';
-import { type JudgeLoop, startJudgeLoop } from '../judge-loop.ts';
-import { createOrderedBuilds, type Order, type OrderedBuildsDeps } from './ordered-builds.ts';
+import { resumeDeliveries } from '../intake.ts';
+import {
+  createOrderedBuilds,
+  type Order,
+  type OrderEvent,
+  type OrderedBuildsDeps,
+} from './ordered-builds.ts';
 
 let database: Database;
+const events: OrderEvent[] = [];
 beforeEach(async () => {
+  events.length = 0;
   database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterEach(() => database.close());
@@ -29,7 +35,8 @@ const open = (build: OrderedBuildsDeps['build'], deliveries: Database['deliverie
     storeDir: '/nix/store',
     build,
     clock: () => 1,
-    onEvent: () => {},
+    onEvent: (event) => events.push(event),
+    retryMs: 10,
   });
 
 /** Resolves when the signal aborts, as a build does that is ended. */
@@ -39,89 +46,62 @@ const untilAborted = (signal: AbortSignal): Promise<never> =>
     if (signal.aborted) reject(signal.reason as Error);
   });
 
-const never = new AbortController().signal;
-
-const listing = (branches: readonly string[]) => ({
-  repository: { name: 'owner/set', url: '/set', baseBranch: 'main', pollIntervalMs: 1 },
-  baseTip: '9'.repeat(40) as CommitSha,
-  baselines: [],
-  branches: branches.map((name, at) => ({ name, sha: String(at + 1).repeat(40) as CommitSha })),
-});
-
-it('waits for the judgement that runs, and goes before the changes that wait', async () => {
+it('carries out what is ordered at once, some beside each other, but for what is paused', async () => {
+  const release = Promise.withResolvers<void>();
   const happened: string[] = [];
-  const [first, all] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  const orders = open(({ id }) => {
-    happened.push(`build ${id}`);
-    return Promise.resolve(built);
+  const orders = open(async ({ id }) => {
+    happened.push(id);
+    await release.promise;
+    return built;
   });
-  let loop: JudgeLoop | null = null;
-  await takeListing({ database, clock: () => 1 }, listing(['a', 'b']));
-  loop = startJudgeLoop({
-    database,
-    owner: 'server',
-    clock: Date.now,
-    onEvent: ({ kind }) => {
-      if (kind === 'finished' && happened.includes('judged b')) all.resolve();
-    },
-    between: (signal) => orders.runWaiting(signal),
-    judge: async ({ branch }) => {
-      if (branch === 'a') await first.promise;
-      happened.push(`judged ${branch}`);
-      return {
-        state: 'judged',
-        base: null,
-        judgedTree: 'd'.repeat(40) as TreeSha,
-        title: branch,
-        conclusion: 'success',
-        summaryJson: '{}',
-        markdown: '',
-      };
-    },
-  });
-  await expect.poll(() => loop?.current()?.branch).toBe('a');
-  const one = orderOf('one');
-  await orders.order(one);
-  await orders.order(orderOf('two'));
-  expect(orders.find('one')).toMatchObject({ state: 'waiting' });
-  expect(orders.why(one.drv)).toBe(
-    'one-1 waits until what is being judged, or was ordered before it, is done.',
-  );
-  first.resolve();
-  await all.promise;
-  await loop.stop();
-  expect(happened).toEqual(['judged a', 'build one', 'build two', 'judged b']);
-  expect(orders.find('two')).toMatchObject({ state: 'done', ending: built });
-  expect(orders.why(one.drv)).toBeNull();
+  const names = Array.from({ length: 10 }, (_, index) => `o${index}`);
+  for (const name of names) await orders.order(orderOf(name));
+  expect(happened).toEqual([]);
+  orders.resume();
+  expect(happened).toEqual(names.slice(0, 8));
+  expect(orders.find('o9')).toMatchObject({ state: 'waiting' });
+  orders.pause();
+  release.resolve();
+  await expect.poll(() => orders.find('o7')).toMatchObject({ state: 'done', ending: built });
+  expect(orders.find('o8')).toMatchObject({ state: 'waiting' });
+  const waiting = orderOf('again');
+  await orders.order(waiting);
+  expect(orders.why(waiting.drv)).toBe('again-1 waits until what was ordered before it is done.');
+  orders.resume();
+  await expect.poll(() => orders.find('again')).toMatchObject({ state: 'done', ending: built });
+  expect(orders.why(waiting.drv)).toBeNull();
+  await orders.stop();
 });
 
-it('is ended with the loop, and taken up by the next life, apart from what forges told', async () => {
-  const started = Promise.withResolvers<void>();
-  const orders = open((_order, signal) => {
-    started.resolve();
-    return untilAborted(signal);
-  });
+it('is ended with the server, and taken up by the next life, apart from what forges told', async () => {
+  const orders = open((_order, signal) => untilAborted(signal));
+  orders.resume();
   await orders.order(orderOf('one'));
-  const loop = startJudgeLoop({
-    database,
-    owner: 'server',
-    clock: Date.now,
-    onEvent: () => {},
-    between: (signal) => orders.runWaiting(signal),
-    judge: () => Promise.reject(new Error('nothing is to be judged here')),
-  });
-  await started.promise;
   expect(orders.find('one')).toMatchObject({ state: 'building' });
-  await loop.stop();
+  await Promise.all([orders.stop(), orders.stop()]);
   expect(orders.find('one')).toMatchObject({ state: 'waiting', ending: null });
 
   expect(await resumeDeliveries({ database, clock: () => 1 })).toEqual({ queued: [], ended: [] });
   const next = open(() => Promise.resolve(built));
-  expect(await next.resume()).toBe(1);
-  await next.runWaiting(never);
-  expect(next.find('one')).toMatchObject({ state: 'done' });
+  expect(await next.takeUp()).toBe(1);
+  next.resume();
+  await expect.poll(() => next.find('one')).toMatchObject({ state: 'done' });
   expect(await database.deliveries.unfinished(10)).toEqual([]);
-  expect(await next.resume()).toBe(0);
+  expect(await next.takeUp()).toBe(0);
+});
+
+it('ends what runs where it is drained, and goes on after', async () => {
+  let tries = 0;
+  const orders = open((_order, signal) => (++tries === 1 ? untilAborted(signal) : Promise.resolve(built)));
+  orders.resume();
+  await orders.order(orderOf('one'));
+  orders.release();
+  expect(orders.find('one')).toMatchObject({ state: 'building' });
+  orders.pause();
+  orders.release();
+  await expect.poll(() => orders.find('one')).toMatchObject({ state: 'waiting' });
+  orders.resume();
+  await expect.poll(() => orders.find('one')).toMatchObject({ state: 'done' });
 });
 
 it('waits while the database does not answer, and tells what else kept it from being tried', async () => {
@@ -137,17 +117,20 @@ it('waits while the database does not answer, and tells what else kept it from b
         : Promise.resolve(built),
     { ...database.deliveries, finish },
   );
+  orders.resume();
   await orders.order(orderOf('gone'));
   await orders.order(orderOf('fine'));
-  await expect(orders.runWaiting(never)).rejects.toMatchObject({ code: 'DATABASE_LOCKED' });
-  expect(orders.find('gone')).toMatchObject({ state: 'waiting' });
+  await expect.poll(() => events.map(({ kind }) => kind)).toContain('database-fault');
+  await expect.poll(() => orders.find('gone')).toMatchObject({ state: 'waiting' });
   locked = false;
-  await orders.runWaiting(never);
-  expect(orders.find('gone')).toMatchObject({
-    state: 'done',
-    ending: { outcome: 'fault', message: 'DRV_FILE_MISSING: it is gone' },
-  });
-  expect(orders.find('fine')).toMatchObject({ state: 'done', ending: built });
+  await expect
+    .poll(() => orders.find('gone'))
+    .toMatchObject({
+      state: 'done',
+      ending: { outcome: 'fault', message: 'DRV_FILE_MISSING: it is gone' },
+    });
+  await expect.poll(() => orders.find('fine')).toMatchObject({ state: 'done', ending: built });
+  await orders.stop();
 });
 
 it('gives up what it cannot read, and starts all the same', async () => {
@@ -155,10 +138,10 @@ it('gives up what it cannot read, and starts all the same', async () => {
   await orders.order({ ...orderOf('moved'), drv: '/elsewhere/store/x.drv' as DrvPath });
   await orders.order(orderOf('fine'));
   const next = open(() => Promise.resolve(built));
-  expect(await next.resume()).toBe(1);
+  expect(await next.takeUp()).toBe(1);
   expect(next.find('moved')).toBeNull();
-  await next.runWaiting(never);
-  expect(await database.deliveries.unfinished(10)).toEqual([]);
+  next.resume();
+  await expect.poll(() => database.deliveries.unfinished(10)).toEqual([]);
 });
 
 it('is known by its id alone, also to the next life', async () => {
@@ -166,9 +149,11 @@ it('is known by its id alone, also to the next life', async () => {
   const order = orderOf('one');
   expect(await orders.order(order)).toMatchObject({ kind: 'accepted' });
   expect(await orders.order({ ...order, force: true })).toEqual({ kind: 'id-taken' });
-  await orders.runWaiting(never);
+  orders.resume();
+  await expect.poll(() => orders.find('one')).toMatchObject({ state: 'done' });
   const next = open(() => Promise.reject(new Error('it is done already')));
+  next.resume();
   expect(await next.order(order)).toMatchObject({ kind: 'accepted', build: { state: 'done', ending: null } });
-  await next.runWaiting(never);
+  await next.stop();
   expect(next.find('one')).toMatchObject({ state: 'done', ending: null });
 });

@@ -1,5 +1,4 @@
-// Builds that operators order, one after the other and before any change: rows until they have come to rest, so that
-// a crash forgets none.
+// Builds that operators order: rows until they have come to rest, so that a crash forgets none.
 import type { DrvPath } from '@eka-ci/core/ids';
 import { derivationNameOf, parseDrvPath } from '@eka-ci/nix/store-path';
 import type { BuildEnding, BuildOrder, OrderedBuild } from '@eka-ci/protocol/build-request';
@@ -17,7 +16,9 @@ export type OrderEvent =
   /** `error` has no stable code: a bug. */
   | { readonly kind: 'bug'; readonly order: Order; readonly error: unknown }
   /** What an earlier life accepted cannot be read by this one, as where the store has moved: it is given up. */
-  | { readonly kind: 'dropped'; readonly payload: string; readonly error: unknown };
+  | { readonly kind: 'dropped'; readonly payload: string; readonly error: unknown }
+  /** The database does not answer: what was under way is tried again soon. */
+  | { readonly kind: 'database-fault'; readonly error: unknown };
 
 export interface OrderedBuildsDeps {
   readonly database: Pick<Database, 'deliveries'>;
@@ -27,6 +28,8 @@ export interface OrderedBuildsDeps {
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   readonly onEvent: (event: OrderEvent) => void;
+  /** How long to wait after a fault of the database. @default 5000 */
+  readonly retryMs?: number;
 }
 
 export type Ordered =
@@ -41,12 +44,15 @@ export interface OrderedBuilds {
   /** One sentence on what a derivation waits for that was ordered; null for any other. */
   why(drv: DrvPath): string | null;
   /** Takes up what an earlier life of the server accepted. @returns how many @throws DatabaseError */
-  resume(): Promise<number>;
-  /**
-   * Carries out what waits, oldest first. When the signal aborts, what is not done waits on.
-   * @throws DatabaseError
-   */
-  runWaiting(signal: AbortSignal): Promise<void>;
+  takeUp(): Promise<number>;
+  /** Carries out what waits, oldest first and some at once, and what comes. Nothing runs before it is called. */
+  resume(): void;
+  /** Nothing more is begun until resume(); what runs goes on. */
+  pause(): void;
+  /** Where it is paused: ends what runs; it waits for resume(). */
+  release(): void;
+  /** Ends what runs; what is not done waits for the next life. Resolves when nothing runs. Idempotent. */
+  stop(): Promise<void>;
 }
 
 /** Deliveries of forges have keys that begin otherwise: theirs are JSON lists. */
@@ -54,6 +60,8 @@ const keyPrefix = 'build:';
 /** So few that deliveries of forges are always found behind them. */
 const mostWaiting = 100;
 const mostRemembered = 1000;
+/** Each reads the closure of its derivation before it asks for builds. */
+const mostAtOnce = 8;
 
 /** True for the rows that are kept here, which intake is not to touch. */
 export const isOrder = ({ key }: Pick<Delivery, 'key'>): boolean => key.startsWith(keyPrefix);
@@ -90,6 +98,9 @@ class StoredOrders implements OrderedBuilds {
   readonly #deps: OrderedBuildsDeps;
   /** In the order in which they came. */
   readonly #entries = new Map<string, Entry>();
+  readonly #running = new Map<Promise<void>, AbortController>();
+  #phase: 'paused' | 'running' | 'stopping' = 'paused';
+  #retry: NodeJS.Timeout | null = null;
 
   constructor(deps: OrderedBuildsDeps) {
     this.#deps = deps;
@@ -109,7 +120,8 @@ class StoredOrders implements OrderedBuilds {
     const entry: Entry = { order, state: kept === 'done' ? 'done' : 'waiting', ending: null };
     this.#entries.set(id, entry);
     this.#forgetOldest();
-    return { kind: 'accepted', build: onWire(entry) };
+    this.#pump();
+    return { kind: 'accepted', build: onWire(this.#entries.get(id) ?? entry) };
   }
 
   find(id: string): OrderedBuild | null {
@@ -119,10 +131,10 @@ class StoredOrders implements OrderedBuilds {
 
   why(drv: DrvPath): string | null {
     if (!this.#waiting().some(({ order }) => order.drv === drv)) return null;
-    return `${derivationNameOf(drv)} waits until what is being judged, or was ordered before it, is done.`;
+    return `${derivationNameOf(drv)} waits until what was ordered before it is done.`;
   }
 
-  async resume(): Promise<number> {
+  async takeUp(): Promise<number> {
     const rows = (await this.#deps.database.deliveries.unfinished(1000)).filter(isOrder);
     let resumed = 0;
     for (const row of rows) {
@@ -134,10 +146,53 @@ class StoredOrders implements OrderedBuilds {
     return resumed;
   }
 
-  async runWaiting(signal: AbortSignal): Promise<void> {
-    for (let next = this.#waiting()[0]; next !== undefined && !signal.aborted; next = this.#waiting()[0]) {
-      await this.#run(next.order, signal);
+  resume(): void {
+    if (this.#phase === 'stopping') return;
+    this.#phase = 'running';
+    this.#pump();
+  }
+
+  pause(): void {
+    if (this.#phase === 'running') this.#phase = 'paused';
+  }
+
+  release(): void {
+    if (this.#phase !== 'running') this.#endAll();
+  }
+
+  async stop(): Promise<void> {
+    this.#phase = 'stopping';
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#endAll();
+    await Promise.all(this.#running.keys());
+  }
+
+  #endAll(): void {
+    for (const abort of this.#running.values()) abort.abort(new Error('the build was put off'));
+  }
+
+  #pump(): void {
+    while (this.#phase === 'running' && this.#running.size < mostAtOnce) {
+      const next = this.#waiting()[0];
+      if (next === undefined) return;
+      const abort = new AbortController();
+      const run = this.#run(next.order, abort.signal)
+        .catch((error: unknown) => this.#tryLater(error))
+        .finally(() => {
+          this.#running.delete(run);
+          if (this.#retry === null) this.#pump();
+        });
+      this.#running.set(run, abort);
     }
+  }
+
+  #tryLater(error: unknown): void {
+    this.#deps.onEvent({ kind: 'database-fault', error });
+    if (this.#phase === 'stopping') return;
+    this.#retry ??= setTimeout(() => {
+      this.#retry = null;
+      this.#pump();
+    }, this.#deps.retryMs ?? 5000);
   }
 
   /** One that cannot be read must not keep the server from its start, now and at each one after. */

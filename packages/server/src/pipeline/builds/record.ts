@@ -35,6 +35,8 @@ export interface Recorder {
    * be at work, and what was enqueued or loaded before must be so again. @returns how many
    */
   interruptWaiting(): Promise<number>;
+  /** These, or all of them, are read anew when they are enqueued or loaded the next time. */
+  forget(drvs: Iterable<DrvPath> | null): void;
   /** The number of the attempt the next start belongs to, or that runs, or that was the last; counted from 1. */
   attemptOf(drv: DrvPath): number;
 }
@@ -113,6 +115,11 @@ class DatabaseRecorder implements Recorder {
       this.#known.clear();
       return this.#deps.database.builds.interruptWaiting(this.#deps.clock());
     });
+  }
+
+  forget(drvs: Iterable<DrvPath> | null): void {
+    if (drvs === null) this.#known.clear();
+    else for (const drv of drvs) this.#known.delete(drv);
   }
 
   attemptOf(drv: DrvPath): number {

@@ -78,9 +78,7 @@ export const runAttempt = async (deps: AttemptDeps, attempt: Attempt): Promise<E
       if (over) return;
       const line = mask === null ? said : mask.line(said);
       log.write(line);
-      const text = textOf(line);
-      followed?.line(text);
-      onEvent({ kind: 'log-line', drv, attempt: number, line: text });
+      followed?.line(textOf(line));
     },
     phase(phase) {
       if (!over) onEvent({ kind: 'phase', drv, attempt: number, phase: mask?.text(phase) ?? phase });

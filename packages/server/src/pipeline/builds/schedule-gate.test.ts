@@ -11,9 +11,9 @@ import type { Database } from '../../database/database.ts';
 import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
 import { newNode, newPath } from '../../database/testing/samples.ts';
 import { behaviourOf, expectedStates, type Plan, plansArbitrary } from '../testing/planned-builds.ts';
+import { type AloneOptions, scheduleAlone } from '../testing/schedule-alone.ts';
 import { createDrain } from '../upkeep/drain.ts';
-import { createRecorder } from './record.ts';
-import { type BuildEvent, type ScheduleOptions, scheduleBuilds } from './schedule.ts';
+import type { BuildEvent } from './build-outcome.ts';
 import { combineGates, openGate, type StartGate, untilOpen } from './start-gate.ts';
 
 let folder: string;
@@ -50,7 +50,7 @@ const createHandGate = () => {
 interface Case {
   readonly nodes: readonly DrvNode[];
   readonly ids: readonly NodeId[];
-  readonly options: ScheduleOptions;
+  readonly options: AloneOptions;
 }
 
 const plain = (inputs: readonly number[]): Plan => ({
@@ -61,7 +61,7 @@ const plain = (inputs: readonly number[]): Plan => ({
   turns: 1,
 });
 
-const makeCase = async (plans: readonly Plan[], more: Partial<ScheduleOptions>): Promise<Case> => {
+const makeCase = async (plans: readonly Plan[], more: Partial<AloneOptions>): Promise<Case> => {
   const nodes: DrvNode[] = [];
   for (const [index, { inputs, fate, fixedOutput }] of plans.entries()) {
     // Inputs are indices of earlier ones.
@@ -76,12 +76,11 @@ const makeCase = async (plans: readonly Plan[], more: Partial<ScheduleOptions>):
   const builder = createFakeBuilder({
     behave: (path, attempt) => behaviourOf(byPath.get(path)!, path, attempt),
   });
-  const options: ScheduleOptions = {
+  const options: AloneOptions = {
     graph,
     wanted: ids.filter((_, index) => plans[index]!.wanted),
-    roots: ids.slice(-1),
     builder,
-    recorder: createRecorder({ database, clock: () => 1000 }),
+    database,
     slots: { build: 2, fixedOutput: 1 },
     limits: { silenceTimeoutMs: 1000, maxDurationMs: 1000, maxLogBytes: 1000 },
     logs: { folder, maxBytes: 10_000 },
@@ -99,7 +98,7 @@ it('comes to the same whatever the gate does meanwhile', async () => {
       const moves = [...turns];
       let countdown = moves.shift() ?? Number.POSITIVE_INFINITY;
       const onEvent = ({ kind }: BuildEvent): void => {
-        if (kind === 'log-line' || countdown-- > 0) return;
+        if (kind === 'phase' || countdown-- > 0) return;
         countdown = moves.shift() ?? Number.POSITIVE_INFINITY;
         hand.shut();
       };
@@ -109,7 +108,7 @@ it('comes to the same whatever the gate does meanwhile', async () => {
         onEvent,
         onRanDry: () => hand.open(),
       });
-      const outcomes = await scheduleBuilds(options).finished;
+      const outcomes = await scheduleAlone(options).finished;
       const expected = expectedStates(plans);
       for (const [index, node] of nodes.entries()) {
         const state = outcomes.get(node.path)?.state;
@@ -136,9 +135,9 @@ it('lets what runs end, says why the rest waits, and goes on when there is room'
     onRanDry: () => dry.resolve(),
   });
   const [first, second, third] = nodes.map(({ path }) => path);
-  const builds = scheduleBuilds(options);
+  const builds = scheduleAlone(options);
   await dry.promise;
-  expect(builds.outcomeOf(first!)?.state).toBe('succeeded');
+  expect((await database.builds.statesOf([first!])).get(first!)?.state).toBe('succeeded');
   expect(started).toEqual([first]);
   expect(builds.why(second!)).toBe('node-1 waits: it is shut.');
   expect(builds.why(third!)).toBe('node-2 waits for node-1, which waits: it is shut.');
@@ -159,7 +158,7 @@ it('is cancelled at once while it waits', async () => {
     signal: cancel.signal,
     onRanDry: () => cancel.abort(),
   });
-  const outcomes = await scheduleBuilds(options).finished;
+  const outcomes = await scheduleAlone(options).finished;
   expect([...outcomes.values()].map(({ state, cause }) => [state, cause])).toEqual([
     ['interrupted', 'cancelled'],
     ['interrupted', 'cancelled'],
@@ -177,7 +176,7 @@ it('lets go of the gate when the run breaks while it is held back', async () => 
       if (kind === 'build-finished') throw new Error('the listener broke');
     },
   });
-  await expect(scheduleBuilds(options).finished).rejects.toThrow('the listener broke');
+  await expect(scheduleAlone(options).finished).rejects.toThrow('the listener broke');
   expect(hand.watched()).toBe(0);
 });
 

@@ -10,8 +10,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createNixStoreBuilder } from '../../builder/nix-store/nix-store-builder.ts';
 import type { Database } from '../../database/database.ts';
 import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
-import { createRecorder } from './record.ts';
-import { type BuildEvent, scheduleBuilds } from './schedule.ts';
+import { scheduleAlone } from '../testing/schedule-alone.ts';
+import type { BuildEvent } from './build-outcome.ts';
 
 const packages = `rec {
   source = shell "source" "echo source > $out" {
@@ -56,12 +56,12 @@ describe('a run of builds on real Nix', () => {
 
   const runAll = async (signal: AbortSignal, onEvent: (event: BuildEvent) => void = () => {}) => {
     const { willBuild } = await createStoreQueries(store.nix).queryMissing(Object.values(drvs));
-    const run = scheduleBuilds({
+    const run = scheduleAlone({
       graph,
       wanted: willBuild.map((drv) => graph.find(drv)!),
-      roots: [],
       builder: await createNixStoreBuilder(store.nix),
-      recorder: createRecorder({ database, clock: Date.now }),
+      database,
+      clock: Date.now,
       slots: { build: 2, fixedOutput: 2 },
       limits: { silenceTimeoutMs: 1500, maxDurationMs: 60_000, maxLogBytes: 1_000_000 },
       logs: { folder: join(store.folder, 'logs'), maxBytes: 100_000 },
@@ -75,7 +75,7 @@ describe('a run of builds on real Nix', () => {
   it('is cancelled in the middle, and taken up again to its end', async () => {
     const abort = new AbortController();
     const first = await runAll(abort.signal, (event) => {
-      if (event.kind === 'log-line' && event.line === 'compiling') abort.abort();
+      if (event.kind === 'build-started' && event.drv === drvs['library']) abort.abort();
     });
     expect(first.get('bundle')).toMatchObject({ state: 'interrupted', cause: 'cancelled' });
 

@@ -16,8 +16,8 @@ import {
   type Plan,
   plansArbitrary,
 } from '../testing/planned-builds.ts';
-import { createRecorder } from './record.ts';
-import { type BuildEvent, type BuildOutcome, type ScheduleOptions, scheduleBuilds } from './schedule.ts';
+import { type AloneOptions, scheduleAlone } from '../testing/schedule-alone.ts';
+import type { BuildEvent, BuildOutcome } from './build-outcome.ts';
 
 interface Case {
   readonly plans: readonly Plan[];
@@ -60,12 +60,11 @@ const fakeFor = (
   });
 };
 
-const optionsFor = (made: Case, more: Partial<ScheduleOptions>): ScheduleOptions => ({
+const optionsFor = (made: Case, more: Partial<AloneOptions>): AloneOptions => ({
   graph: made.graph,
   wanted: made.ids.filter((_, index) => made.plans[index]!.wanted),
-  roots: made.ids.slice(-1),
   builder: fakeFor(made),
-  recorder: createRecorder({ database, clock: () => 1000 }),
+  database,
   slots: { build: 2, fixedOutput: 1 },
   limits: { silenceTimeoutMs: 1000, maxDurationMs: 1000, maxLogBytes: 1000 },
   logs: { folder, maxBytes: 10_000 },
@@ -122,7 +121,7 @@ describe('a run of builds', () => {
           );
           expect(wanted.filter((path) => !succeeded.has(path))).toEqual([]);
         };
-        const outcomes = await scheduleBuilds(optionsFor(made, { builder, slots, onEvent })).finished;
+        const outcomes = await scheduleAlone(optionsFor(made, { builder, slots, onEvent })).finished;
         for (const [index, possible] of expectedStates(plans).entries()) {
           const { path } = made.nodes[index]!;
           const outcome = outcomes.get(path);
@@ -145,34 +144,6 @@ describe('a run of builds', () => {
     );
   });
 
-  it('takes more derivations while it runs', async () => {
-    await fc.assert(
-      fc.asyncProperty(plansArbitrary, fc.nat(24), fc.nat(5), async (plans, split, when) => {
-        const made = await makeCase(plans);
-        const wanted = made.ids.filter((id, index) => id <= split && plans[index]!.wanted);
-        const later = made.ids.filter((id, index) => id > split && plans[index]!.wanted);
-        let [seen, extended] = [0, false];
-        const extend = (): void => {
-          extended = true;
-          run.extend(later);
-          run.extend(later);
-          run.close();
-        };
-        const onEvent = (): void => {
-          if (seen++ === when) extend();
-        };
-        const run = scheduleBuilds(optionsFor(made, { wanted, onEvent, keepOpen: true }));
-        setTimeout(() => !extended && extend(), 20);
-        const outcomes = await run.finished;
-        for (const [index, possible] of expectedStates(plans).entries()) {
-          if (possible !== null) expect(possible).toContain(outcomes.get(made.nodes[index]!.path)?.state);
-        }
-        await checkEnd(made, outcomes);
-      }),
-      { numRuns: 30 },
-    );
-  });
-
   it('settles everything when it is cancelled, whenever that is, and leaves nothing running', async () => {
     await fc.assert(
       fc.asyncProperty(plansArbitrary, fc.nat(40), async (plans, when) => {
@@ -184,18 +155,12 @@ describe('a run of builds', () => {
           if (seen++ === when) abort.abort();
         };
         if (when === 0) abort.abort();
-        const options = optionsFor(made, {
-          builder,
-          onEvent,
-          signal: abort.signal,
-          keepOpen: when % 2 === 0,
-        });
-        const run = scheduleBuilds(options);
-        if (when % 2 === 0) setTimeout(() => abort.abort(), 20);
+        const run = scheduleAlone(optionsFor(made, { builder, onEvent, signal: abort.signal }));
         const outcomes = await run.finished;
         expect(builder.running.size).toBe(0);
         expect(run.expectedLeft()).toBe(0);
-        expect(outcomes.size).toBe(plans.filter(({ wanted }) => wanted).length);
+        // Aborted before anything was taken up, there is nothing to settle.
+        if (when > 0) expect(outcomes.size).toBe(plans.filter(({ wanted }) => wanted).length);
         for (const { state, cause, lastLines } of outcomes.values()) {
           if (state === 'interrupted') expect(['cancelled', 'timeout']).toContain(cause);
           if (state === 'succeeded') expect(lastLines).toEqual([]);
@@ -215,13 +180,13 @@ describe('one run', () => {
   it('starts the longest chain first', async () => {
     const made = await makeCase([plan(), plan(), plan([1]), plan([2])]);
     const builder = fakeFor(made);
-    await scheduleBuilds(optionsFor(made, { builder, slots: { build: 1, fixedOutput: 1 } })).finished;
+    await scheduleAlone(optionsFor(made, { builder, slots: { build: 1, fixedOutput: 1 } })).finished;
     expect(builder.calls.map((drv) => made.graph.nameOf(made.graph.find(drv)!))).toEqual([
       'node-1',
       'node-2',
-      // As long as node-0's chain, and a root.
-      'node-3',
+      // As long as the other.
       'node-0',
+      'node-3',
     ]);
   });
 
@@ -231,7 +196,7 @@ describe('one run', () => {
     const builder = fakeFor(made);
     const seconds = [1, 1, 4, 4, 10, 4];
     const left: number[] = [];
-    const run = scheduleBuilds(
+    const run = scheduleAlone(
       optionsFor(made, {
         builder,
         slots: { build: 2, fixedOutput: 1 },
@@ -255,10 +220,10 @@ describe('one run', () => {
     const [a, b, c, , e] = made.nodes.map(({ path }) => path);
     const said: (string | null)[] = [];
     const onEvent = (event: BuildEvent): void => {
-      if (said.length === 0 && event.kind === 'log-line')
+      if (said.length === 0 && event.kind === 'build-started')
         said.push(...[a!, b!, c!, e!].map((drv) => run.why(drv)));
     };
-    const run = scheduleBuilds(optionsFor(made, { onEvent, slots: { build: 1, fixedOutput: 1 } }));
+    const run = scheduleAlone(optionsFor(made, { onEvent, slots: { build: 1, fixedOutput: 1 } }));
     await run.finished;
     expect(said).toEqual([
       'node-0 is being built by fake.',
@@ -271,7 +236,7 @@ describe('one run', () => {
 
   it('keeps a log of each attempt, and tells its last lines when it failed', async () => {
     const made = await makeCase([plan([], { fate: 'never recovers', turns: 30 })]);
-    const outcomes = await scheduleBuilds(optionsFor(made, {})).finished;
+    const outcomes = await scheduleAlone(optionsFor(made, {})).finished;
     const outcome = outcomes.get(made.nodes[0]!.path)!;
     expect(outcome).toMatchObject({ state: 'failed', cause: 'network', attempt: 2, message: 'no' });
     expect(outcome.lastLines).toEqual(Array.from({ length: 20 }, (_, index) => `turn ${index + 10}`));
@@ -298,7 +263,7 @@ describe('one run', () => {
       durationMs: 1,
     } as const;
     const builder = createFakeBuilder({ behave: () => ({ result }) });
-    const outcomes = await scheduleBuilds(optionsFor(made, { builder })).finished;
+    const outcomes = await scheduleAlone(optionsFor(made, { builder })).finished;
     const blamed = { state: 'dependency-failed', cause: 'builder-exit', culprit: input };
     expect(outcomes.get(middle!)).toMatchObject({ ...blamed, attempt: 1, durationMs: 1 });
     expect(outcomes.get(top!)).toMatchObject({ ...blamed, logFile: null });
@@ -307,30 +272,21 @@ describe('one run', () => {
   it('ends its builds and says so when it cannot record, or a listener throws', async () => {
     const made = await makeCase([plan([], { turns: 1000 }), plan()]);
     const builder = fakeFor(made);
-    const recorder = createRecorder({ database, clock: () => 0 });
     let records = 0;
-    const failing = {
-      ...recorder,
-      enqueue: recorder.enqueue.bind(recorder),
-      attemptOf: recorder.attemptOf.bind(recorder),
-      record: (steps: Parameters<typeof recorder.record>[0]) =>
-        records++ === 1 ? Promise.reject(new Error('disk full')) : recorder.record(steps),
+    const builds: Database['builds'] = {
+      ...database.builds,
+      recordTransitions: (transitions) =>
+        records++ === 2
+          ? Promise.reject(new Error('disk full'))
+          : database.builds.recordTransitions(transitions),
     };
-    await expect(scheduleBuilds(optionsFor(made, { builder, recorder: failing })).finished).rejects.toThrow(
-      'disk full',
-    );
+    const failing = scheduleAlone(optionsFor(made, { builder, database: { builds } }));
+    await expect(failing.finished).rejects.toThrow('disk full');
     expect(builder.running.size).toBe(0);
     const again = await makeCase([plan([], { turns: 1000 })]);
     const onEvent = (event: BuildEvent): void => {
-      if (event.kind === 'log-line') throw new Error('bad listener');
+      if (event.kind === 'build-started') throw new Error('bad listener');
     };
-    await expect(scheduleBuilds(optionsFor(again, { onEvent })).finished).rejects.toThrow('bad listener');
-  });
-
-  it('refuses slots that nothing would ever fit in', async () => {
-    const made = await makeCase([plan()]);
-    expect(() => scheduleBuilds(optionsFor(made, { slots: { build: 1, fixedOutput: 0 } }))).toThrow(
-      RangeError,
-    );
+    await expect(scheduleAlone(optionsFor(again, { onEvent })).finished).rejects.toThrow('bad listener');
   });
 });

@@ -1,49 +1,36 @@
-// How far the builds of one judgement are, told a few times a second however many end.
-import type { LiveEvent } from '@eka-ci/protocol/live';
-import type { ReviewEvent } from '@eka-ci/protocol/review';
-
-export type JobStats = Omit<Extract<LiveEvent, { type: 'job_stats_update' }>, 'type' | 'changeId'>;
+// How far one judgement is, told a few times a second however many of its builds end.
+import type { JudgementProgress } from './judgement-progress.ts';
 
 const intervalMs = 250;
 
-const afterEvent = (stats: JobStats, event: ReviewEvent): JobStats => {
-  if (event.type === 'building') {
-    const { finished, total, failed } = stats;
-    return { finished, total: total + event.toBuild, failed };
-  }
-  if (event.type !== 'build-finished') return stats;
-  const { finished, total, outcome, etaS } = event;
-  const failed = stats.failed + (outcome === 'succeeded' ? 0 : 1);
-  return { finished, total, failed, ...(etaS === undefined ? {} : { etaS }) };
-};
-
 export interface JobStatsTeller {
-  take(event: ReviewEvent): void;
+  /** It is as far as that by now. The same object as before says nothing new. */
+  take(progress: JudgementProgress): void;
   /** Tells at once what was not told yet, and nothing after it. */
   end(): void;
 }
 
-export const createJobStats = (tell: (stats: JobStats) => void): JobStatsTeller => {
-  let stats: JobStats = { finished: 0, total: 0, failed: 0 };
-  let told = stats;
+export const createJobStats = (tell: (progress: JudgementProgress) => void): JobStatsTeller => {
+  let progress: JudgementProgress | null = null;
+  let told: JudgementProgress | null = null;
   let timer: NodeJS.Timeout | null = null;
   const tellNow = (): void => {
-    if (told === stats) return;
-    told = stats;
-    tell(stats);
+    if (progress === null || told === progress) return;
+    told = progress;
+    tell(progress);
   };
   const wait = (): void => {
     timer ??= setTimeout(() => {
       timer = null;
-      if (told === stats) return;
+      if (told === progress) return;
       tellNow();
       wait();
     }, intervalMs).unref();
   };
   return {
-    take(event) {
-      stats = afterEvent(stats, event);
-      if (told === stats) return;
+    take(next) {
+      if (progress === next) return;
+      progress = next;
       if (timer === null) tellNow();
       wait();
     },

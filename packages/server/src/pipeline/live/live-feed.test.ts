@@ -10,7 +10,8 @@ import type { RecordedTransition } from '../../database/database.ts';
 import { newPath, step } from '../../database/testing/samples.ts';
 import { createLogFile } from '../../lib/log-file.ts';
 import { queuedChange } from '../testing/changes.ts';
-import { createJobStats, type JobStats } from './job-stats.ts';
+import { createJobStats } from './job-stats.ts';
+import { firstProgress, type JudgementProgress, progressAfter } from './judgement-progress.ts';
 import { createLiveFeed } from './live-feed.ts';
 import { createLiveLogs } from './live-logs.ts';
 import { type LiveTopic, LiveTopics } from './live-topics.ts';
@@ -70,7 +71,7 @@ describe('the live feed', () => {
     });
     reader.follow(topic);
     const judging = feed.judging(change);
-    judging.recorded([recorded()]);
+    feed.recorded([recorded()], () => [change]);
     feed.recorded([recorded(newPath('other-1.0'))]);
     feed.logs.open({ drv, attempt: 1 }, { written: () => Promise.resolve() }).line('said');
     judging.progress(finished(1));
@@ -138,26 +139,53 @@ describe('the live feed', () => {
   });
 
   it('tells counts now and then, and the last of them at the end', () => {
-    const told: JobStats[] = [];
+    const told: JudgementProgress[] = [];
     const stats = createJobStats((one) => told.push(one));
-    stats.take({ type: 'building', side: 'judged', toBuild: 1000, toSubstitute: 0 });
-    for (let count = 1; count <= 999; count++) stats.take(finished(count));
-    stats.take(finished(1000, 'failed'));
-    expect(told).toEqual([{ finished: 0, total: 1000, failed: 0 }]);
+    let progress = firstProgress;
+    const take = (event: ReviewEvent): void => {
+      progress = progressAfter(progress, event, 0);
+      stats.take(progress);
+    };
+    take({ type: 'building', side: 'judged', toBuild: 1000, toSubstitute: 0 });
+    for (let count = 1; count <= 999; count++) take(finished(count));
+    take(finished(1000, 'failed'));
+    expect(told).toMatchObject([{ stage: 'building', finished: 0, total: 1000, failed: 0 }]);
     stats.end();
-    expect(told.at(-1)).toEqual({ finished: 1000, total: 1000, failed: 1 });
+    expect(told.at(-1)).toMatchObject({ finished: 1000, total: 1000, failed: 1 });
     stats.end();
     expect(told).toHaveLength(2);
+  });
+
+  it('knows of each change how far its judgement is, and of none that has ended', () => {
+    let nowMs = 1000;
+    const feed = createLiveFeed(() => nowMs);
+    const [one, other] = [feed.judging(change), feed.judging(queuedChange('c2', { head }))];
+    const waiting = { finished: 0, total: 0, failed: 0, etaSeconds: null };
+    expect(feed.progressOf('c1')).toEqual({ stage: 'checking-out', ...waiting });
+    const evaluating = { job: 'packages', side: 'base', evaluated: 1, failed: 0, known: 2 } as const;
+    one.progress({ type: 'evaluating', ...evaluating, done: false });
+    expect(feed.progressOf('c1')).toEqual({ stage: 'evaluating', ...waiting });
+    one.progress({ type: 'building', side: 'judged', toBuild: 1000, toSubstitute: 0 });
+    one.progress(finished(7, 'failed', 40));
+    one.progress({ type: 'evaluating', ...evaluating, done: true });
+    nowMs += 10_400;
+    const counts = { finished: 7, total: 1000, failed: 1 };
+    expect(feed.progressOf('c1')).toEqual({ stage: 'building', ...counts, etaSeconds: 30 });
+    nowMs += 1_000_000;
+    expect(feed.progressOf('c1')).toMatchObject({ etaSeconds: 0 });
     // What the judged tree took says nothing of its base.
-    const again = createJobStats((one) => told.push(one));
-    again.take(finished(1000, 'succeeded', 3));
+    one.progress({ type: 'building', side: 'base', toBuild: 2, toSubstitute: 0 });
+    expect(feed.progressOf('c1')).toMatchObject({ total: 1002, etaSeconds: null });
+    one.progress({ type: 'build-started', drvPath: drv, name: 'followed-1.0', attempt: 1, etaS: 5 });
+    expect(feed.progressOf('c1')).toMatchObject({ finished: 7, etaSeconds: 5 });
+    expect(feed.progressOf('c2')).toEqual({ stage: 'checking-out', ...waiting });
+    // It is judged again before its end was told.
+    const again = feed.judging(change);
+    one.end();
+    expect(feed.progressOf('c1')).toEqual({ stage: 'checking-out', ...waiting });
     again.end();
-    expect(told.at(-1)).toMatchObject({ etaS: 3 });
-    const base = createJobStats((one) => told.push(one));
-    base.take(finished(1000, 'succeeded', 3));
-    base.take({ type: 'building', side: 'base', toBuild: 2, toSubstitute: 0 });
-    base.end();
-    expect(told.at(-1)).toEqual({ finished: 1000, total: 1002, failed: 0 });
+    other.end();
+    expect([feed.progressOf('c1'), feed.progressOf('c2')]).toEqual([null, null]);
   });
 });
 

@@ -2,10 +2,17 @@
 //
 // Nothing waits here: a reader takes a message at once or leaves it out, and tells its client so.
 import type { DrvPath } from '@eka-ci/core/ids';
+import type { ChangeProgress } from '@eka-ci/protocol/change';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
 import type { ChangeListing, RecordedTransition } from '../../database/database.ts';
 import { changeOnWire } from '../change-on-wire.ts';
 import { createJobStats } from './job-stats.ts';
+import {
+  firstProgress,
+  type JudgementProgress,
+  progressAfter,
+  progressOnWire,
+} from './judgement-progress.ts';
 import { FollowedLines, LineReader } from './live-lines.ts';
 import { createLiveLogs, type LiveLogs } from './live-logs.ts';
 import { LiveMessage } from './live-message.ts';
@@ -46,12 +53,12 @@ export interface JudgedJob {
 
 /** What is told of one change while it is judged. */
 export interface LiveJudgement {
-  /** Transitions that are on disk. */
-  readonly recorded: (transitions: readonly RecordedTransition[]) => void;
   progress(event: ReviewEvent): void;
   /** Nothing more comes. */
   end(): void;
 }
+
+type ChangesOf = (drv: DrvPath) => readonly ChangeListing[];
 
 export interface LiveFeed {
   readonly logs: LiveLogs;
@@ -60,9 +67,11 @@ export interface LiveFeed {
   isFollowed(): boolean;
   /** True where somebody would hear of this change's jobs. */
   followsJobsOf(change: ChangeListing): boolean;
-  /** Transitions that belong to no judgement. */
-  readonly recorded: (transitions: readonly RecordedTransition[]) => void;
+  /** Transitions that are on disk, with the changes that wait for each. */
+  readonly recorded: (transitions: readonly RecordedTransition[], changesOf?: ChangesOf) => void;
   judging(change: ChangeListing): LiveJudgement;
+  /** Null for a change that is not being judged. */
+  progressOf(changeId: string): ChangeProgress | null;
   /** A change came into another state, which is on disk. */
   changeMoved(change: ChangeListing): void;
   /** The jobs of a change that was judged, in the order of its summary. */
@@ -84,6 +93,8 @@ const stateChange = (transition: RecordedTransition): LiveMessage => {
   });
 };
 
+const nobody: ChangesOf = () => [];
+
 const topicsOfChange = ({ id, head }: ChangeListing): string[] => [
   topicOfChange(id),
   topicOfCommit(head),
@@ -95,10 +106,14 @@ class Feed implements LiveFeed {
   readonly #topics = new LiveTopics<LiveListener>();
   /** Of the derivations that are followed. */
   readonly #lines = new Map<DrvPath, FollowedLines>();
+  /** By the ids of changes. */
+  readonly #judgements = new Map<string, { progress: JudgementProgress }>();
+  readonly #clock: () => number;
   /** Resources that are followed, of all readers. */
   #follows = 0;
 
-  constructor() {
+  constructor(clock: () => number) {
+    this.#clock = clock;
     this.logs = createLiveLogs(({ drv, attempt }) => ({
       isFollowed: () => this.#lines.has(drv),
       tell: ({ number, text, cut }) => this.#lines.get(drv)?.append({ attempt, number, text, cut }),
@@ -130,23 +145,47 @@ class Feed implements LiveFeed {
     return topicsOfChange(change).some((topic) => this.#topics.isFollowed(topic));
   }
 
-  readonly recorded = (transitions: readonly RecordedTransition[]): void =>
-    this.#tellRecorded(transitions, []);
+  readonly recorded = (transitions: readonly RecordedTransition[], changesOf: ChangesOf = nobody): void => {
+    if (this.#follows === 0) return;
+    for (const transition of transitions) {
+      const topics = changesOf(transition.drv).flatMap(topicsOfChange);
+      const readers = this.#topics.readersOf([everything, topicOfDrv(transition.drv), ...topics]);
+      const message = stateChange(transition);
+      for (const reader of readers) reader.take(message);
+    }
+  };
 
   judging(change: ChangeListing): LiveJudgement {
     const changeId = change.id;
     const topics = topicsOfChange(change);
-    const stats = createJobStats((counts) =>
-      this.#tell(topics, { type: 'job_stats_update', changeId, ...counts }),
-    );
+    const judgement = { progress: firstProgress };
+    this.#judgements.set(changeId, judgement);
+    const stats = createJobStats((progress) => {
+      const { etaSeconds: etaS, ...counts } = progressOnWire(progress, this.#clock());
+      this.#tell(topics, {
+        type: 'job_stats_update',
+        changeId,
+        ...counts,
+        ...(etaS === null ? {} : { etaS }),
+      });
+    });
     return {
-      recorded: (transitions) => this.#tellRecorded(transitions, topics),
       progress: (event) => {
         this.#tell([topicOfChange(changeId)], { type: 'change_progress', changeId, event });
-        stats.take(event);
+        judgement.progress = progressAfter(judgement.progress, event, this.#clock());
+        stats.take(judgement.progress);
       },
-      end: () => stats.end(),
+      end: () => {
+        stats.end();
+        // Where it is judged again already, that one is not over.
+        if (this.#judgements.get(changeId) === judgement) this.#judgements.delete(changeId);
+      },
     };
+  }
+
+  progressOf(changeId: string): ChangeProgress | null {
+    const judgement = this.#judgements.get(changeId);
+    return judgement === undefined ? null : progressOnWire(judgement.progress, this.#clock());
   }
 
   changeMoved(change: ChangeListing): void {
@@ -174,15 +213,6 @@ class Feed implements LiveFeed {
     if (!lines.isFollowed) this.#lines.delete(drv);
   }
 
-  #tellRecorded(transitions: readonly RecordedTransition[], topics: readonly string[]): void {
-    if (this.#follows === 0) return;
-    for (const transition of transitions) {
-      const readers = this.#topics.readersOf([everything, topicOfDrv(transition.drv), ...topics]);
-      const message = stateChange(transition);
-      for (const reader of readers) reader.take(message);
-    }
-  }
-
   #tell(topics: readonly string[], event: LiveMessage['event']): void {
     if (this.#follows === 0) return;
     const message = new LiveMessage(event);
@@ -190,4 +220,5 @@ class Feed implements LiveFeed {
   }
 }
 
-export const createLiveFeed = (): LiveFeed => new Feed();
+/** @param clock milliseconds since 1970 */
+export const createLiveFeed = (clock: () => number = Date.now): LiveFeed => new Feed(clock);

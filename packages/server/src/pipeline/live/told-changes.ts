@@ -91,7 +91,7 @@ const toldUnderLease = (
 const toldAtOnce = (
   changes: Changes,
   feed: ChangesFeed,
-): Pick<Changes, 'claimNext' | 'submit' | 'cancel' | 'requeue'> => ({
+): Pick<Changes, 'claimNext' | 'submit' | 'cancel' | 'requeue' | 'clearFailures'> => ({
   async claimNext(claim) {
     const claimed = await changes.claimNext(claim);
     if (claimed !== null) feed.changeMoved(claimed);
@@ -111,6 +111,11 @@ const toldAtOnce = (
     const requeued = await changes.requeue(id, again);
     if (requeued !== null) feed.changeMoved(requeued);
     return requeued;
+  },
+  async clearFailures(which) {
+    const cleared = await changes.clearFailures(which);
+    for (const change of cleared.changes) feed.changeMoved(change);
+    return cleared;
   },
 });
 

@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path';
 import type { Database } from '../../database/database.ts';
 import type { ForgeRepository } from '../../forge/forge.ts';
 import type { Logger } from '../../lib/logger.ts';
-import type { LiveBuilds } from '../builds/live-builds.ts';
 import { logFileOf } from '../builds/run-attempt.ts';
+import type { SchedulerView } from '../builds/scheduler.ts';
 import { combineGates, type StartGate } from '../builds/start-gate.ts';
 import type { KeptJobsetStore } from '../kept-jobsets.ts';
 import { mirrorNameOf } from '../repository-mirror.ts';
@@ -36,7 +36,7 @@ export interface UpkeepOptions {
 export interface UpkeepDeps {
   readonly options: UpkeepOptions;
   readonly database: Database;
-  readonly live: LiveBuilds;
+  readonly builds: Pick<SchedulerView, 'active' | 'isBuilding'>;
   readonly kept: KeptJobsetStore | null;
   readonly judging: DrainDeps['judging'];
   readonly loggerFor: (target: string) => Logger;
@@ -71,7 +71,7 @@ export const stateFolders = (dbPath: string) => {
 };
 
 const sweepWith = (
-  { options, database, live, kept, loggerFor }: UpkeepDeps,
+  { options, database, builds, kept, loggerFor }: UpkeepDeps,
   ages: RetentionAges,
 ): Retention => {
   const { mirrors, roots, outputRoots } = stateFolders(options.dbPath);
@@ -79,7 +79,7 @@ const sweepWith = (
     database,
     folders: { logs: options.logsDir, roots, outputRoots, mirrors, temporary: tmpdir() },
     ...ages,
-    liveLogs: () => new Set(live.active().map(({ drv, attempt }) => logFileOf(drv, attempt))),
+    liveLogs: () => new Set(builds.active().map(({ drv, attempt }) => logFileOf(drv, attempt))),
     isRootInUse: (name) => kept?.isInUse(name) ?? false,
     repositories: {
       names: new Set(options.repositories.map(({ name }) => name)),
@@ -104,7 +104,7 @@ const tellDrain = (drain: Drain, logger: Logger): Drain => ({
 });
 
 export const createUpkeep = (deps: UpkeepDeps): Upkeep => {
-  const { options, live, judging, loggerFor } = deps;
+  const { options, builds, judging, loggerFor } = deps;
   const disks = createDiskGuard({
     places: [
       { name: 'the Nix store', path: options.storeDir },
@@ -116,7 +116,7 @@ export const createUpkeep = (deps: UpkeepDeps): Upkeep => {
     onEvent: createDiskLog(loggerFor('scheduler')),
   });
   const drain = tellDrain(
-    createDrain({ isBuilding: () => live.isBuilding(), judging }),
+    createDrain({ isBuilding: () => builds.isBuilding(), judging }),
     loggerFor('scheduler'),
   );
   const gate = combineGates([drain, disks]);

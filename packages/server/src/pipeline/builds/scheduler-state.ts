@@ -1,0 +1,133 @@
+// What the scheduler knows, and what one of its turns decides: shared by the files that decide.
+import type { SettledStep } from '@eka-ci/core/build-settlement';
+import type { NodeId } from '@eka-ci/core/drv-graph';
+import type { DrvPath } from '@eka-ci/core/ids';
+import type { RecordedTransition } from '../../database/database.ts';
+import { type BuildEvent, outcomeOfStep } from './build-outcome.ts';
+import type { OpenDemand } from './open-demand.ts';
+import type { Recorder, StepToRecord } from './record.ts';
+import type { RunningBuilds } from './running-builds.ts';
+import type { SchedulerDeps } from './scheduler.ts';
+import { WantedBuilds } from './wanted-builds.ts';
+
+/** To be recorded, and then to be done and told. */
+export interface Turn {
+  readonly steps: StepToRecord[];
+  readonly acts: ((recorded: readonly RecordedTransition[]) => void)[];
+  readonly settled: DrvPath[];
+}
+
+export interface Tries {
+  count: number;
+  /** How often its builder was lost while it ran. */
+  losses: number;
+  readonly lostOn: Set<string>;
+}
+
+export class SchedulerState {
+  readonly deps: SchedulerDeps;
+  readonly recorder: Recorder;
+  readonly running: RunningBuilds;
+  wanted = new WantedBuilds();
+  #tries = new Map<NodeId, Tries>();
+  /** Ready, but something else makes one of their outputs: by that. */
+  #twins = new Map<NodeId, NodeId[]>();
+  /** Who waited for what the turn settled. */
+  readonly #toldOf = new Map<DrvPath, readonly OpenDemand[]>();
+
+  constructor({ deps, recorder, running }: Pick<SchedulerState, 'deps' | 'recorder' | 'running'>) {
+    this.deps = deps;
+    this.recorder = recorder;
+    this.running = running;
+  }
+
+  triesOf(node: NodeId): Tries {
+    const tries = this.#tries.get(node) ?? { count: 0, losses: 0, lostOn: new Set() };
+    this.#tries.set(node, tries);
+    return tries;
+  }
+
+  addTwin(maker: NodeId, node: NodeId): void {
+    this.#twins.set(maker, [...(this.#twins.get(maker) ?? []), node]);
+  }
+
+  takeTwins(maker: NodeId): readonly NodeId[] {
+    const twins = this.#twins.get(maker) ?? [];
+    this.#twins.delete(maker);
+    return twins;
+  }
+
+  /** Who waits for it, also where this turn has settled it. */
+  waitingFor(drv: DrvPath): readonly OpenDemand[] {
+    const node = this.wanted.graph.find(drv);
+    return this.#toldOf.get(drv) ?? (node === undefined ? [] : this.wanted.waitingFor(node));
+  }
+
+  makeReady(nodes: readonly NodeId[], turn: Turn): void {
+    const { graph } = this.wanted;
+    for (const node of nodes) {
+      if (!this.wanted.isUnsettled(node) || !this.wanted.markBuildable(node)) continue;
+      turn.steps.push(stepOf(graph.pathOf(node), 'inputs-ready'));
+    }
+  }
+
+  /** The frontier has settled it, and it was not tried now. */
+  endUntried(step: SettledStep, turn: Turn): void {
+    turn.steps.push(this.toRecord(step));
+    const { graph } = this.wanted;
+    const drv = graph.pathOf(step.node);
+    const tell = (): BuildEvent => {
+      // As it is recorded: a retry of the same turn has given it another.
+      const outcome = outcomeOfStep(graph, step, this.recorder.attemptOf(drv));
+      return { kind: outcome.state === 'dependency-failed' ? outcome.state : 'not-built', outcome };
+    };
+    this.settle(step.node, tell, turn);
+  }
+
+  /** The frontier has settled it: those who waited for it are told so, once that is recorded. */
+  settle(node: NodeId, eventOf: () => BuildEvent, turn: Turn): void {
+    const drv = this.wanted.graph.pathOf(node);
+    const waiting = this.wanted.settle(node);
+    this.#tries.delete(node);
+    this.#toldOf.set(drv, waiting);
+    turn.settled.push(drv);
+    turn.acts.push(() => tellAll(waiting, eventOf()));
+  }
+
+  toRecord({ node, culprit, ...step }: SettledStep): StepToRecord {
+    const { graph } = this.wanted;
+    const by = culprit === null ? null : graph.pathOf(culprit);
+    return { drv: graph.pathOf(node), ...step, culprit: by, logFile: null };
+  }
+
+  endTurn(): void {
+    this.#toldOf.clear();
+  }
+
+  /** Settled derivations are dropped; what is wanted keeps its place. */
+  compact(): void {
+    const moved = this.wanted.compact();
+    this.running.move(moved);
+    const to = (node: NodeId): NodeId => moved.get(node) ?? node;
+    this.#tries = new Map([...this.#tries].map(([node, tries]) => [to(node), tries]));
+    this.#twins = new Map([...this.#twins].map(([node, twins]) => [to(node), twins.map(to)]));
+  }
+
+  /** Nobody wants anything any more. */
+  clear(): void {
+    this.#toldOf.clear();
+    this.#tries.clear();
+    this.#twins.clear();
+    this.wanted = new WantedBuilds();
+    this.running.clear();
+    this.recorder.forget(null);
+  }
+}
+
+export const stepOf = (drv: DrvPath, step: StepToRecord['step']): StepToRecord => ({
+  ...{ drv, step, cause: null, culprit: null, message: null, logFile: null },
+});
+
+export const tellAll = (demands: readonly OpenDemand[], event: BuildEvent): void => {
+  for (const demand of demands) demand.tell(event);
+};
