@@ -54,6 +54,36 @@ export const ChangesQuery = PageQuery.extend({
 export const ChangePage = z.object({ changes: z.array(Change), nextCursor }).meta({ id: 'ChangePage' });
 export type ChangePage = z.infer<typeof ChangePage>;
 
+export const JudgementStage = z.enum(['waiting', 'checking-out', 'evaluating', 'building']);
+export type JudgementStage = z.infer<typeof JudgementStage>;
+
+const count = z.int().nonnegative();
+
+/** How far a judgement is. */
+export const ChangeProgress = z.object({
+  stage: JudgementStage,
+  /** Builds that have ended; `total` are wanted so far. */
+  finished: count,
+  total: count,
+  /** Of those that have ended, the ones that did not succeed. */
+  failed: count,
+  /** What the builds wanted so far are expected to take from now on; null: nobody knows. */
+  etaSeconds: z.number().nonnegative().nullable(),
+});
+export type ChangeProgress = z.infer<typeof ChangeProgress>;
+
+export const ActiveChangesQuery = PageQuery.omit({ cursor: true });
+
+export const ActiveChanges = z
+  .object({
+    /** How many wait and are judged; more than a thousand are told as a thousand. */
+    counts: z.object({ queued: count, judging: count }),
+    /** Those that are judged, then those that wait; the newest first of each. */
+    changes: z.array(change.extend({ progress: ChangeProgress })),
+  })
+  .meta({ id: 'ActiveChanges' });
+export type ActiveChanges = z.infer<typeof ActiveChanges>;
+
 export const ChangeParams = z.object({
   forge: z.string().min(1).max(100),
   owner: z.string().min(1).max(300),

@@ -2,7 +2,7 @@
 // docs/reference/live-events.md is made from what is described here.
 import { z } from 'zod';
 import { BuildCause } from './build-cause.ts';
-import { Change } from './change.ts';
+import { Change, JudgementStage } from './change.ts';
 import { ReviewEvent } from './review.ts';
 
 const text = z.string().min(1).max(1000);
@@ -79,6 +79,7 @@ export const LiveEvent = z.discriminatedUnion('type', [
     .object({
       type: z.literal('job_stats_update'),
       changeId: z.string(),
+      stage: JudgementStage.describe('What the judgement does.'),
       finished: count.describe('Builds that have ended.'),
       total: count.describe('Builds wanted so far.'),
       failed: count.describe('Of those that have ended.'),
@@ -90,7 +91,7 @@ export const LiveEvent = z.discriminatedUnion('type', [
           'Seconds that the builds wanted so far are expected to take; absent where it is not known.',
         ),
     })
-    .describe('How far the builds of a change are, at most a few times a second.'),
+    .describe('How far the judgement of a change is, at most a few times a second.'),
   z
     .object({
       type: z.literal('job_complete'),

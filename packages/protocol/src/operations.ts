@@ -21,6 +21,8 @@ export const ServerStatus = z
     evaluator: z.string(),
     systems: z.array(z.string()),
     builds: z.object({ active: count, queued: count, slots: count }),
+    /** `out`: nothing new is started on them now. */
+    builders: z.object({ up: count, out: count }),
     changes: z.object({ queued: count, judging: count }),
     /** Why nothing begins now, though the server is ready: a full disk, say. One clause each. */
     warnings: z.array(z.string()),

@@ -46,7 +46,14 @@ export const ReviewEvent = z.discriminatedUnion('type', [
     toBuild: z.int(),
     toSubstitute: z.int(),
   }),
-  z.object({ type: z.literal('build-started'), drvPath: z.string(), name: z.string(), attempt: z.int() }),
+  z.object({
+    type: z.literal('build-started'),
+    drvPath: z.string(),
+    name: z.string(),
+    attempt: z.int(),
+    /** As that of `build-finished`. */
+    etaS: z.number().nonnegative().optional(),
+  }),
   z.object({ type: z.literal('build-phase'), drvPath: z.string(), phase: z.string() }),
   z.object({
     type: z.literal('build-finished'),

@@ -64,6 +64,31 @@ describe('--check-config', () => {
     });
   });
 
+  it('tells the machines that build, and the lines that cannot be read', async () => {
+    const path = '/etc/nix/machines';
+    const text = 'ssh-ng://ci@far x86_64-linux,i686-linux /key 8 2 kvm,big big\nssh://near\nfar - - many\n';
+    const report = await check({ files: { [path]: text } }, 'no-credentials');
+    expect(report).toMatchObject({
+      status: 0,
+      complaints: matching(/^warning: \/etc\/nix\/machines: line 3 has "many".*passed over\n$/),
+    });
+    const lines = report.found.split('\n');
+    expect(lines).toContain(`2 machines in ${path}:`);
+    expect(lines).toContain(
+      '  far: x86_64-linux, i686-linux; 8 jobs; speed 2; features kvm, big (mandatory); as ci; its host key is left to ssh',
+    );
+    expect(lines).toContain('  near: the system of this server; 1 job; its host key is left to ssh');
+    expect(lines).toContain('  line 2: near is spoken to as with ssh-ng://');
+    // Only the one that nobody named may be missing.
+    expect(await check({}, 'no-credentials')).toMatchObject({ status: 0, complaints: '' });
+    const named = { toml: 'builders.machines_file = "/my/machines"' };
+    expect(await check(named, 'no-credentials')).toMatchObject({
+      status: 1,
+      complaints: 'error: builders.machines_file: /my/machines does not exist\n',
+    });
+    expect((await check(named, 'syntax')).status).toBe(0);
+  });
+
   it('looks at the file alone where it is asked to', async () => {
     const env = { EKA_CI_WEB__PORT: 'x', XDG_RUNTIME_DIR: '', GITEA_TOKEN: 'x', GITEA_DOMAIN: 'y' };
     expect(await check({ toml: 'web.port = 1', env, argv: ['--addr', 'x'] }, 'syntax')).toMatchObject({

@@ -6,7 +6,9 @@ import { settingKeys, valueAt } from '../config/server-config-keys.ts';
 import type { ServerCommand } from '../config/server-flags.ts';
 import { formatOrigin, formatProblem } from '../config/setting.ts';
 import { startFaults, startWarnings } from '../config/start-conditions.ts';
+import { checkMachines, type MachinesReport } from './check-machines.ts';
 
+type CheckCommand = Extract<ServerCommand, { kind: 'check-config' }>;
 type ValidConfig = Extract<LoadedServerConfig, { kind: 'valid' }>;
 
 export interface CheckReport {
@@ -48,9 +50,19 @@ const describeFile = (loaded: LoadedServerConfig): string =>
 const complain = (warnings: readonly string[], errors: readonly string[]): string =>
   [...warnings.map((text) => `warning: ${text}\n`), ...errors.map((text) => `error: ${text}\n`)].join('');
 
+/** `--syntax` looks at the configuration file alone. */
+const machinesOf = (
+  { config }: ValidConfig,
+  extent: CheckCommand['extent'],
+  { host }: Pick<ConfigSources, 'host'>,
+): Promise<MachinesReport> =>
+  extent === 'syntax'
+    ? Promise.resolve({ found: '', warnings: [], errors: [] })
+    : checkMachines(host, config.builders.machines_file);
+
 /** Loads the configuration and tells what it is, or everything that is wrong with it. */
 export const checkConfig = async (
-  { flags, extent }: Extract<ServerCommand, { kind: 'check-config' }>,
+  { flags, extent }: CheckCommand,
   surroundings: Pick<ConfigSources, 'host' | 'env'>,
 ): Promise<CheckReport> => {
   const scope = extent === 'syntax' ? 'file' : 'everything';
@@ -62,11 +74,19 @@ export const checkConfig = async (
       status: 1,
     };
   }
-  const faults = extent === 'everything' ? startFaults(loaded.config).map(({ message }) => message) : [];
-  const warnings = [...loaded.warnings, ...(extent === 'syntax' ? [] : startWarnings(loaded.config))];
+  const machines = await machinesOf(loaded, extent, surroundings);
+  const faults = [
+    ...(extent === 'everything' ? startFaults(loaded.config).map(({ message }) => message) : []),
+    ...machines.errors,
+  ];
+  const warnings = [
+    ...loaded.warnings,
+    ...(extent === 'syntax' ? [] : startWarnings(loaded.config)),
+    ...machines.warnings,
+  ];
   const verdict = faults.length === 0 ? 'The configuration is valid.\n' : '';
   return {
-    found: `${describeFile(loaded)}\n\n${describeValues(loaded)}\n${verdict}`,
+    found: `${describeFile(loaded)}\n\n${describeValues(loaded)}\n${machines.found}${verdict}`,
     complaints: complain(warnings, faults),
     status: faults.length === 0 ? 0 : 1,
   };

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { endAllChildren } from '@eka-ci/process';
 import { type EphemeralAnswer, EphemeralOptions } from '@eka-ci/protocol/ephemeral';
+import { defaultGraphCapacity } from '../config/graph-capacity.ts';
 import { fitsSocketPath } from '../http/unix-socket.ts';
 import { errorCodeOf } from '../lib/error-code.ts';
 import { createLoggers, type Logger } from '../lib/logger.ts';
@@ -72,18 +73,22 @@ const optionsFor = (
   secrets: [],
   repositories: [],
   slots: { build: limits.maxJobs, fixedOutput: 8 },
+  machinesFile: null,
   buildLimits: { silenceTimeoutMs: limits.silenceTimeoutMs, maxDurationMs: limits.maxDurationMs },
   evaluationLimits: {
     workers: limits.workers,
     maxMemoryMib: limits.maxMemoryMib,
     timeoutMs: limits.evaluationTimeoutMs,
   },
+  graphCapacity: defaultGraphCapacity,
   rebuild: {
     maxBuilds: Number.POSITIVE_INFINITY,
     maxSubmittedBuilds: limits.maxRebuilds,
     skipPaths: [],
   },
   retention: null,
+  // Nothing is older than the review: what failed for one side is not built again for the other.
+  failureDays: 1,
   minFreeBytes: 0,
   listen: { tcp: null, socket: { path: socketPath, mode: 0o600 }, closeTimeoutMs: 1000 },
   http: { metricsToken: null, behindTls: false, trustedProxies: [] },

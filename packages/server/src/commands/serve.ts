@@ -2,6 +2,7 @@
 import { endAllChildren } from '@eka-ci/process';
 import { saveCompiled } from '@eka-ci/process/compile-cache';
 import { compileBranchGlob } from '../config/branch-glob.ts';
+import { defaultMachinesFile } from '../config/machines-file.ts';
 import { secretsIn } from '../config/secret.ts';
 import { type ConfigSources, loadServerConfig, type ServerConfig } from '../config/server-config.ts';
 import type { ServerCommand } from '../config/server-flags.ts';
@@ -33,6 +34,10 @@ const serverOptions = (config: ServerConfig, version: string): ServerOptions => 
     pollIntervalMs: one.poll_interval_seconds * 1000,
   })),
   slots: { build: config.builders.local_max_jobs, fixedOutput: config.builders.fod_max_jobs },
+  machinesFile: {
+    path: config.builders.machines_file,
+    mustExist: config.builders.machines_file !== defaultMachinesFile,
+  },
   buildLimits: {
     silenceTimeoutMs: config.build_no_output_timeout_seconds * 1000,
     maxDurationMs: config.build_max_duration_seconds * 1000,
@@ -42,6 +47,7 @@ const serverOptions = (config: ServerConfig, version: string): ServerOptions => 
     maxMemoryMib: config.evaluation.max_memory_mib,
     timeoutMs: config.evaluation.timeout_seconds * 1000,
   },
+  graphCapacity: config.graph_lru_capacity,
   rebuild: {
     maxBuilds: config.rebuild.max_rebuild_count,
     maxSubmittedBuilds: null,
@@ -51,6 +57,7 @@ const serverOptions = (config: ServerConfig, version: string): ServerOptions => 
     logMaxAgeMs: config.retention.build_log_days * dayMs,
     rootMaxAgeMs: config.retention.gc_root_days * dayMs,
   },
+  failureDays: config.retention.failure_days,
   minFreeBytes: config.disk.min_free_mib * mib,
   listen: {
     tcp: { address: config.web.address, port: config.web.port },

@@ -1,6 +1,8 @@
 // The one description of ekaci.toml. Validation, messages, reference pages and the editors' JSON Schema are all made
 // from it. Defaults that depend on the machine or on other keys stand in server-config-defaults.ts.
 import { z } from 'zod';
+import { defaultGraphCapacity } from './graph-capacity.ts';
+import { defaultMachinesFile } from './machines-file.ts';
 import {
   Branch,
   Cache,
@@ -117,8 +119,10 @@ const EvaluationSection = table({
 
 const BuildersSection = table({
   machines_file: path()
-    .default('/etc/nix/machines')
-    .describe("Remote builders, in Nix's own format. A file that is not there lists none."),
+    .default(defaultMachinesFile)
+    .describe(
+      "Remote builders, in Nix's own format; read again when it changes. The default one may be missing, one that is named here may not.",
+    ),
   local_max_jobs: wholeNumber(1, 1024).optional().describe('Builds at a time on this machine.'),
   fod_max_jobs: wholeNumber(1, 1024).default(8).describe('Builds of fixed-output derivations at a time.'),
 })
@@ -143,7 +147,9 @@ const RetentionSection = table({
   gc_root_days: wholeNumber(0, longestDays)
     .default(14)
     .describe('How long results, and evaluations that were kept, are kept from garbage collection.'),
-  failure_days: wholeNumber(0, longestDays).default(14).describe('How long a failure is not tried again.'),
+  failure_days: wholeNumber(0, longestDays)
+    .default(14)
+    .describe('How long what failed by its own doing is not tried again. 0: it always is.'),
   max_log_mib: wholeNumber(1, 1_048_576)
     .default(64)
     .describe('Of one log. Past it head and tail are kept, with a visible gap.'),
@@ -187,7 +193,7 @@ export const ServerConfigSchema = table({
     .default(14_400)
     .describe('A build is ended after this many seconds, whatever it does.'),
   graph_lru_capacity: wholeNumber(1, largest)
-    .default(100_000)
+    .default(defaultGraphCapacity)
     .describe('Nodes of the derivation graph that are kept in memory.'),
   default_merge_method: choice(['merge', 'squash', 'rebase'])
     .default('squash')

@@ -14,7 +14,7 @@ describe('a key whose feature is not there yet', () => {
     expect(
       await complaints({
         toml: 'require_approval = true\ncaches = []\n[oauth]\nclient_id = "x"\n[[hooks]]\nid = "h"\ncommand = ["x"]',
-        env: { EKA_CI_GRAPH_LRU_CAPACITY: '5', JWT_SECRET: 'x' },
+        env: { EKA_CI_DEFAULT_MERGE_METHOD: 'rebase', JWT_SECRET: 'x' },
         argv: ['--merge-queue-require-approval'],
       }),
     ).toEqual([
@@ -22,7 +22,7 @@ describe('a key whose feature is not there yet', () => {
       `${configFile}:4: oauth.client_id: ${refusal}`,
       `${configFile}:5: hooks: ${refusal}`,
       `flag --merge-queue-require-approval: merge_queue_require_approval: ${refusal} (its default is false)`,
-      `environment EKA_CI_GRAPH_LRU_CAPACITY: graph_lru_capacity: ${refusal} (its default is 100000)`,
+      `environment EKA_CI_DEFAULT_MERGE_METHOD: default_merge_method: ${refusal} (its default is "squash")`,
       `environment JWT_SECRET: oauth.jwt_secret: ${refusal}`,
     ]);
     expect(

@@ -48,6 +48,8 @@ export type HttpErrorCode =
   | 'SUMMARY_JOB_NOT_FOUND'
   /** 404: no judged change has a job of that id. */
   | 'JUDGED_JOB_NOT_FOUND'
+  /** 404: the judged change has no attribute of that name. */
+  | 'ATTRIBUTE_NOT_FOUND'
   /** 405: the address is right, the method is not; `Allow` names those that are. */
   | 'METHOD_NOT_ALLOWED'
   /** 408: the request took too long to arrive. */
@@ -108,6 +110,7 @@ const statusOf: Readonly<Record<HttpErrorCode, number>> = {
   REVIEW_NOT_FOUND: 404,
   SUMMARY_JOB_NOT_FOUND: 404,
   JUDGED_JOB_NOT_FOUND: 404,
+  ATTRIBUTE_NOT_FOUND: 404,
   METHOD_NOT_ALLOWED: 405,
   REQUEST_TIMEOUT: 408,
   CHANGE_NOT_READY: 409,

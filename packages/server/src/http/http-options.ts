@@ -1,11 +1,16 @@
 // What the HTTP app needs to know from outside: its dependencies, facts that change, and the bounds of a request.
 import type { DrvPath } from '@eka-ci/core/ids';
+import type { ChangeProgress } from '@eka-ci/protocol/change';
 import type { Repository } from '@eka-ci/protocol/repository';
+import type { BuilderCounts } from '../builder/builder-counts.ts';
 import type { Secret } from '../config/secret.ts';
 import type { Database } from '../database/database.ts';
+import type { BuilderFacts } from '../pipeline/builds/builder-facts.ts';
+import type { RunningFacts } from '../pipeline/builds/running-facts.ts';
 import type { StoreLogs } from '../pipeline/builds/store-logs.ts';
 import type { SubmitReview } from '../pipeline/submit-review.ts';
 import type { RequestFault } from './errors.ts';
+import type { GraphMetrics } from './graph-metrics.ts';
 import type { LiveConnections } from './live/live-connections.ts';
 import type { OperatorActions } from './operator-actions.ts';
 import type { RateLimits } from './rate-limit.ts';
@@ -42,8 +47,10 @@ export interface ActiveBuild {
 export interface LiveBuilds {
   /** Oldest first. */
   active(): readonly ActiveBuild[];
-  /** In the order in which they would be started. */
-  queued(): readonly DrvPath[];
+  /** That part of them, inputs before dependents. */
+  queued(start: number, limit: number): readonly DrvPath[];
+  /** How many there are: it may be hundreds of thousands. */
+  queuedCount(): number;
   /** One sentence on what a derivation waits for; null for one that nobody wants or that is settled. */
   why(drv: DrvPath): string | null;
 }
@@ -78,6 +85,11 @@ export interface HttpDeps {
   /** False while the server starts or ends: a load balancer then sends nothing here. */
   readonly isReady: () => boolean;
   readonly builds: LiveBuilds;
+  /** Of the derivations that are being built. */
+  readonly running: RunningFacts;
+  readonly builders: BuilderFacts;
+  /** Null for a change that is not being judged. */
+  readonly progressOf: (changeId: string) => ChangeProgress | null;
   readonly live: LiveConnections;
   /** Logs of what was built elsewhere. */
   readonly storeLogs: StoreLogs;
@@ -95,5 +107,8 @@ export interface HttpDeps {
   readonly upkeep: HttpUpkeep;
   /** Told of the work by who hears of it. */
   readonly workMetrics: Pick<WorkMetrics, 'registerIn'>;
+  readonly graphMetrics: Pick<GraphMetrics, 'registerIn'>;
+  /** Of every builder that is configured now. Cheap: it reads memory. */
+  readonly builderCounts: () => readonly BuilderCounts[];
   readonly options: HttpOptions;
 }

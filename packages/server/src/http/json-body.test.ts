@@ -2,8 +2,9 @@ import { ErrorBody } from '@eka-ci/protocol/error';
 import * as fc from 'fast-check';
 import { fastify } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isDeeper } from '../lib/json-depth.ts';
 import { createErrorHandler } from './errors.ts';
-import { isDeeper, maxJsonDepth, takeJsonBodies } from './json-body.ts';
+import { maxJsonDepth, takeJsonBodies } from './json-body.ts';
 
 const depthOf = (value: unknown): number => {
   if (typeof value !== 'object' || value === null) return 0;

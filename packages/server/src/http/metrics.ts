@@ -1,13 +1,14 @@
 // The metrics of the server: of the process, of requests, and of whatever registers its own here.
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { z } from 'zod';
+import { addBuilderMetrics } from './builder-metrics.ts';
 import type { HttpDeps } from './http-options.ts';
 import { addLiveMetrics } from './live-metrics.ts';
 import { addUpkeepMetrics } from './upkeep-metrics.ts';
 
 /** Whatever is measured, it is measured here; each is asked only when somebody reads the metrics. */
 export interface MetricSources
-  extends Pick<HttpDeps, 'builds' | 'status' | 'isReady' | 'version' | 'upkeep' | 'workMetrics'> {
+  extends Pick<HttpDeps, 'builds' | 'status' | 'isReady' | 'version' | 'upkeep' | 'workMetrics' | 'graphMetrics' | 'builderCounts'> {
   readonly live: Pick<HttpDeps['live'], 'counts'>;
 }
 
@@ -45,7 +46,7 @@ const addGauges = (registry: Registry, deps: MetricSources): void => {
       },
     });
   gauge('builds_active', 'Builds that run now.', () => deps.builds.active().length);
-  gauge('builds_queued', 'Builds that wait for inputs or for a slot.', () => deps.builds.queued().length);
+  gauge('builds_queued', 'Builds that wait for inputs or for a slot.', () => deps.builds.queuedCount());
   gauge('build_slots', 'Builds that may run at once.', () => deps.status().builds.slots);
   gauge('changes_queued', 'Changes that wait to be judged.', () => deps.status().changes.queued);
   gauge('changes_judging', 'Changes that are being judged.', () => deps.status().changes.judging);
@@ -76,6 +77,8 @@ export const createServerMetrics = (deps: MetricSources): ServerMetrics => {
   addUpkeepMetrics(registry, deps.upkeep);
   addLiveMetrics(registry, deps.live);
   deps.workMetrics.registerIn(registry);
+  deps.graphMetrics.registerIn(registry);
+  addBuilderMetrics(registry, deps.builderCounts);
   const requests = new Histogram({
     name: `${prefix}http_request_duration_seconds`,
     help: 'From the first byte of a request to the last of its answer.',

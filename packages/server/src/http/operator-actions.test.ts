@@ -169,7 +169,16 @@ describe('approving', () => {
     expect(told).toEqual([expect.objectContaining({ effective: false })]);
   });
 
-  it.each(['queued', 'judging', 'closed'] as const)('is not for one that is %s', async (state) => {
+  it.each(['queued', 'judging'] as const)('is remembered of one that is %s', async (state) => {
+    const { change, path } = await save({ state, conclusion: null });
+    const approved = { status: 200, body: { state, approved: true } };
+    expect(await post(`${path}/approve`)).toMatchObject(approved);
+    expect(await post(`${path}/approve`)).toMatchObject(approved);
+    expect(told.filter((one) => one === 'wake')).toEqual(['wake']);
+    expect(await served.database.changes.find(change.id)).toMatchObject({ state, approved: true });
+  });
+
+  it.each(['superseded', 'closed'] as const)('is not for one that is %s', async (state) => {
     const { path } = await save({ state, conclusion: null });
     expect(await post(`${path}/approve`)).toMatchObject(refusal(409, 'CHANGE_NOT_READY'));
   });
@@ -211,22 +220,25 @@ describe('ordering a build', () => {
       { status: 202, body: { state: 'waiting' } },
     ]);
     expect(await post(path, { ...order, force: false })).toMatchObject(refusal(409, 'REQUEST_ID_TAKEN'));
-    await ordersNow().runWaiting(new AbortController().signal);
+    ordersNow().resume();
     const done = { state: 'done', ending: { outcome: 'succeeded' } };
-    expect(OrderedBuild.parse((await get(`/v1/build-orders/${id(11)}`)).body)).toMatchObject(done);
+    await expect
+      .poll(async () => OrderedBuild.parse((await get(`/v1/build-orders/${id(11)}`)).body))
+      .toMatchObject(done);
     expect(await post(path, order)).toMatchObject({ status: 202, body: done });
     expect(await served.database.deliveries.unfinished(10)).toEqual([]);
   });
 
   it('outlives the server, and takes only so many', async () => {
+    ordersNow().pause();
     expect(await post(path, { id: id(12) })).toMatchObject({ status: 202 });
     orders = openOrders(served.database);
-    expect(await orders.resume()).toBe(1);
+    expect(await orders.takeUp()).toBe(1);
     expect(await get(`/v1/build-orders/${id(12)}`)).toMatchObject({ body: { state: 'waiting' } });
     for (let count = 1; count < 100; count++) await post(path, { id: id(100 + count) });
     expect(await post(path, { id: id(13) })).toMatchObject(refusal(429, 'TOO_MANY_BUILDS'));
     expect(await post(path, { id: id(12) })).toMatchObject({ status: 202 });
-    await orders.runWaiting(new AbortController().signal);
-    expect(await post(path, { id: id(13) })).toMatchObject({ status: 202 });
+    orders.resume();
+    await expect.poll(() => post(path, { id: id(13) })).toMatchObject({ status: 202 });
   });
 });

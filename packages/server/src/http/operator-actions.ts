@@ -6,8 +6,8 @@ import type { OrderedBuilds } from '../pipeline/builds/ordered-builds.ts';
 
 /** One write, for the server's log. */
 export interface AuditedAction {
-  readonly action: 'cancel' | 'approve' | 'rejudge' | 'build';
-  /** A change by its number, a review by its id, a derivation by its path. */
+  readonly action: 'cancel' | 'approve' | 'rejudge' | 'build' | 'rebuild';
+  /** A change by its number, a review by its id, a derivation by its path; else in words. */
   readonly subject: string;
   /** False where there was nothing to do. */
   readonly effective: boolean;

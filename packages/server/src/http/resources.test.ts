@@ -245,25 +245,3 @@ describe('derivations', () => {
     );
   });
 });
-
-describe('builds', () => {
-  it('lists what runs and what waits, with reasons', async () => {
-    expect(await get('/v1/builds/active')).toEqual({
-      builds: [
-        {
-          drvPath: served.input,
-          name: 'zlib-1.3',
-          attempt: 1,
-          builder: 'local',
-          phase: 'buildPhase',
-          startedAtMs: 900,
-          why: null,
-        },
-      ],
-    });
-    expect(await get('/v1/builds/queue')).toMatchObject({
-      total: 1,
-      builds: [{ name: 'git-2.47', why: 'git-2.47 waits for curl-8.1.' }],
-    });
-  });
-});

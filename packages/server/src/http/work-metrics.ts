@@ -9,6 +9,8 @@ export interface WorkMetrics {
   progress(change: StoredChange, event: ReviewEvent): void;
   /** Transitions that are on disk. */
   recorded(transitions: readonly RecordedTransition[]): void;
+  /** So many derivations were found runnable but idle. */
+  repaired(count: number): void;
   registerIn(registry: Registry): void;
 }
 
@@ -68,6 +70,10 @@ const createMetrics = () => {
       labelNames: ['kind'],
       buckets: buildBuckets,
     }),
+    repairs: counter(
+      'invariant_repairs_total',
+      'Derivations that could run, did not, and were started by the sweep: bugs.',
+    ),
     retries: counter('changes_retried_total', 'Judgements that failed by a fault that may pass.'),
     stopped: counter('changes_stopped_total', 'Judgements that were cut short, by the reason.', ['reason']),
   };
@@ -95,21 +101,23 @@ const createBuildMetrics = ({ builds, buildSeconds, waitSeconds }: Metrics) => {
     since.delete(drv);
     if (to === 'buildable' || to === 'building') since.set(drv, { to, atMs });
   };
-  return {
-    take,
-    /** What a judgement left on its way is nobody's any more. */
-    forget: (): void => since.clear(),
-  };
+  return { take };
 };
 
 const createEvaluationMetrics = (
   { attributes, failures, evaluationSeconds }: Metrics,
   clock: () => number,
 ) => {
-  const begun = new Map<string, number>();
+  /** By change, then by side and job. */
+  const begunOf = new Map<string, Map<string, number>>();
   return {
-    take: ({ job, side, evaluated, failed, done }: Extract<ReviewEvent, { type: 'evaluating' }>): void => {
+    take: (
+      { id }: StoredChange,
+      { job, side, evaluated, failed, done }: Extract<ReviewEvent, { type: 'evaluating' }>,
+    ): void => {
       const key = `${side} ${job}`;
+      const begun = begunOf.get(id) ?? new Map<string, number>();
+      begunOf.set(id, begun);
       const start = begun.get(key) ?? clock();
       begun.set(key, start);
       if (!done) return;
@@ -118,27 +126,30 @@ const createEvaluationMetrics = (
       failures.inc({ side }, failed);
       evaluationSeconds.observe({ side }, (clock() - start) / 1000);
     },
-    forget: (): void => begun.clear(),
+    /** Its judgement is over. */
+    forget: ({ id }: StoredChange): void => void begunOf.delete(id),
   };
 };
 
-/** One judgement is under way at a time. */
 const createJudgeMetrics = ({ judged, judgeSeconds, retries, stopped }: Metrics, clock: () => number) => {
-  let startedAtMs = 0;
+  const startedAtMs = new Map<string, number>();
   return (event: JudgeEvent): void => {
     switch (event.kind) {
       case 'started':
-        startedAtMs = clock();
+        startedAtMs.set(event.change.id, clock());
         return;
       case 'finished': {
-        const { kind } = event.change;
+        const { kind, id } = event.change;
         judged.inc({ kind, conclusion: event.result.conclusion });
-        judgeSeconds.observe({ kind }, (clock() - startedAtMs) / 1000);
+        judgeSeconds.observe({ kind }, (clock() - (startedAtMs.get(id) ?? clock())) / 1000);
+        startedAtMs.delete(id);
         return;
       }
       case 'retries':
+        startedAtMs.delete(event.change.id);
         return retries.inc();
       case 'stopped':
+        startedAtMs.delete(event.change.id);
         return stopped.inc({ reason: event.reason });
       case 'bug':
       case 'database-fault':
@@ -157,14 +168,14 @@ export const createWorkMetrics = (clock: () => number): WorkMetrics => {
     judging(event) {
       judge(event);
       if (event.kind === 'bug' || event.kind === 'database-fault') return;
-      builds.forget();
-      evaluations.forget();
+      if (event.kind !== 'started') evaluations.forget(event.change);
     },
-    progress(_change, event) {
-      if (event.type === 'evaluating') evaluations.take(event);
+    progress(change, event) {
+      if (event.type === 'evaluating') evaluations.take(change, event);
       if (event.type === 'planned') metrics.rebuilds.inc(event.rebuilds);
     },
     recorded: (transitions) => transitions.forEach(builds.take),
+    repaired: (count) => metrics.repairs.inc(count),
     registerIn(registry) {
       for (const metric of Object.values(metrics)) registry.registerMetric(metric);
     },

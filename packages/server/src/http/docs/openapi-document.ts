@@ -26,6 +26,7 @@ export const Schema = z.looseObject({
   },
   enum: z.array(z.unknown()).optional(),
   const: z.unknown().optional(),
+  minItems: z.number().optional(),
   default: z.unknown().optional(),
   format: z.string().optional(),
   pattern: z.string().optional(),

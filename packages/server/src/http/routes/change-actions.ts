@@ -42,32 +42,29 @@ const cancel = async (deps: HttpDeps, change: StoredChange): Promise<Done> => {
   return { change: cancelled.change, effective: cancelled.ended };
 };
 
-const requeue = async (
-  deps: HttpDeps,
-  change: StoredChange,
-  more: { readonly approved?: true } = {},
-): Promise<Done> => {
-  const queued = await deps.database.changes.requeue(change.id, { atMs: deps.clock(), ...more });
-  if (queued === null) throw changedMeanwhile(change);
-  return { change: queued, effective: true };
-};
-
 const approve = async (deps: HttpDeps, change: StoredChange): Promise<Done> => {
   refuseEnded(change);
   const isSettled = change.state === 'judged' && change.conclusion !== 'action-required';
   if (change.approved && (isSettled || !isAtRest(change))) return { change, effective: false };
-  if (isAtRest(change)) return requeue(deps, change, { approved: true });
-  throw new HttpError(
-    'CHANGE_NOT_READY',
-    `${nameOf(change)} is ${change.state}: whether it waits for approval is known when it is judged`,
-  );
+  // Where it is not at rest it is not known whether it waits for this: if its judgement finds so, it is judged again.
+  const approved = await deps.database.changes.requeue(change.id, { atMs: deps.clock(), approved: true });
+  if (approved === null) throw changedMeanwhile(change);
+  return { change: approved, effective: true };
 };
 
 const rejudge = async (deps: HttpDeps, change: StoredChange): Promise<Done> => {
   refuseEnded(change);
   // It is going to be judged anyway.
   if (!isAtRest(change)) return { change, effective: false };
-  return requeue(deps, change);
+  const { changes } = await deps.database.changes.clearFailures({
+    drvs: [],
+    failuresOf: change.id,
+    askedOf: change.id,
+    atMs: deps.clock(),
+  });
+  const queued = changes.find(({ id }) => id === change.id);
+  if (queued === undefined) throw changedMeanwhile(change);
+  return { change: queued, effective: true };
 };
 
 interface Action {
@@ -87,7 +84,8 @@ const actions: readonly Action[] = [
   {
     name: 'approve',
     summary: 'Let it build however much it takes',
-    description: 'This head alone: a newer one waits for approval again.',
+    description:
+      'This head alone: a newer one waits for approval again. Also before it is known whether it has to wait.',
     act: approve,
   },
   {

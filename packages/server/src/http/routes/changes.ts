@@ -1,6 +1,14 @@
 // Changes of all repositories, and one of them with its summary.
-import { ChangeDetail, ChangePage, ChangeParams, ChangesQuery } from '@eka-ci/protocol/change';
-import type { ChangeQuery, ChangeState } from '../../database/database.ts';
+import {
+  ActiveChanges,
+  ActiveChangesQuery,
+  ChangeDetail,
+  ChangePage,
+  ChangeParams,
+  type ChangeProgress,
+  ChangesQuery,
+} from '@eka-ci/protocol/change';
+import type { ChangeKind, ChangeQuery, ChangeState } from '../../database/database.ts';
 import { changeOnWire } from '../../pipeline/change-on-wire.ts';
 import { findChange } from '../find-change.ts';
 import { type ApiApp, answers, badRequest, notFound, type RouteDeps } from '../route.ts';
@@ -38,6 +46,54 @@ const addList = (app: ApiApp, { database }: RouteDeps): void => {
   );
 };
 
+const everyKind: readonly ChangeKind[] = ['branch', 'baseline', 'submitted'];
+/** Of a change of which nothing was told yet: one that waits, or whose repository is being fetched. */
+const progressOfState = (state: ChangeState): ChangeProgress => ({
+  stage: state === 'judging' ? 'checking-out' : 'waiting',
+  finished: 0,
+  total: 0,
+  failed: 0,
+  etaSeconds: null,
+});
+
+/** Changes of that state, as many as there is room for. */
+const readOpen = async (
+  { database, progressOf }: RouteDeps,
+  state: ChangeState,
+  limit: number,
+): Promise<ActiveChanges['changes']> => {
+  if (limit === 0) return [];
+  const { changes } = await database.changes.list({ kinds: everyKind, states: [state], limit });
+  return changes.map((change) => {
+    const progress = (state === 'judging' ? progressOf(change.id) : null) ?? progressOfState(state);
+    return { ...changeOnWire(change), progress };
+  });
+};
+
+const addActive = (app: ApiApp, deps: RouteDeps): void => {
+  app.get(
+    '/v1/prs/active',
+    {
+      schema: {
+        operationId: 'listActiveChanges',
+        summary: 'Changes that are judged now, with how far they are, and those that wait',
+        tags,
+        querystring: ActiveChangesQuery,
+        response: { ...answers('Of every kind', ActiveChanges), ...badRequest },
+      },
+    },
+    async ({ query: { limit } }, reply) => {
+      reply.header('cache-control', 'no-store');
+      const judged = await readOpen(deps, 'judging', limit);
+      const waiting = await readOpen(deps, 'queued', limit - judged.length);
+      // What was claimed between the two readings is there once.
+      const ids = new Set(judged.map(({ id }) => id));
+      const changes = [...judged, ...waiting.filter(({ id }) => !ids.has(id))];
+      return { counts: { ...deps.status().changes }, changes };
+    },
+  );
+};
+
 const schema = {
   tags,
   response: { ...answers('The change', ChangeDetail), ...badRequest, ...notFound },
@@ -45,6 +101,7 @@ const schema = {
 
 export const addChangeRoutes = (app: ApiApp, deps: RouteDeps): void => {
   addList(app, deps);
+  addActive(app, deps);
   app.get(
     '/v1/prs/:forge/:owner/:repo/:number',
     {

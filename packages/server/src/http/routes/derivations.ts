@@ -10,7 +10,7 @@ import {
   DrvParams,
 } from '@eka-ci/protocol/derivation';
 import { PageQuery } from '@eka-ci/protocol/page';
-import type { BuildAttempt } from '../../database/database.ts';
+import type { BuildAttempt, StoredBuild } from '../../database/database.ts';
 import { parseDrvParam } from '../drv-param.ts';
 import { HttpError } from '../errors.ts';
 import type { HttpDeps } from '../http-options.ts';
@@ -37,6 +37,7 @@ const attemptToWire = (drv: DrvPath, attempt: BuildAttempt): Derivation['attempt
 
 const readDerivation = async (deps: HttpDeps, node: DrvNode): Promise<Derivation> => {
   const attempts = await deps.database.builds.attemptsOf(node.path);
+  const newest = (await deps.database.builds.statesOf([node.path])).get(node.path);
   return {
     drvPath: node.path,
     name: derivationNameOf(node.path),
@@ -48,9 +49,18 @@ const readDerivation = async (deps: HttpDeps, node: DrvNode): Promise<Derivation
     outputs: node.outputs.map(({ name, path }) => ({ name, path: path === '' ? null : path })),
     dependencies: node.inputs.length,
     state: attempts.at(-1)?.state ?? null,
-    why: deps.builds.why(node.path),
+    why: deps.builds.why(node.path) ?? whyAtRest(newest),
     attempts: attempts.map((attempt) => attemptToWire(node.path, attempt)),
   };
+};
+
+/** Of one that nothing waits for now: what would have it built after all. */
+const whyAtRest = (build: StoredBuild | undefined): string | null => {
+  if (build === undefined) return null;
+  const { state, message, cleared } = build;
+  if (cleared) return 'its failure was cleared: it is tried again with the next change that needs it';
+  if (state !== 'unsatisfiable') return null;
+  return `it waits for a builder${message === null ? '' : `: ${message}`}`;
 };
 
 const readPage = async (
@@ -151,7 +161,8 @@ export const addDerivationRoutes = (app: ApiApp, deps: HttpDeps): void => {
     async ({ params }) => {
       const { path } = await findNode(deps, params.drv);
       const build = (await deps.database.builds.statesOf([path])).get(path);
-      return { drvPath: path, state: build?.state ?? null, why: deps.builds.why(path) };
+      const why = deps.builds.why(path) ?? whyAtRest(build);
+      return { drvPath: path, state: build?.state ?? null, why };
     },
   );
 };

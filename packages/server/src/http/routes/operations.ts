@@ -10,6 +10,7 @@ const tags = ['operations'];
 const readStatus = async (deps: HttpDeps): Promise<ServerStatus> => {
   const { status, builds, database, clock } = deps;
   const facts = status();
+  const out = deps.builders.builders().map(({ outage }) => outage !== null);
   return {
     version: deps.version,
     ready: deps.isReady(),
@@ -22,9 +23,10 @@ const readStatus = async (deps: HttpDeps): Promise<ServerStatus> => {
     systems: [...facts.systems],
     builds: {
       active: builds.active().length,
-      queued: builds.queued().length,
+      queued: builds.queuedCount(),
       slots: facts.builds.slots,
     },
+    builders: { up: out.filter((isOut) => !isOut).length, out: out.filter(Boolean).length },
     changes: { ...facts.changes },
     warnings: [...(await deps.upkeep.warnings())],
     repositories: [...deps.repositories()],

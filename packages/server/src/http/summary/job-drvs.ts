@@ -78,7 +78,22 @@ const nameStart = 34;
 const nameOf = ({ drvPath }: JobDrv): string =>
   drvPath === null ? '' : drvPath.slice(drvPath.lastIndexOf('/') + nameStart, -'.drv'.length);
 
-export const matchesFilter = (row: JobDrv, { state, difference, q }: DrvFilter): boolean => {
+/** Did not succeed, for a reason that may pass. */
+const failedKinds: ReadonlySet<JobDrv['state']> = new Set([
+  'newly-failing',
+  'failing-base-unknown',
+  'timed-out',
+  'cancelled',
+  'not-built',
+  'still-failing',
+]);
+
+export const isFailedRow = ({ state }: Pick<JobDrv, 'state'>): boolean => failedKinds.has(state);
+
+export const matchesFilter = (row: JobDrv, filter: DrvFilter): boolean => {
+  const { state, difference, q, attrs, failed } = filter;
+  if (failed === true && !isFailedRow(row)) return false;
+  if (attrs !== undefined && ![row.attr, ...row.aliases].some((name) => attrs.includes(name))) return false;
   if (state !== undefined && row.state !== state) return false;
   if (difference !== undefined && row.difference !== difference) return false;
   if (q === undefined) return true;

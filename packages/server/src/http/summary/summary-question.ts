@@ -10,6 +10,10 @@ export interface DrvFilter {
   readonly difference?: Difference | undefined;
   /** In an attribute or a derivation's name; capital letters do not matter. */
   readonly q?: string | undefined;
+  /** Exactly one of these, under any of its names. */
+  readonly attrs?: readonly string[] | undefined;
+  /** What did not succeed for a reason that may pass. */
+  readonly failed?: true | undefined;
 }
 
 export type SummaryQuestion =

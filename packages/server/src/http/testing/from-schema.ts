@@ -41,7 +41,7 @@ export const valid = (schema: Schema, resolve: Resolve): fc.Arbitrary<unknown> =
       return fc.constant(null);
     case 'array':
       return typeof known.items === 'object'
-        ? fc.array(valid(known.items, resolve), { maxLength: 3 })
+        ? fc.array(valid(known.items, resolve), { minLength: known.minItems ?? 0, maxLength: 3 })
         : fc.constant([]);
     case 'object':
       return objectOf(known, resolve);

@@ -11,10 +11,14 @@ import type { BuildTransition, Database, StoredChange } from '../../database/dat
 import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
 import { newNode, newPath, step } from '../../database/testing/samples.ts';
 import { createGitCli } from '../../git/git-cli/git-cli.ts';
+import type { BuilderFact } from '../../pipeline/builds/builder-facts.ts';
+import { createRunningFacts } from '../../pipeline/builds/running-facts.ts';
+import { createSharedGraph } from '../../pipeline/graph/shared-graph.ts';
 import { createLiveFeed } from '../../pipeline/live/live-feed.ts';
 import { createSubmitReview } from '../../pipeline/submit-review.ts';
 import { createHttpApp } from '../app.ts';
 import type { RequestFault } from '../errors.ts';
+import { createGraphMetrics } from '../graph-metrics.ts';
 import type { HttpDeps } from '../http-options.ts';
 import { createLiveConnections } from '../live/live-connections.ts';
 import type { OperatorActions } from '../operator-actions.ts';
@@ -117,6 +121,30 @@ const repositoryFacts: Repository = {
   warnings: [],
 };
 
+/** One that is up, and one that is not. */
+const builderFacts: readonly BuilderFact[] = [
+  {
+    name: 'local',
+    isLocal: true,
+    systems: ['x86_64-linux', 'builtin'],
+    features: ['kvm'],
+    mandatoryFeatures: [],
+    speed: 1,
+    slots: { build: 2, fixedOutput: 4 },
+    outage: null,
+  },
+  {
+    name: 'ssh://far.example.org',
+    isLocal: false,
+    systems: ['aarch64-linux'],
+    features: ['big-parallel'],
+    mandatoryFeatures: ['big-parallel'],
+    speed: 2.5,
+    slots: { build: 8, fixedOutput: 0 },
+    outage: { reason: 'it does not answer: timed out', retryAtMs: 90_000 },
+  },
+];
+
 /** Upkeep with nothing to say; copies of the database are real. */
 const quietUpkeep = (database: Database, folder: string): HttpUpkeep => {
   let draining = false;
@@ -167,6 +195,12 @@ export const serve = async (more: Partial<HttpDeps> = {}): Promise<Served> => {
   await mkdir(dirname(join(logsDir, 'ab/curl.2.log')), { recursive: true });
   await writeFile(join(logsDir, 'ab/curl.2.log'), logText);
   await database.changes.save(newChange('judged'));
+  const graph = createSharedGraph({
+    files: { storeDir: '/nix/store' },
+    database,
+    capacity: 4,
+    clock: () => 61_000,
+  });
   const faults: RequestFault[] = [];
   let ready = true;
   const deps: HttpDeps = {
@@ -186,9 +220,13 @@ export const serve = async (more: Partial<HttpDeps> = {}): Promise<Served> => {
     isReady: () => ready,
     builds: {
       active: () => [{ drv: input, attempt: 1, builder: 'local', phase: 'buildPhase', startedAtMs: 900 }],
-      queued: () => [dependent],
+      queued: (start, limit) => [dependent].slice(start, start + limit),
+      queuedCount: () => 1,
       why: (drv) => (drv === dependent ? 'git-2.47 waits for curl-8.1.' : null),
     },
+    running: createRunningFacts(database),
+    builders: { builders: () => builderFacts },
+    progressOf: () => null,
     findRepository: ({ forge, owner, name }) => (forge === 'github' ? `${owner}/${name}` : null),
     repositories: () => [repositoryFacts],
     clock: () => 61_000,
@@ -202,6 +240,8 @@ export const serve = async (more: Partial<HttpDeps> = {}): Promise<Served> => {
     actions: noActions,
     upkeep: quietUpkeep(database, folder),
     workMetrics: createWorkMetrics(() => 61_000),
+    graphMetrics: createGraphMetrics(() => graph.counts()),
+    builderCounts: () => [],
     storeLogs: { fetch: () => Promise.resolve(false) },
     live: createLiveConnections({ feed: createLiveFeed(), storeDir: '/nix/store' }),
     options: httpOptions,
