@@ -1,21 +1,21 @@
 // `kill -9` at any moment: the server comes back to the same end, and what was done is not done again.
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DrvPath } from '@eka-ci/core/ids';
 import { findProgram } from '@eka-ci/process';
-import type { ChangeSummary } from '@eka-ci/protocol/change-summary';
-import type { RecordedTransition } from '@eka-ci/server/database/database';
-import { openSqliteDatabase } from '@eka-ci/server/database/kysely/sqlite/sqlite-database';
 import { expect, it, onTestFinished } from 'vitest';
 import { createWorld, type World } from './testing/ekaci.ts';
-import { configureServer, databasePath, startServer, type TestServer, until } from './testing/server.ts';
+import type { LedgerLine } from './testing/ledger.ts';
 import {
-  createSleepySet,
-  type LedgerLine,
-  longBranch,
-  type SleepySet,
-  sixBranches,
-} from './testing/sleepy-set.ts';
+  areAllDecided,
+  createRandom,
+  findDoneAgain,
+  type Recorded,
+  readTransitions,
+  statesOf,
+  verdictsOf,
+} from './testing/run-record.ts';
+import { configureServer, startServer, type TestServer, until } from './testing/server.ts';
+import { createSleepySet, longBranch, type SleepySet, sixBranches } from './testing/sleepy-set.ts';
 
 /** A line of the log, and how many of it must have been seen. */
 interface Moment {
@@ -24,15 +24,6 @@ interface Moment {
   readonly count: number;
   readonly thenMs: number;
 }
-
-/** Park and Miller's: the same moments for the same seed. */
-const createRandom = (seed: number) => {
-  let state = (seed % 2_147_483_646) + 1;
-  return (below: number): number => {
-    state = (state * 48_271) % 2_147_483_647;
-    return state % below;
-  };
-};
 
 const chooseMoments = (seed: number): Moment[] => {
   const random = createRandom(seed);
@@ -74,61 +65,8 @@ const start = async ({ world, configFile }: Run): Promise<TestServer> => {
   return server;
 };
 
-const areAllDecided = async (server: TestServer, { set }: Run): Promise<boolean> => {
-  const changes = await server.changes();
-  return (
-    changes.length === set.branches && changes.every(({ state }) => state === 'judged' || state === 'failed')
-  );
-};
-
-const rowsOf = (summary: ChangeSummary | null) =>
-  summary?.jobs.map(({ job, conclusion, outcomes, packageChanges }) => ({
-    job,
-    conclusion,
-    // Not `base`: of what succeeds it is known only where it happened to be built just now.
-    outcomes: outcomes.map(({ attr, kind, cause, culprit }) => [attr, kind, cause, culprit?.name ?? null]),
-    packages: packageChanges.map(({ attr, primary }) => [attr, primary]),
-  }));
-
-/** What became of every change, in words that hold for any store. */
-const verdictsOf = async (server: TestServer) => {
-  const changes = (await server.changes()).toSorted((a, b) => (a.branch < b.branch ? -1 : 1));
-  return Promise.all(
-    changes.map(async ({ branch, number, state, conclusion }) => {
-      const { summary, fault } = await server.change(number);
-      return { branch, state, conclusion, fault, headline: summary?.headline, rows: rowsOf(summary) };
-    }),
-  );
-};
-
-interface Recorded extends Pick<RecordedTransition, 'drv' | 'from' | 'to' | 'cause' | 'atMs'> {
-  readonly outputs: readonly string[];
-}
-
-const readTransitions = async ({ world }: Run): Promise<readonly Recorded[]> => {
-  const database = await openSqliteDatabase({ path: databasePath(world), durability: 'power-loss' });
-  try {
-    const transitions = await database.builds.eventsSince(0, 1_000_000);
-    return await Promise.all(
-      transitions.map(async ({ drv, from, to, cause, atMs }) => {
-        const node = await database.derivations.find(drv);
-        const outputs = node?.outputs.flatMap(({ path }) => path ?? []) ?? [];
-        return { drv, from, to, cause, atMs, outputs };
-      }),
-    );
-  } finally {
-    await database.close();
-  }
-};
-
-/** `hash-name.drv` → `name`, with the state it ended in; sorted, because several have one name. */
-const statesOf = (transitions: readonly Recorded[]): string[] => {
-  const states = new Map<DrvPath, string>(transitions.map(({ drv, to }) => [drv, to]));
-  return [...states].map(([drv, state]) => `${drv.replace(/^.*\/[^-]+-/, '')}: ${state}`).toSorted();
-};
-
 const finish = async (server: TestServer, run: Run) => {
-  await until(async () => ((await areAllDecided(server, run)) ? true : null));
+  await until(async () => ((await areAllDecided(server, run.set.branches)) ? true : null));
   const verdicts = await verdictsOf(server);
   expect(await server.stop()).toEqual({ code: 0, signal: null });
   return verdicts;
@@ -136,13 +74,13 @@ const finish = async (server: TestServer, run: Run) => {
 
 const undisturbed = async (run: Run) => {
   const verdicts = await finish(await start(run), run);
-  return { verdicts, transitions: await readTransitions(run), ledger: await run.set.ledger() };
+  return { verdicts, transitions: await readTransitions(run.world), ledger: await run.set.ledger() };
 };
 
 const untilMoment = (server: TestServer, run: Run, { marker, count }: Moment) =>
   until(async () => {
     const seen = [...server.log().matchAll(marker)].length;
-    return seen >= count || (await areAllDecided(server, run)) ? true : null;
+    return seen >= count || (await areAllDecided(server, run.set.branches)) ? true : null;
   });
 
 const killedAt = async (run: Run, moments: readonly Moment[]) => {
@@ -153,34 +91,21 @@ const killedAt = async (run: Run, moments: readonly Moment[]) => {
     await server.kill();
   }
   const idle = await start(run);
-  await until(async () => ((await areAllDecided(idle, run)) ? true : null));
+  await until(async () => ((await areAllDecided(idle, run.set.branches)) ? true : null));
   const before = await run.set.ledger();
   await idle.kill();
   const verdicts = await finish(await start(run), run);
   const ledger = await run.set.ledger();
   expect(ledger).toEqual(before);
-  return { verdicts, transitions: await readTransitions(run), ledger };
+  return { verdicts, transitions: await readTransitions(run.world), ledger };
 };
 
-const count = <Key>(keys: Iterable<Key>): Map<Key, number> => {
-  const counts = new Map<Key, number>();
-  for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1);
-  return counts;
-};
-
-/**
- * One success each, and no builder was at work after it. One that ran to its last line twice was killed before the store
- * had what it made, which is what a build that was killed looks like from within.
- */
+/** One success each, no builder was at work after it, and none that was not killed ran to its last line twice. */
 const expectNothingTwice = (transitions: readonly Recorded[], ledger: readonly LedgerLine[]): void => {
-  const succeeded = transitions.filter(({ to }) => to === 'succeeded');
-  expect([...count(succeeded.map(({ drv }) => drv))].filter(([, times]) => times > 1)).toEqual([]);
-  const succeededAt = new Map(succeeded.flatMap(({ outputs, atMs }) => outputs.map((path) => [path, atMs])));
-  const late = ledger.filter(({ output, atMs }) => atMs > (succeededAt.get(output) ?? 0));
-  expect(late).toEqual([]);
-  const killed = transitions.filter(({ from, cause }) => from === 'building' && cause === 'scheduler-death');
-  const again = ledger.length - new Set(ledger.map(({ output }) => output)).size;
-  expect(again).toBeLessThanOrEqual(killed.length);
+  const again = findDoneAgain(transitions, ledger);
+  expect(again).toMatchObject({ succeededTwice: [], builtAfterSuccess: [] });
+  const killed = again.interrupted.reduce((sum, builds) => sum + builds, 0);
+  expect(again.linesAgain).toBeLessThanOrEqual(killed);
 };
 
 it('comes to the same end however often it is killed, and builds nothing to its end twice', {

@@ -71,7 +71,7 @@ it('begins nothing while a disk is too full, says so, and ends at once', { timeo
   server = await startServer(world, roomy);
   const { warnings } = await until(async () => {
     const now = await status();
-    return now.changes.judging === 1 && /evaluation of packages .* waits/.test(server.log()) ? now : null;
+    return now.changes.judging > 0 && /evaluation of packages .* waits/.test(server.log()) ? now : null;
   });
   expect(warnings).toEqual([
     expect.stringMatching(/^the disk of the Nix store has .*disk\.min_free_mib asks for/),

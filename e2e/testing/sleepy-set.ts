@@ -1,15 +1,9 @@
 // A package set of small derivations that take their time, and write down in a ledger of their own when they end:
 // what was really built, whatever the server or the store say of it.
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type LedgerLine, readLedger, writeLedger } from './ledger.ts';
 import { createRepository, type Files, type Repository } from './repository.ts';
-
-export interface LedgerLine {
-  /** Its output's path, which is new for every derivation but a fixed-output one. */
-  readonly output: string;
-  /** Milliseconds since 1970, just before the builder ended. */
-  readonly atMs: number;
-}
 
 export interface SleepySet {
   readonly repository: Repository;
@@ -40,7 +34,7 @@ let
         /bin/sleep \${if slow == null then sleep else slow}
         echo $name $inputs > $out
         [ $verdict = 0 ] || exit 1
-        echo $out $(/bin/date +%s%3N) >> ${ledger}
+        ${writeLedger(ledger)}
       '' ];
     } // extra) // { inherit pname; version = versionOf pname; };
   numbers = builtins.genList (n: n + 1);
@@ -51,7 +45,7 @@ let
     args = [ "-c" ''
       /bin/sleep 0.1
       echo "$name " > $out
-      echo $out $(/bin/date +%s%3N) >> ${ledger}
+      ${writeLedger(ledger)}
     '' ];
   };
   link = n: build "chain\${toString n}" "0.0\${toString n}" (if n == 1 then [ ] else [ (link (n - 1)) ]) { };
@@ -109,13 +103,6 @@ export const createSleepySet = async (folder: string, branches: Branches): Promi
   return {
     repository,
     branches: Object.keys(branches).length,
-    ledger: async () =>
-      (await readFile(ledger, 'utf8'))
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line) => {
-          const [output = '', atMs = ''] = line.split(' ');
-          return { output, atMs: Number(atMs) };
-        }),
+    ledger: () => readLedger(ledger),
   };
 };

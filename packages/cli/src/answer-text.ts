@@ -1,11 +1,14 @@
 // What a server answered, as text that is safe to print: tables, facts, JSON.
 import { printable } from './progress/progress-view.ts';
+import { cellsOf } from './screen-text.ts';
 
 /** Rows below their headings, the columns aligned. Ends with a line feed. */
 export const tableText = (headings: readonly string[], rows: readonly (readonly string[])[]): string => {
   const all = [headings, ...rows.map((row) => row.map(printable))];
-  const widths = headings.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
-  const lines = all.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));
+  const widths = headings.map((_, column) => Math.max(...all.map((row) => cellsOf(row[column] ?? ''))));
+  const pad = (cell: string, column: number): string =>
+    cell + ' '.repeat(Math.max(0, (widths[column] ?? 0) - cellsOf(cell)));
+  const lines = all.map((row) => row.map(pad).join('  '));
   return lines.map((line) => `${line.trimEnd()}\n`).join('');
 };
 

@@ -12,6 +12,7 @@ import { infoCommand } from './commands/info.ts';
 import { jobCommand } from './commands/job.ts';
 import { logsCommand } from './commands/logs.ts';
 import { queueCommand } from './commands/queue.ts';
+import { rebuildCommand } from './commands/rebuild.ts';
 import { repoCommand } from './commands/repo.ts';
 import { reviewCommand } from './commands/review.ts';
 import { statusCommand } from './commands/status.ts';
@@ -43,7 +44,15 @@ const groupsOf = (): readonly (readonly [heading: string, commands: readonly Com
   ],
   [
     'Operate a running server:',
-    [approveCommand(), backupCommand(), buildCommand(), cancelCommand(), drainCommand(), rejudgeCommand()],
+    [
+      approveCommand(),
+      backupCommand(),
+      buildCommand(),
+      cancelCommand(),
+      drainCommand(),
+      rebuildCommand(),
+      rejudgeCommand(),
+    ],
   ],
   ['Other:', [completionsCommand()]],
 ];

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Health } from '@eka-ci/protocol/operations';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createClient } from './client.ts';
+import { createClient, defaultLimits } from './client.ts';
 import { findServer } from './find-server.ts';
 
 let folder: string;
@@ -89,6 +89,25 @@ describe('a client', () => {
     expect(await read('/whole')).toBe(`${'é'.repeat(2000)}${'x'.repeat(2000)}`);
     await expect(read('/cut')).rejects.toMatchObject({ code: 'ANSWER_CUT_SHORT' });
     await expect(read('/cut')).rejects.toThrow(/broke before the answer was whole/);
+  });
+
+  it('is not kept waiting by a server that hangs, once nobody wants the answer', async () => {
+    const asked = Promise.withResolvers<void>();
+    await clientOf((_request, response) => {
+      response.write('{"status":');
+      asked.resolve();
+    });
+    const given = new AbortController();
+    const endpoint = { kind: 'socket', path: join(folder, 'socket') } as const;
+    const client = createClient(endpoint, { ...defaultLimits, signal: given.signal });
+    const answer = client.get('/v1/healthz', Health);
+    const pieces = client.stream('/v1/logs/x')[Symbol.asyncIterator]();
+    expect((await pieces.next()).value).toBe('{"status":');
+    await asked.promise;
+    given.abort();
+    await expect(answer).rejects.toMatchObject({ code: 'SERVER_TOO_SLOW' });
+    await expect(pieces.next()).rejects.toMatchObject({ code: 'SERVER_TOO_SLOW' });
+    await expect(client.get('/v1/healthz', Health)).rejects.toMatchObject({ code: 'SERVER_TOO_SLOW' });
   });
 
   it('tells which sockets it tried', async () => {

@@ -46,10 +46,12 @@ export interface ClientLimits {
   readonly totalTimeoutMs: number;
   /** Of one answer that is read as a whole. */
   readonly maxBytes: number;
+  /** When it aborts, whatever is being asked ends with an error at once. */
+  readonly signal?: AbortSignal;
 }
 
 /** A summary of a change that rebuilds a whole package set has some ten MiB. */
-const defaultLimits: ClientLimits = {
+export const defaultLimits: ClientLimits = {
   idleTimeoutMs: 30_000,
   totalTimeoutMs: 120_000,
   maxBytes: 128 * 1024 * 1024,
@@ -188,7 +190,8 @@ export const createClient = (endpoint: Endpoint, limits: ClientLimits = defaultL
   const address = endpoint.kind === 'url' ? endpoint.url : endpoint.path;
   const asking: Asking = { endpoint, address, limits };
   const askText = async (question: Question): Promise<string> => {
-    const signal = AbortSignal.timeout(limits.totalTimeoutMs);
+    const timeout = AbortSignal.timeout(limits.totalTimeoutMs);
+    const signal = limits.signal === undefined ? timeout : AbortSignal.any([timeout, limits.signal]);
     return readText(readBody(await ask(asking, question, signal), address, signal), limits.maxBytes);
   };
   const askJson = async <Answer>(question: Question, schema: AnswerSchema<Answer>): Promise<Answer> => {
@@ -204,10 +207,10 @@ export const createClient = (endpoint: Endpoint, limits: ClientLimits = defaultL
       askJson({ path, method: 'POST', ...(body !== null && { body: JSON.stringify(body) }) }, schema),
     delete: (path, schema) => askJson({ path, method: 'DELETE' }, schema),
     async *download(path) {
-      yield* readBody(await ask(asking, { path, method: 'POST' }), address);
+      yield* readBody(await ask(asking, { path, method: 'POST' }, limits.signal), address, limits.signal);
     },
     async *streamFrom(path, fromByte) {
-      const response = await send(asking, { path, fromByte });
+      const response = await send(asking, { path, fromByte }, limits.signal);
       const { statusCode = 0 } = response;
       if (statusCode === noMoreBytes) {
         response.destroy();
@@ -216,7 +219,7 @@ export const createClient = (endpoint: Endpoint, limits: ClientLimits = defaultL
       if (!successes.includes(statusCode)) throw await refusal(response, address);
       // A proxy may give all of it to who asks for a part.
       let toSkip = statusCode === 206 ? 0 : fromByte;
-      for await (const chunk of readBody(response, address)) {
+      for await (const chunk of readBody(response, address, limits.signal)) {
         if (toSkip < chunk.length) yield chunk.subarray(toSkip);
         toSkip = Math.max(0, toSkip - chunk.length);
       }
@@ -224,7 +227,8 @@ export const createClient = (endpoint: Endpoint, limits: ClientLimits = defaultL
     async *stream(path) {
       // A character may be cut in two by the end of a piece.
       const decoder = new TextDecoder();
-      for await (const chunk of readBody(await ask(asking, { path }), address)) {
+      const response = await ask(asking, { path }, limits.signal);
+      for await (const chunk of readBody(response, address, limits.signal)) {
         yield decoder.decode(chunk, { stream: true });
       }
       yield decoder.decode();

@@ -42,6 +42,18 @@ const read = async (connection: LiveConnection): Promise<LiveEvent[]> => {
 };
 
 describe('a live connection', () => {
+  it('is not waited for where it hangs, once nobody wants it', async () => {
+    const knocked = Promise.withResolvers<void>();
+    const endpoint = await listen(() => {});
+    server.removeAllListeners('upgrade').on('upgrade', () => knocked.resolve());
+    const given = new AbortController();
+    const opening = openLive(endpoint, given.signal);
+    await knocked.promise;
+    given.abort();
+    await expect(opening).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' });
+    await expect(openLive(endpoint, given.signal)).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' });
+  });
+
   it('gives what it knows and passes over what only newer servers say, until it is closed here', async () => {
     const heard: string[] = [];
     const endpoint = await listen((client) => {

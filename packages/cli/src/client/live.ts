@@ -94,10 +94,17 @@ const watchSilence = (socket: WebSocket, onSilence: () => void): void => {
   socket.once('close', () => clearTimeout(timer));
 };
 
-/** @throws ClientError */
-export const openLive = async (endpoint: Endpoint): Promise<LiveConnection> => {
+/**
+ * @param signal when it aborts before the connection stands, none is waited for
+ * @throws ClientError
+ */
+export const openLive = async (endpoint: Endpoint, signal?: AbortSignal): Promise<LiveConnection> => {
   const address = endpoint.kind === 'url' ? endpoint.url : endpoint.path;
   const socket = openSocket(endpoint);
+  const giveUp = (): void => socket.terminate();
+  if (signal?.aborted === true) setImmediate(giveUp);
+  signal?.addEventListener('abort', giveUp);
+  socket.once('open', () => signal?.removeEventListener('abort', giveUp));
   const queue = new LiveQueue();
   const end = (fault: Error | null): void => {
     queue.end(fault);

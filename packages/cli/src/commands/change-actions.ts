@@ -66,8 +66,8 @@ export const approveCommand = (): Command =>
   actionCommand('approve', {
     summary: 'let a change build however much it takes',
     text: (change, name) =>
-      change.state === 'queued'
-        ? `${name} is approved at ${change.headSha.slice(0, 12)}, and queued; a newer head needs it again.`
+      change.state === 'queued' || change.state === 'judging'
+        ? `${name} is approved at ${change.headSha.slice(0, 12)}, and ${change.state}; a newer head needs it again.`
         : `${name} was approved already: it is ${standingOf(change)}.`,
   });
 

@@ -24,12 +24,16 @@ const troubleOf = (
   return warnings.length === 0 ? null : `${name}: ${warnings.join(' ')}`;
 };
 
+const buildersText = ({ up, out }: ServerStatus['builders']): string =>
+  out === 0 ? `${up} up` : `${up} up, ${out} out ("ekaci queue" tells why)`;
+
 const statusText = (status: ServerStatus): string => {
-  const { builds, changes, uptimeMs, warnings, repositories, startedAtMs } = status;
+  const { builds, builders, changes, uptimeMs, warnings, repositories, startedAtMs } = status;
   return factsText([
     ['server', `${phaseOf(status)}, up for ${formatDuration(uptimeMs)}`],
     ['changes', `${changes.judging} being judged, ${changes.queued} queued`],
     ['builds', `${builds.active} running in ${builds.slots} slots, ${builds.queued} queued`],
+    ['builders', buildersText(builders)],
     ...warnings.map((warning) => ['warning', `nothing begins: ${warning}`] as const),
     // By the server's own clock: the client's may be another.
     ...repositories.map((one) => ['repository', troubleOf(one, startedAtMs + uptimeMs)] as const),

@@ -5,10 +5,11 @@ import { Review } from '@eka-ci/protocol/submission';
 import type { Command } from 'commander';
 import { changePath, repositoryName, reviewId, wholeNumber } from '../arguments.ts';
 import type { Client } from '../client/client.ts';
-import { createBoardView, createJsonView, createLineView, type EventView } from '../live/event-view.ts';
+import { createJsonView, createLineView, type EventView } from '../live/event-view.ts';
 import { type EventFollower, type FollowStep, followEvents } from '../live/follow-events.ts';
 import { untilEnded } from '../live/until-ended.ts';
 import { chosenEndpoint, type ServerCommandOptions, serverCommand, withServer } from '../server-command.ts';
+import { runWatch } from '../watch/run-watch.ts';
 
 type Subject =
   | { readonly kind: 'change'; readonly repository: string; readonly number: number }
@@ -68,11 +69,7 @@ const oneChange = (
   };
 };
 
-const viewFor = (client: Client, options: ServerCommandOptions, subject: Subject | null): EventView => {
-  if (options.json) return createJsonView();
-  const canDraw = process.stdout.isTTY === true && process.env['TERM'] !== 'dumb';
-  return canDraw && subject === null ? createBoardView(client) : createLineView();
-};
+const canDraw = (): boolean => process.stdout.isTTY === true && process.env['TERM'] !== 'dumb';
 
 const watch = (
   what: string | undefined,
@@ -83,14 +80,14 @@ const watch = (
     const subject = parseSubject(what, number);
     const id = subject === null ? null : (await findChange(client, subject)).id;
     const endpoint = await chosenEndpoint(options);
-    const view = viewFor(client, options, subject);
+    if (subject === null && options.json === undefined && canDraw()) return runWatch(endpoint);
+    const view = options.json ? createJsonView() : createLineView();
     const wish = untilEnded();
     try {
       const { resource, follower } =
         subject === null || id === null ? everything(view) : oneChange(client, subject, { view, id });
-      await Promise.race([followEvents({ endpoint, resource, signal: wish.signal }, follower), view.failed]);
+      await followEvents({ endpoint, resource, signal: wish.signal }, follower);
     } finally {
-      view.end();
       wish.release();
     }
   });
@@ -99,7 +96,8 @@ export const watchCommand = (): Command =>
   serverCommand('watch', {
     summary: 'show what the server does while it does it',
     examples: [
-      'ekaci watch                      builds that run, changes as they finish; q ends it',
+      'ekaci watch                      on a terminal all of it, live: builders, builds, queue, changes; ? for keys',
+      'ekaci watch | tee ci.log         in a pipe what happens, one line each',
       'ekaci watch me/packages 12       one change, until it is judged',
       'ekaci watch --json               one event a line',
     ],

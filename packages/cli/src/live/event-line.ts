@@ -32,6 +32,8 @@ export const eventLine = (event: LiveEvent): string | null => {
       return printable(`${event.job} ${event.conclusion}: ${event.headline}`);
     case 'job_stats_update': {
       const { finished, total, failed, etaS } = event;
+      // What comes before the first build is told step by step.
+      if (total === 0) return null;
       const left =
         etaS === undefined || finished === total ? '' : `, about ${formatDuration(etaS * 1000)} left`;
       return `${finished} of ${plural(total, 'build')}, ${failed} not succeeded${left}`;

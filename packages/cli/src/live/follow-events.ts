@@ -33,7 +33,7 @@ const followOnce = async (
   { endpoint, resource, signal }: Following,
   follower: EventFollower,
 ): Promise<void> => {
-  const connection = await openLive(endpoint);
+  const connection = await openLive(endpoint, signal);
   const close = (): void => connection.close();
   signal?.addEventListener('abort', close);
   try {

@@ -1,34 +1,6 @@
 import type { Change } from '@eka-ci/protocol/change';
 import { expect, it } from 'vitest';
-import { type BoardFacts, boardLines } from './builds-board.ts';
 import { eventLine } from './event-line.ts';
-
-const facts = (builds: number): BoardFacts => ({
-  builds: Array.from({ length: builds }, (_, index) => ({
-    drvPath: `/nix/store/${index}.drv`,
-    name: `package-${index}\u001b[2J`,
-    attempt: 1,
-    builder: 'local',
-    phase: index === 0 ? 'buildPhase\n' : null,
-    startedAtMs: 1000,
-    why: null,
-  })),
-  queued: 7,
-  changes: { judging: 1, queued: 2 },
-});
-
-it('draws what runs within the terminal, whatever builds call themselves', () => {
-  const lines = boardLines(facts(200), 4500, { columns: 60, rows: 10 });
-  expect(lines).toHaveLength(8);
-  expect(lines.every((line) => line.length <= 60)).toBe(true);
-  expect(boardLines(facts(1), 4500, { columns: 200, rows: 24 })).toEqual([
-    '1 build running, 7 queued; 1 change being judged, 2 queued   (q ends)',
-    '  package-0\\x1b[2J  buildPhase\\x0a  3.5s',
-  ]);
-  expect(boardLines(null, 0, { columns: 80, rows: 24 })).toEqual([
-    'the server does not answer: waiting for it',
-  ]);
-});
 
 it('tells events in one line each, and harmless ones', () => {
   const drvPath = '/nix/store/0c5b8vw40dy178xlpddw65q9gf1h2186-hello-1.0.drv';
@@ -65,6 +37,11 @@ it('tells events in one line each, and harmless ones', () => {
     'me/packages 12 evil\\x1b]0;title\\x07 (aaaaaaaaaaaa) judged: failure',
   );
   expect(eventLine(failed)).toBe('failed hello-1.0 (builder-exit), attempt 2: exit\\x0a2');
+  const stats = { type: 'job_stats_update' as const, changeId: 'c1', failed: 0 };
+  expect(eventLine({ ...stats, stage: 'evaluating', finished: 0, total: 0 })).toBeNull();
+  expect(eventLine({ ...stats, stage: 'building', finished: 1, total: 4, etaS: 90 })).toBe(
+    '1 of 4 builds, 0 not succeeded, about 1m30s left',
+  );
   expect(eventLine({ type: 'skipped', events: 1 })).toBe(
     '1 event left out: they come faster than they are read',
   );

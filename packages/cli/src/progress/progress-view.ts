@@ -20,11 +20,10 @@ export const formatDuration = (ms: number): string => {
 export const plural = (count: number, one: string, many = `${one}s`): string =>
   `${count} ${count === 1 ? one : many}`;
 
-/** Text from outside made safe for a terminal: control characters become visible, never acted on. */
+/** Text from outside made safe for a terminal: what controls or cannot be seen becomes visible, never acted on. */
 export const printable = (text: string): string =>
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (char) =>
-    char === '\t' ? ' ' : `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (char) =>
+    char === '\t' ? ' ' : `\\x${char.codePointAt(0)?.toString(16).padStart(2, '0')}`,
   );
 
 /** The same for several lines. */
