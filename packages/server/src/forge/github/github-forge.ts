@@ -1,0 +1,149 @@
+// GitHub as a hosted forge: its parts in this folder, put together.
+import { z } from 'zod';
+import type { Secret } from '../../config/secret.ts';
+import type { HostedForge, HostedListing } from '../hosted-forge.ts';
+import { apiPath, withQuery } from './api-path.ts';
+import { findChange, listOpenChanges } from './changes.ts';
+import { putGate } from './gates.ts';
+import { createGithubApps, describeNoApp, type GithubAppDeps, type GithubApps } from './github-apps.ts';
+import type { GithubClient, GithubHttp } from './github-client.ts';
+import { GithubError } from './github-error.ts';
+import { Id } from './github-schema.ts';
+import { perPage, readPages } from './pages.ts';
+import { findBranchTip, listBranchTips, listRepositories } from './repositories.ts';
+import { receiveWebhook } from './webhook.ts';
+
+export interface GithubForgeDeps {
+  /** Where its web pages are, without a slash at the end: `https://github.com`. */
+  readonly webUrl: string;
+  /** Of its API; shared by all apps. */
+  readonly http: GithubHttp;
+  /** In the order of ekaci.toml. */
+  readonly apps: readonly Omit<GithubAppDeps, 'http'>[];
+  /** Null: the operator waived the proof of webhooks. */
+  readonly webhookSecrets: readonly Secret[] | null;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+}
+
+/** GitHub's own bound: https://docs.github.com/en/webhooks/webhook-events-and-payloads */
+const maxBodyBytes = 26_214_400;
+
+/** `https://api.github.com` → `https://github.com`; of an Enterprise server the API lies below its pages. */
+export const webUrlOf = (apiUrl: string): string => {
+  const url = new URL(apiUrl);
+  if (url.hostname === 'api.github.com') return 'https://github.com';
+  return url.origin;
+};
+
+const Installation = z.object({ id: Id, suspended_at: z.string().nullish() });
+
+const listInstallations = async (client: GithubClient, signal: AbortSignal) => {
+  const path = withQuery(apiPath('app', 'installations'), { per_page: perPage });
+  const call = {
+    operation: 'installations.list',
+    method: 'GET',
+    path,
+    schema: z.array(Installation),
+  } as const;
+  const { items } = await readPages(client, call, { mostPages: 100, signal });
+  return items.filter((one) => (one.suspended_at ?? null) === null);
+};
+
+interface Asking {
+  readonly apps: GithubApps;
+  readonly signal: AbortSignal;
+}
+
+/** What speaks for the repository. @throws GithubError GITHUB_NOT_FOUND where nothing does */
+const speakFor = async ({ apps, signal }: Asking, repository: string, baseBranch: string | null) => {
+  const choice = await apps.choose(repository, baseBranch, signal);
+  if (choice.kind === 'installation') return choice;
+  throw new GithubError('GITHUB_NOT_FOUND', describeNoApp(repository, choice));
+};
+
+const listOf = async (
+  client: GithubClient,
+  repository: HostedListing['repository'],
+  signal: AbortSignal,
+): Promise<HostedListing> => {
+  const { items: changes, isComplete } = await listOpenChanges(client, repository.name, signal);
+  const { items: branches } = await listBranchTips(client, repository.name, signal);
+  return { repository, changes, isComplete, branches };
+};
+
+/** A repository that two apps reach comes once, by the first. */
+async function* listAll(
+  { apps, signal }: Asking,
+  appIds: readonly string[],
+): AsyncGenerator<HostedListing, void, undefined> {
+  const seen = new Set<number>();
+  for (const app of appIds) {
+    const asApp = apps.asApp(app);
+    if (asApp === null) continue;
+    for (const { id } of await listInstallations(asApp, signal)) {
+      const client = apps.asInstallation(app, id);
+      if (client === null) continue;
+      for (const repository of (await listRepositories(client, signal)).items) {
+        if (seen.has(repository.id) || !apps.isPermitted(repository.name, null)) continue;
+        seen.add(repository.id);
+        yield await listOf(client, repository, signal);
+      }
+    }
+  }
+}
+
+/** What a webhook says of installations is not to wait until what is known of them has aged. */
+const accessKinds: ReadonlySet<string> = new Set([
+  'access-given',
+  'access-ended',
+  'access-suspended',
+  'access-resumed',
+  'access-rights-changed',
+  'repositories-changed',
+]);
+
+export const createGithubForge = (deps: GithubForgeDeps): HostedForge => {
+  const { webUrl, http, webhookSecrets, clock } = deps;
+  const apps = createGithubApps({ apps: deps.apps.map((app) => ({ ...app, http })), clock });
+  const appIds = deps.apps.map(({ id }) => id);
+  return {
+    kind: 'github',
+    host: new URL(webUrl).host.toLowerCase(),
+    capabilities: { comments: true, statuses: true },
+    webhookPath: '/github/webhook',
+    maxBodyBytes,
+    read(delivery) {
+      const received = receiveWebhook(delivery, webhookSecrets);
+      if (received.kind === 'refused') return received;
+      const { deliveryId: id, eventName, reading } = received;
+      if (reading.kind === 'ignored') return { kind: 'ignored', id, name: reading.name, why: reading.why };
+      const { event } = reading;
+      if (accessKinds.has(event.kind)) apps.forgetInstallations();
+      return { kind: 'event', id, name: eventName, event };
+    },
+    isPermitted: (repository, baseBranch) => apps.isPermitted(repository, baseBranch),
+    async findChange(repository, number, signal) {
+      const { client } = await speakFor({ apps, signal }, repository, null);
+      return (await findChange(client, { repository, number }, signal))?.change ?? null;
+    },
+    async findBranchTip(repository, branch, signal) {
+      const { client } = await speakFor({ apps, signal }, repository, null);
+      return findBranchTip(client, { repository, branch }, signal);
+    },
+    listings: (signal) => listAll({ apps, signal }, appIds),
+    async cloneAccess(repository, signal) {
+      const speaker = await speakFor({ apps, signal }, repository, null);
+      const token = (await speaker.token(signal)).reveal();
+      return {
+        url: `${webUrl}/${repository}.git`,
+        authorization: `Basic ${Buffer.from(`x-access-token:${token}`).toString('base64')}`,
+      };
+    },
+    headRefOf: (number) => `refs/pull/${number}/head`,
+    async putGate({ repository, baseBranch }, gate, { id, signal }) {
+      const { client, appId } = await speakFor({ apps, signal }, repository, baseBranch);
+      return putGate({ client, appId, repository }, { gate, knownId: id, signal });
+    },
+  };
+};
