@@ -41,10 +41,16 @@ export default {
     {
       name: 'packages-are-imported-by-name',
       severity: 'error',
-      from: { path: '^(packages/[^/]+|e2e|bench|tools)/' },
+      from: { path: '^(packages/[^/]+|fakes|e2e|bench|tools)/' },
       to: { path: '^packages/', pathNot: '^$1/', dependencyTypes: ['local'] },
     },
     forbid('packages-stand-alone', { from: '^packages/', to: '^(e2e|bench|tools)/' }),
+    forbid('only-tests-and-tools-see-fakes', { from: '^(packages|bench)/', except: testCode, to: '^fakes/' }),
+    forbid('fakes-import-only-process', {
+      from: '^fakes/',
+      to: '^(packages|e2e|bench|tools)/',
+      allowed: '^packages/process/',
+    }),
     forbid('tools-are-below-e2e-and-bench', { from: '^tools/', to: '^(e2e|bench)/' }),
     forbid('lib-knows-no-domain', { from: `${server}/lib/`, to: '^packages/', allowed: `${server}/lib/` }),
     forbid('config-is-below-ports', {

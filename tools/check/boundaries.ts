@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { runProgram } from '../program.ts';
 import type { StepResult } from './step.ts';
 
-const roots = ['packages', 'e2e', 'bench', 'tools'];
+const roots = ['packages', 'fakes', 'e2e', 'bench', 'tools'];
 
 interface CruiseReport {
   readonly modules: readonly { readonly source: string }[];

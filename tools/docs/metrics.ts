@@ -1,4 +1,5 @@
 // docs/reference/metrics.md: every metric of the server, as the registry that is read by Prometheus knows it.
+import { createGraphMetrics } from '@eka-ci/server/http/graph-metrics';
 import { createServerMetrics, type MetricDescription, type MetricSources } from '@eka-ci/server/http/metrics';
 import { createWorkMetrics } from '@eka-ci/server/http/work-metrics';
 
@@ -11,7 +12,7 @@ const sources: MetricSources = {
   version: '',
   status: unread,
   isReady: unread,
-  builds: { active: unread, queued: unread, why: unread },
+  builds: { active: unread, queued: unread, queuedCount: unread, why: unread },
   upkeep: {
     warnings: unread,
     readDisks: unread,
@@ -22,6 +23,8 @@ const sources: MetricSources = {
   },
   live: { counts: unread },
   workMetrics: createWorkMetrics(() => 0),
+  graphMetrics: createGraphMetrics(unread),
+  builderCounts: unread,
 };
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');

@@ -40,7 +40,7 @@ const manifest = (name: string, dependencies: readonly string[]): string => {
     version: '0.1.0',
     private: true,
     type: 'module',
-    exports: name === 'bench' ? {} : { './*': './src/*.ts' },
+    exports: name === 'bench' || name === 'fakes' ? {} : { './*': './src/*.ts' },
     dependencies: Object.fromEntries(entries) as Record<string, string>,
   };
   return `${JSON.stringify(content, null, 2)}\n`;
@@ -93,6 +93,10 @@ const sources: Readonly<Record<string, string>> = {
     './pipeline.ts',
   ]),
   'bench/main.ts': program(['@eka-ci/core/ids']),
+  'fakes/github/main.ts': program(['@eka-ci/process/run']),
+  'fakes/github/start.ts': value('start'),
+  'fakes/github/start.test.ts': program(['./start.ts']),
+  'fakes/github/api/extract.ts': '// Nothing.\nexport {};\n',
 };
 
 /** All that is installed, linked one by one: our own packages must be those of the skeleton. */
@@ -110,7 +114,7 @@ const linkModules = async (root: string): Promise<void> => {
 
 const layOut = async (root: string): Promise<void> => {
   for (const file of configuration) await cp(join(repositoryRoot, file), join(root, file));
-  const folders = [...Object.keys(packages).map((name) => `packages/${name}`), 'e2e', 'bench', 'tools'];
+  const folders = [...Object.keys(packages).map((name) => `packages/${name}`), 'fakes', 'e2e', 'bench', 'tools'];
   for (const folder of folders) {
     await mkdir(join(root, folder), { recursive: true });
     await cp(join(repositoryRoot, folder, 'tsconfig.json'), join(root, folder, 'tsconfig.json'));
@@ -157,6 +161,7 @@ export const createSkeleton = async (): Promise<Skeleton> => {
     ...sources,
     ...Object.fromEntries(manifests),
     'bench/package.json': manifest('bench', ['core']),
+    'fakes/package.json': manifest('fakes', ['process']),
     // The tools and the stories of the project are not part of the skeleton; their projects must not be empty.
     'tools/empty.test.ts': '// Nothing.\nexport {};\n',
     'e2e/empty.test.ts': '// Nothing.\nexport {};\n',
