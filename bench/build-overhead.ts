@@ -9,8 +9,7 @@ import type { Builder } from '@eka-ci/server/builder/builder';
 import { openNixDaemon } from '@eka-ci/server/builder/nix-daemon/open-daemon';
 import { createNixStoreBuilder } from '@eka-ci/server/builder/nix-store/nix-store-builder';
 import { openSqliteDatabase } from '@eka-ci/server/database/kysely/sqlite/sqlite-database';
-import { createRecorder } from '@eka-ci/server/pipeline/builds/record';
-import { scheduleBuilds } from '@eka-ci/server/pipeline/builds/schedule';
+import { scheduleAlone } from '@eka-ci/server/pipeline/testing/schedule-alone';
 import {
   assertSameWork,
   type Benchmark,
@@ -54,17 +53,14 @@ const runScheduled = async (store: PrivateStore, builder: Builder, roots: readon
       await database.derivations.save(batch.map(({ node }) => node));
       for (const { node } of batch) wanted.push(graph.add(node));
     }
-    const run = scheduleBuilds({
+    const run = scheduleAlone({
       graph,
       wanted,
-      roots: [],
       builder,
-      recorder: createRecorder({ database, clock: Date.now }),
+      database,
       slots: { build: slots, fixedOutput: slots },
       limits: { silenceTimeoutMs: 60_000, maxDurationMs: 600_000, maxLogBytes: 1_000_000 },
       logs: { folder, maxBytes: 1_000_000 },
-      onEvent: () => {},
-      signal: new AbortController().signal,
     });
     const outcomes = [...(await run.finished).values()];
     return outcomes.filter(({ state, cause }) => state === 'succeeded' && cause === 'built').length;

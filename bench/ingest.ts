@@ -21,6 +21,7 @@ import {
   timesLess,
 } from './measure.ts';
 import { type RealStore, registerWithNix, storeDir, unpackRealStore } from './real-store.ts';
+import { measureSharing } from './shared-graph.ts';
 import { findOldNix, showInBatches } from './show-derivation.ts';
 
 const rowsAtOnce = 4096;
@@ -192,6 +193,7 @@ const measureGrowth = async (store: RealStore, { repetitions }: RunOptions): Pro
 
 const measure = async (store: RealStore, options: RunOptions): Promise<Outcome> => {
   const figures = [...(await compareColdAndWarm(store, options))];
+  figures.push(...(await measureSharing(store, options)));
   if (!options.smoke) figures.push(await measureGrowth(store, options));
   const notes = [`${store.paths.length} files; page cache warm; SQLite in its thread, every commit synced`];
   return { kind: 'measured', figures, notes };
