@@ -14,6 +14,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
   daemon: async () => (await import('./daemon.ts')).daemon,
   'build-overhead': async () => (await import('./build-overhead.ts')).buildOverhead,
   evaluate: async () => (await import('./evaluate.ts')).evaluate,
+  recovery: async () => (await import('./recovery.ts')).recovery,
   startup: async () => (await import('./startup.ts')).startup,
   http: async () => (await import('./http.ts')).http,
   webhooks: async () => (await import('./webhooks.ts')).webhooks,

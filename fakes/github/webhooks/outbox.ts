@@ -60,7 +60,7 @@ const headersOf = (
     ? {}
     : {
         'x-hub-signature': sign(secret, body, 'sha1'),
-        'x-hub-signature-256': sign(secret, body + ' ', 'sha256'),
+        'x-hub-signature-256': sign(secret, body, 'sha256'),
       }),
 });
 
