@@ -35,8 +35,9 @@ const readUnion = (union: string): ErrorEntry['codes'] =>
 const findAlias = (text: string, name: string): string | null =>
   new RegExp(`^(?:export )?type ${name} =([^;]*(?:;(?![ \\t]*\\n)[^;]*)*);$`, 'm').exec(text)?.[1] ?? null;
 
+/** One that is made from another class of ours has the other's codes. */
 const declaredClass =
-  /(?:\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\n)?export class (\w+) extends (?:Error|\w+Error) \{\n([\s\S]*?)\n\}/g;
+  /(?:\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\n)?export class (\w+) extends Error \{\n([\s\S]*?)\n\}/g;
 
 const readCodes = (text: string, body: string): ErrorEntry['codes'] => {
   const literal = /^ {2}(?:override )?readonly code = '([A-Z0-9_]+)'/m.exec(body)?.[1];
