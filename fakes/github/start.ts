@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { readLines, startChild } from '@eka-ci/process';
 import { createControl } from './control/client.ts';
-import type { Control } from './control/commands.ts';
+import type { Control } from './control/control.ts';
 
 export interface FakeGitHubOptions {
   /** @default 0, any that is free */

@@ -32,7 +32,7 @@ const checkMerge = (world: World, pull: Pull, request: MergeRequest): void => {
   if (pull.merged !== null || pull.state === 'closed')
     throw new Refusal(405, 'Pull Request is not mergeable');
   if (pull.draft) throw new Refusal(405, 'Pull Request is still a draft');
-  if (false)
+  if (request.sha !== null && request.sha !== pull.headSha)
     throw new Refusal(409, 'Head branch was modified. Review and try the merge again.');
   if (pull.unknownReads > 0 || pull.testMerge.kind === 'conflict')
     throw new Refusal(405, 'Pull Request is not mergeable');

@@ -1,5 +1,6 @@
 // The typed remote control of a fake that runs.
-import { type CommandName, type Control, commands } from './commands.ts';
+import { type CommandName, commands } from './commands.ts';
+import type { Control } from './control.ts';
 
 /** Thrown when the fake refuses a command: its message says what was wrong with it. */
 export class ControlError extends Error {

@@ -4,7 +4,7 @@ import type { Journal } from '../http/journal.ts';
 import type { Comment, Delivery, Pull } from '../state/entities.ts';
 import { commentsOf, queueOf, runsOfSuite, suitesOf } from '../state/lookup.ts';
 import { mustGet, type World } from '../state/world.ts';
-import type { CommandHandlers, ReadComment, ReadDelivery, ReadPull } from './commands.ts';
+import type { CommandHandlers, ReadComment, ReadDelivery, ReadPull } from './control.ts';
 import type { Finding } from './finding.ts';
 
 const describeComment = (world: World, comment: Comment): ReadComment => {

@@ -1,13 +1,7 @@
 // Routes about check runs, check suites and commit statuses.
 import * as z from 'zod';
-import {
-  createRun,
-  createStatus,
-  ensureSuite,
-  rerequestRun,
-  rerequestSuite,
-  updateRun,
-} from '../actions/checks.ts';
+import { createRun, ensureSuite, rerequestRun, rerequestSuite, updateRun } from '../actions/checks.ts';
+import { createStatus } from '../actions/statuses.ts';
 import { resolveCommit } from '../git/repository-folder.ts';
 import {
   type Answer,

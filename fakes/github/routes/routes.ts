@@ -6,6 +6,7 @@ import { codeRoutes } from './code-routes.ts';
 import { commentRoutes } from './comment-routes.ts';
 import { peopleRoutes } from './people-routes.ts';
 import { pullRoutes } from './pull-routes.ts';
+import { repositoryRoutes } from './repository-routes.ts';
 
 export const createRoutes = (redeliver: Redeliver): Routes => ({
   ...createAppRoutes(redeliver),
@@ -14,4 +15,5 @@ export const createRoutes = (redeliver: Redeliver): Routes => ({
   ...commentRoutes,
   ...peopleRoutes,
   ...pullRoutes,
+  ...repositoryRoutes,
 });

@@ -1,6 +1,6 @@
 // A fake with an organization, people, a repository and an installed app: what most tests begin with.
 import { sign } from 'node:crypto';
-import type { NewRepositoryFacts } from '../control/commands.ts';
+import type { NewRepositoryFacts } from '../control/control.ts';
 import { type FakeGitHub, type FakeGitHubOptions, startFakeGitHub } from '../start.ts';
 import { type Json, type JsonObject, wordOf } from '../state/json.ts';
 import { type Receiver, startReceiver } from './receiver.ts';

@@ -141,6 +141,23 @@ describe('signing in', () => {
     await town.github.control.setClock({ skewMs: 0 });
   });
 
+  it('lets an app do for a person only what it may do itself', async () => {
+    const { control } = town.github;
+    const callbackUrls = [callback];
+    const lonely = await control.createApp({ slug: 'lonely', owner: 'octo', callbackUrls });
+    await control.signIn({ user: 'alice' });
+    const client = { client_id: lonely.clientId, client_secret: lonely.clientSecret };
+    const code = codeOf(await authorize(client));
+    const { access_token: token } = await exchange({ ...client, code, code_verifier: verifier });
+    const send = town.as(String(token));
+    expect((await send('GET', '/repos/octo/pkgs')).status).toBe(200);
+    expect((await send('GET', '/repos/octo/hidden')).status).toBe(404);
+    const status = { body: { state: 'success' } };
+    expect((await send('POST', `/repos/octo/pkgs/statuses/${town.repository.head}`, status)).status).toBe(
+      403,
+    );
+  });
+
   it('can be checked and taken back by the app', async () => {
     await town.github.control.signIn({ user: 'bob' });
     const { access_token: token } = await exchange({

@@ -114,7 +114,13 @@ const linkModules = async (root: string): Promise<void> => {
 
 const layOut = async (root: string): Promise<void> => {
   for (const file of configuration) await cp(join(repositoryRoot, file), join(root, file));
-  const folders = [...Object.keys(packages).map((name) => `packages/${name}`), 'fakes', 'e2e', 'bench', 'tools'];
+  const folders = [
+    ...Object.keys(packages).map((name) => `packages/${name}`),
+    'fakes',
+    'e2e',
+    'bench',
+    'tools',
+  ];
   for (const folder of folders) {
     await mkdir(join(root, folder), { recursive: true });
     await cp(join(repositoryRoot, folder, 'tsconfig.json'), join(root, folder, 'tsconfig.json'));
