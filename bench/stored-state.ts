@@ -108,6 +108,7 @@ const changeOf = (number: number, summary: string, builds: StateSize['builds']):
     repository: benchRepository,
     number: number + 1,
     branch: `branch-${number}`,
+    baseBranch: null,
     base: shaOf(2, 0) as CommitSha,
     head: headOf(number),
     judgedTree: shaOf(3, number) as TreeSha,

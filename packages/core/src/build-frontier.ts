@@ -143,6 +143,11 @@ export class BuildFrontier {
     if (state === SUCCEEDED || state === FAILED || state === DEPENDENCY_FAILED) this.#states[id] = OUTSIDE;
   }
 
+  /** These were ready in another run of the same nodes: what they need and was added later counts as done for them. */
+  keepReady(ids: Iterable<NodeId>): void {
+    for (const id of ids) if (this.#states[id] === WAITING) this.#states[id] = READY;
+  }
+
   /** Counts anew what each of these waits for. @returns those that wait for nothing and were not known to: none, ever */
   recount(nodes: Iterable<NodeId>): NodeId[] {
     const { start, cells } = this.#graph.inputLinks;

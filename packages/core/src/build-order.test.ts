@@ -223,4 +223,25 @@ describe('the order of builds', () => {
     order.markReady(2);
     expect(order.take([0])).toBeUndefined();
   });
+
+  it('gives nobody the place of another for what was settled here, and is wanted there anew', () => {
+    const order = new BuildOrder(independent(3), { durationOf: () => 1 });
+    order.add(open(0, [0], { class: 'ordered' }));
+    order.add(open(0, [0, 1], { class: 'merge-queue' }));
+    order.markReady(0);
+    expect(order.take()).toBe(0);
+    order.settle(0);
+    order.add(open(0, [0], { class: 'flaky-retry' }));
+    order.add(open(0, [2]));
+    for (const node of [0, 2]) order.markReady(node);
+    expect(takeAll(order)).toEqual([2, 0]);
+  });
+
+  it('measures the longest chain also where nothing of the first kinds is ready', () => {
+    const order = new BuildOrder(independent(2), { durationOf: () => 7, kindOf: () => 2 });
+    const demand = order.add(open(0, [0, 1]));
+    expect(order.longestReadyOf(demand)).toBe(0);
+    order.markReady(1);
+    expect(order.longestReadyOf(demand)).toBe(7);
+  });
 });

@@ -217,10 +217,9 @@ export class BuildOrder {
   longestReadyOf(id: DemandId): number {
     const demand = this.#demands.get(id);
     if (demand === undefined) return 0;
-    return Math.max(
-      0,
-      ...demand.ready.map((_, kind) => demand.chains.get(this.#peek(demand, kind) ?? -1) ?? 0),
-    );
+    // It has holes, which map() would pass over and give back as undefined.
+    const tops = Array.from(demand.ready, (_, kind) => this.#peek(demand, kind) ?? -1);
+    return Math.max(0, ...tops.map((node) => demand.chains.get(node) ?? 0));
   }
 
   #forget(node: NodeId): void {
@@ -263,7 +262,8 @@ export class BuildOrder {
     const heap = demand.ready[kind];
     if (heap === undefined) return undefined;
     for (let node = heap.peek(); node !== undefined; node = heap.peek()) {
-      if (this.#ready.has(node)) return node;
+      // It may be ready for others, who want it again after it was settled here.
+      if (this.#ready.has(node) && demand.chains.has(node)) return node;
       heap.pop();
     }
     return undefined;

@@ -4,20 +4,22 @@ import { ChangeSummary } from './change-summary.ts';
 import { nextCursor, PageQuery } from './page.ts';
 
 export const ChangeState = z.enum(['queued', 'judging', 'judged', 'failed', 'superseded', 'closed']);
-export const ChangeKind = z.enum(['branch', 'baseline', 'submitted']);
+export const ChangeKind = z.enum(['branch', 'baseline', 'submitted', 'offered']);
 
 const change = z.object({
   id: z.string(),
   /**
    * branch: one that wants to join its base. baseline: a base branch against where it was. submitted: asked for by
-   * hand.
+   * hand. offered: what a hosted forge has to be joined into a branch, a pull request.
    */
   kind: ChangeKind,
   repository: z.string(),
-  /** From 1 in each repository; 0 of a baseline. */
+  /** From 1 in each repository; 0 of a baseline; the forge's own of an offered one. */
   number: z.int().nonnegative(),
-  /** Of a submitted one the head's revision, as it was asked for. */
+  /** Of a submitted one the head's revision, as it was asked for; of an offered one `pull/` and its number. */
   branch: z.string(),
+  /** What an offered one wants to join; null for others. */
+  baseBranch: z.string().nullable(),
   title: z.string(),
   state: ChangeState,
   /** Null where it is judged against nothing. */
@@ -47,7 +49,7 @@ export const ChangesQuery = PageQuery.extend({
   repository: z.string().min(1).max(500).optional(),
   /** All but `superseded` where absent. */
   state: ChangeState.optional(),
-  /** @default branch */
+  /** Where absent, `branch` and `offered`. */
   kind: ChangeKind.optional(),
 });
 

@@ -9,8 +9,15 @@ import { createNixStoreBuilder } from './builder/nix-store/nix-store-builder.ts'
 import { poolLocal } from './builder/pool/local-pool.ts';
 import { createBuilderPool } from './builder/pool/machine-pool.ts';
 import { createMachineOpener } from './builder/remote/open-machine.ts';
+import { createConfigHost } from './config/config-host.ts';
+import { loadCredentials } from './config/credentials.ts';
 import { openSqliteDatabase } from './database/kysely/sqlite/sqlite-database.ts';
 import { createGitForge } from './forge/git/git-forge.ts';
+import { pickAppCredentials } from './forge/github/app-key.ts';
+import { createGithubForge, webUrlOf } from './forge/github/github-forge.ts';
+import { createGithubHttp } from './forge/github/github-http.ts';
+import type { HostedForge } from './forge/hosted-forge.ts';
+import { withoutPrivate } from './forge/public-only.ts';
 import { createGitCli } from './git/git-cli/git-cli.ts';
 import { removeStaleLocks } from './git/git-cli/stale-locks.ts';
 import type { Listening } from './http/listen.ts';
@@ -24,7 +31,15 @@ import { sourceOf } from './pipeline/repository-source.ts';
 import { createForgeLog } from './pipeline/server-log.ts';
 import { createDatabaseWatch } from './pipeline/upkeep/database-watch.ts';
 import { openHttp } from './wiring/answering.ts';
-import { openFreshness, openSatisfiable, openUpkeep, startJudging, takeUpAgain } from './wiring/judging.ts';
+import {
+  leaseOwner,
+  openFreshness,
+  openSatisfiable,
+  openUpkeep,
+  startJudging,
+  takeUpAgain,
+} from './wiring/judging.ts';
+import { openReporting } from './wiring/reporting.ts';
 import { openOrders, openScheduler, startSweeps } from './wiring/scheduling.ts';
 import type { ServerDeps, ServerOptions } from './wiring/server-options.ts';
 import { type Opened, type OpenStore, openParts, type ServerFacts } from './wiring/server-parts.ts';
@@ -90,12 +105,37 @@ const openStore = async (
   }
 };
 
+const openForges = ({ github }: ServerOptions, { env }: ServerDeps): HostedForge[] => {
+  if (github === null) return [];
+  const { apiUrl, webhookSecrets } = github;
+  const host = { env, readFile: createConfigHost().readFile };
+  const forge = createGithubForge({
+    webUrl: webUrlOf(apiUrl),
+    http: createGithubHttp({ apiUrl, clock: Date.now }),
+    apps: github.apps.map(({ id, permissions, credentials }) => ({
+      id,
+      permissions,
+      loadCredentials: async () => pickAppCredentials(id, (await loadCredentials(credentials, host)).values),
+    })),
+    webhookSecrets,
+    clock: Date.now,
+  });
+  return [withoutPrivate(forge)];
+};
+
 const runServer = async (opened: Opened): Promise<RunningServer> => {
   const { options, deps, database } = opened;
   const logger = deps.loggerFor('scheduler');
   const parts = await openParts(opened);
   const counts = createChangeCounts(database);
-  const facts: ServerFacts = { startedAtMs: Date.now(), counts, loop: null, scheduler: null, orders: null, phase: 'starting' };
+  const facts: ServerFacts = {
+    startedAtMs: Date.now(),
+    counts,
+    loop: null,
+    scheduler: null,
+    orders: null,
+    phase: 'starting',
+  };
   const upkeep = openUpkeep(parts, opened, facts);
   const scheduler = openScheduler(parts, opened, upkeep);
   const orders = openOrders(parts, opened, scheduler);
@@ -131,7 +171,9 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     if (facts.phase !== 'ending') lost.resolve(error);
   });
   parts.logs.compression?.start();
-  const loop = startJudging(parts, opened, { counts, upkeep, scheduler, freshness, watch });
+  const reporting = openReporting(parts, opened, leaseOwner);
+  const { reporter } = reporting;
+  const loop = startJudging(parts, opened, { counts, upkeep, scheduler, freshness, watch, reporter });
   facts.loop = loop;
   orders.resume();
   const endSweeps = startSweeps(scheduler, opened);
@@ -157,6 +199,7 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     await Promise.all([watching, loop.stop(), orders.stop(), upkeep.stop(), parts.logs.compression?.stop()]);
     await satisfiable.stop();
     await scheduler.stop();
+    await reporting.stop();
     await freshness.stop();
     await listening.close();
     await parts.closeStore();
@@ -190,6 +233,7 @@ export const startServer = async (options: ServerOptions, deps: ServerDeps): Pro
       database: { ...database, changes },
       feed,
       git: createGitCli({ env: deps.env }),
+      forges: openForges(options, deps),
       openStore: () => openStore(nix, options, deps),
       removeStaleLocks,
     });

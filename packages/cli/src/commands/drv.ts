@@ -10,8 +10,11 @@ type Attempt = Derivation['attempts'][number];
 
 const pathOf = (drv: string): string => `/v1/drvs/${encodeURIComponent(drv)}`;
 
+/** Nothing as well where the server's clock was set back meanwhile: nobody knows it then. */
 const durationOf = ({ startedAtMs, finishedAtMs }: Attempt): string =>
-  startedAtMs === null || finishedAtMs === null ? '' : formatDuration(finishedAtMs - startedAtMs);
+  startedAtMs === null || finishedAtMs === null || finishedAtMs < startedAtMs
+    ? ''
+    : formatDuration(finishedAtMs - startedAtMs);
 
 const attemptRow = (attempt: Attempt): string[] => [
   String(attempt.attempt),

@@ -10,6 +10,7 @@ it('tells events in one line each, and harmless ones', () => {
     repository: 'me/packages',
     number: 12,
     branch: 'evil\u001b]0;title\u0007',
+    baseBranch: null,
     title: '',
     state: 'judged',
     baseSha: null,

@@ -21,6 +21,7 @@ const reviewIn = (state: Review['state'], more: Partial<Review> = {}): Review =>
   repository: '/r',
   number: 1,
   branch: 'HEAD',
+  baseBranch: null,
   title: 'HEAD',
   state,
   baseSha: null,

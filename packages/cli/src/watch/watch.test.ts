@@ -70,6 +70,7 @@ const change = (
   repository: 'me/packages',
   number: 7,
   branch: id,
+  baseBranch: null,
   title: '',
   state: 'judging',
   baseSha: null,

@@ -233,14 +233,20 @@ export const describeBuilder = (name: string, makeSubject: () => Promise<Builder
       expect(lines.at(-1)).toBe('end');
     });
 
-    it('ends the builder and all it started when it is cancelled', async () => {
+    it.each([
+      ['is cancelled', {}, 'cancelled'],
+      ['is silent for too long', { silenceTimeoutMs: 1500 }, 'timeout'],
+    ] as const)('ends the builder and all it started, deaf to signals, when it %s', async (_, limits, cause) => {
       const pidFile = join(subject.store.folder, randomBytes(4).toString('hex'));
-      const drvPath = await drv(`sleep 300 & echo $$ $! > ${pidFile}; echo started; sleep 300`);
+      // What ignores a signal hands that down to whatever it starts.
+      const drvPath = await drv(
+        `trap "" TERM INT HUP; sleep 300 & echo $$ $! > ${pidFile}; echo started; sleep 300`,
+      );
       const abort = new AbortController();
-      const ended = build(drvPath, {}, abort.signal);
+      const ended = build(drvPath, limits, abort.signal);
       await expect.poll(() => readFile(pidFile, 'utf8').catch(() => ''), { timeout: 20_000 }).toMatch(/\n$/);
-      abort.abort();
-      expect((await ended).result).toMatchObject({ kind: 'interrupted', cause: 'cancelled' });
+      if (cause === 'cancelled') abort.abort();
+      expect((await ended).result).toMatchObject({ kind: 'interrupted', cause });
       const pids = (await readFile(pidFile, 'utf8')).trim().split(' ').map(Number);
       expect(pids).toHaveLength(2);
       // What it started gets its signal in the same moment, and is waited for by nobody.

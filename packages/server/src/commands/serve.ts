@@ -19,6 +19,21 @@ const mib = 1024 * 1024;
 /** A server that has not ended by then ends at once; what it was at is queued again by the next one. */
 const endTimeoutMs = 25_000;
 
+const baselinesOf = ({ branches }: ServerConfig): ServerOptions['baselines'] =>
+  branches.map(({ pattern, build }) => ({ matches: compileBranchGlob(pattern), build }));
+
+const githubOf = ({ github_apps: apps, security }: ServerConfig): ServerOptions['github'] => {
+  const [first] = apps;
+  if (first === undefined) return null;
+  const { webhook_secret: secrets, allow_insecure_webhooks: insecure } = security;
+  return {
+    apiUrl: first.api_url.replace(/\/+$/, ''),
+    apps: apps.map(({ id, permissions, credentials }) => ({ id, permissions, credentials })),
+    // Waived only while no secret is set.
+    webhookSecrets: secrets.length === 0 && insecure ? null : secrets,
+  };
+};
+
 const serverOptions = (config: ServerConfig, version: string): ServerOptions => ({
   version,
   dbPath: config.db_path,
@@ -30,9 +45,12 @@ const serverOptions = (config: ServerConfig, version: string): ServerOptions => 
     name: one.name,
     url: one.url,
     baseBranch: one.base_branch,
-    baselines: config.branches.map(({ pattern, build }) => ({ matches: compileBranchGlob(pattern), build })),
+    baselines: baselinesOf(config),
     pollIntervalMs: one.poll_interval_seconds * 1000,
   })),
+  github: githubOf(config),
+  baselines: baselinesOf(config),
+  publicUrl: config.web.public_url.replace(/\/+$/, ''),
   slots: { build: config.builders.local_max_jobs, fixedOutput: config.builders.fod_max_jobs },
   machinesFile: {
     path: config.builders.machines_file,

@@ -40,6 +40,22 @@ describe('a key whose feature is not there yet', () => {
     ).toEqual([]);
   });
 
+  it('is refused by its value where some are supported', async () => {
+    const app = (id: string, more: string): string => `[[github_apps]]\nid = "${id}"\n${more}\n`;
+    const vault = app('v', 'credentials = { vault = { address = "https://v.example", secret_path = "a" } }');
+    const other = app(
+      'o',
+      'api_url = "https://ghe.example/api/v3"\ncredentials = { env = { vars = ["A"] } }',
+    );
+    expect(await complaints({ toml: vault })).toEqual([
+      expect.stringContaining('v: credentials from vault are not supported by this version yet'),
+    ]);
+    expect(await complaints({ toml: app('m', 'credentials = { env = { vars = ["A"] } }') + other })).toEqual([
+      expect.stringContaining('apps of several GitHub servers are not supported by this version yet'),
+    ]);
+    expect(await complaints({ toml: other })).toEqual([]);
+  });
+
   it('may be set in a file that something stronger brings back to the default', async () => {
     const given = { toml: 'require_approval = true', env: { EKA_CI_REQUIRE_APPROVAL: 'false' } };
     expect((await loadValid(given)).config.require_approval).toBe(false);

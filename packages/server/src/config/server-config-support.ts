@@ -28,7 +28,6 @@ export const notYet: readonly string[] = [
   'sandbox.max_cpu_seconds',
   'sandbox.max_processes',
   'sandbox.max_output_mib',
-  'github_apps',
   'gitea_instances',
   'gitlab_instances',
   'caches',
@@ -45,8 +44,34 @@ interface Chosen {
   readonly configWithout: (name: string) => ServerConfig;
 }
 
-/** A problem for each key of `notYet` that somebody set to anything but its default. */
-export const refuseUnsupported = ({ config, origins, configWithout }: Chosen): ServerConfigProblem[] =>
+/** Credential sources that this version cannot ask. */
+const sourcesNotYet: readonly string[] = ['aws-profile', 'vault', 'aws-secrets-manager', 'instance-metadata'];
+
+/** Values of keys that are supported. */
+const refuseValues = ({ config, origins }: Chosen): ServerConfigProblem[] => {
+  const origin = origins.get('github_apps') ?? { kind: 'default' };
+  const apps = config.github_apps;
+  const sources = apps.flatMap(({ id, credentials }) =>
+    sourcesNotYet.includes(credentials.kind)
+      ? [
+          `${id}: credentials from ${credentials.kind} are not supported by this version yet: use env, file or systemd-credential`,
+        ]
+      : [],
+  );
+  const hosts =
+    new Set(apps.map(({ api_url }) => api_url)).size > 1
+      ? ['apps of several GitHub servers are not supported by this version yet: give all of them one api_url']
+      : [];
+  return [...sources, ...hosts].map((message) => ({ key: 'github_apps', origin, message }));
+};
+
+/** A problem for each key of `notYet` that somebody set to anything but its default, and for values like them. */
+export const refuseUnsupported = (chosen: Chosen): ServerConfigProblem[] => [
+  ...refuseKeys(chosen),
+  ...refuseValues(chosen),
+];
+
+const refuseKeys = ({ config, origins, configWithout }: Chosen): ServerConfigProblem[] =>
   notYet.flatMap((name) => {
     const path = settingKeys.get(name)?.path ?? [];
     const origin = origins.get(name) ?? { kind: 'default' };

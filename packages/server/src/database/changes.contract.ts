@@ -9,6 +9,7 @@ const newChange = (id: string, more: Partial<StoredChange> = {}): StoredChange =
   repository: 'somewhere',
   number: 1,
   branch: 'topic/"quoted" 🦀',
+  baseBranch: null,
   base: 'b'.repeat(40) as CommitSha,
   head: 'c'.repeat(40) as CommitSha,
   judgedTree: 'd'.repeat(40) as TreeSha,

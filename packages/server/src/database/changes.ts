@@ -10,21 +10,26 @@ export type ChangeState = 'queued' | 'judging' | 'judged' | 'failed' | 'supersed
 
 /**
  * branch: a branch of a served repository that wants to join its base. baseline: a base branch itself, judged against
- * where it was. submitted: somebody asked for it by hand.
+ * where it was. submitted: somebody asked for it by hand. offered: what a hosted forge has to be joined into a branch.
  */
-export type ChangeKind = 'branch' | 'baseline' | 'submitted';
+export type ChangeKind = 'branch' | 'baseline' | 'submitted' | 'offered';
 
 /** One head of one branch to be judged. */
 export interface ChangeListing {
   /** The caller's choice; unique. */
   readonly id: string;
   readonly kind: ChangeKind;
-  /** The configured name (`owner/repo`), or clone address or path as the user named it; never with credentials. */
+  /**
+   * The configured name (`owner/repo`), of a hosted forge with the forge's host in front; or clone address or path as the
+   * user named it; never with credentials.
+   */
   readonly repository: string;
-  /** From 1 in each repository; the same for all heads of one branch, for ever. A baseline has 0. */
+  /** From 1 in each repository; the same for all heads of one branch, for ever. A baseline has 0; an offered one, the forge's. */
   readonly number: number;
-  /** Of a submitted one the head's revision, as it was asked for. */
+  /** Of a submitted one the head's revision, as it was asked for. Of an offered one `pull/` and its number. */
   readonly branch: string;
+  /** What an offered one wants to join; null for others. */
+  readonly baseBranch: string | null;
   /** Null: it is judged against nothing, as if everything in it were new. */
   readonly base: CommitSha | null;
   readonly head: CommitSha;
@@ -56,7 +61,7 @@ export interface StoredChange extends ChangeListing {
   readonly summaryJson: string | null;
   /** The same as a forge shows it. */
   readonly markdown: string | null;
-  /** What was submitted, as JSON text; null for what a forge told. */
+  /** What was submitted or offered, as JSON text; parsed by whoever knows its schema. Null for branches. */
   readonly requestJson: string | null;
 }
 
@@ -81,7 +86,7 @@ export interface ChangePage {
 export interface ChangeQuery {
   readonly repository?: string;
   readonly branch?: string;
-  /** @default ['branch'] */
+  /** @default ['branch', 'offered'] */
   readonly kinds?: readonly ChangeKind[];
   /** All states where absent. Without `superseded` each number appears once. */
   readonly states?: readonly ChangeState[];
@@ -91,7 +96,7 @@ export interface ChangeQuery {
   readonly limit: number;
 }
 
-/** What was learnt about one branch of a repository. */
+/** What was learnt about one branch of a repository, or about one change that a hosted forge offers. */
 export type BranchUpdate =
   | {
       readonly kind: 'head-moved';
@@ -119,7 +124,24 @@ export type BranchUpdate =
       readonly head: CommitSha;
       readonly title: string;
       readonly newId: string;
-    };
+    }
+  | {
+      /**
+       * As the forge has it now. Its head's trial merge into another base branch is another judgement: nothing is queued
+       * only where its newest row is open and has both, and what else was told is then kept there.
+       */
+      readonly kind: 'offer-moved';
+      readonly repository: string;
+      readonly number: number;
+      readonly branch: string;
+      readonly baseBranch: string;
+      readonly base: CommitSha;
+      readonly head: CommitSha;
+      readonly title: string;
+      readonly requestJson: string;
+      readonly newId: string;
+    }
+  | { readonly kind: 'offer-closed'; readonly repository: string; readonly number: number };
 
 /** A delivery's effect. */
 export interface DeliveredUpdate {

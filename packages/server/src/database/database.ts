@@ -9,6 +9,7 @@ import type { EvaluationRecord } from '@eka-ci/core/evaluation';
 import type { BuildAnswer } from '@eka-ci/core/flaky';
 import type { Brand, CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
 import type { Changes } from './changes.ts';
+import type { Gates } from './gates.ts';
 
 export type {
   AppliedUpdate,
@@ -29,6 +30,7 @@ export type {
   StoredChange,
   UnsatisfiableChange,
 } from './changes.ts';
+export type { ClaimedGate, GateClaim, GateCounts, GateKey, Gates, StoredGate, WantedGate } from './gates.ts';
 
 export interface Database {
   readonly meta: Meta;
@@ -38,6 +40,7 @@ export interface Database {
   readonly jobsets: Jobsets;
   readonly changes: Changes;
   readonly deliveries: Deliveries;
+  readonly gates: Gates;
   /**
    * Writes a copy of everything, as of one moment, while others go on reading and writing. The file must not exist.
    * @throws DatabaseError DATABASE_BACKUP_EXISTS, or as an opening does
@@ -251,8 +254,11 @@ export interface Deliveries {
    * @returns by index: `new`, `unfinished` (stored before, to be processed again), `done` (to be ignored)
    */
   receive(deliveries: readonly Delivery[]): Promise<readonly ('new' | 'unfinished' | 'done')[]>;
-  /** Oldest first: what a restarted server processes. */
-  unfinished(limit: number): Promise<readonly Delivery[]>;
+  /**
+   * Oldest first: what a restarted server processes.
+   * @param after only what came after the delivery of this key, also where that one is done by now
+   */
+  unfinished(limit: number, after?: string): Promise<readonly Delivery[]>;
   /** Idempotent. */
   finish(key: string, doneAtMs: number): Promise<void>;
   /** Removes those that were done before. A repeat of one would count as new: keep them longer than forges repeat. */

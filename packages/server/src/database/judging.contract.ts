@@ -58,10 +58,13 @@ export const judgingContract = (open: () => Promise<Database>): void => {
     expect(await deliveries.receive([{ ...first, payload: 'forged' }])).toEqual(['unfinished']);
     expect(await deliveries.unfinished(10)).toEqual([first, second]);
     expect(await deliveries.unfinished(1)).toEqual([first]);
+    expect(await deliveries.unfinished(10, first.key)).toEqual([second]);
+    expect(await deliveries.unfinished(10, second.key)).toEqual([]);
     await deliveries.finish(first.key, 9);
     await deliveries.finish(first.key, 10);
     expect(await deliveries.receive([first, second])).toEqual(['done', 'unfinished']);
     expect(await deliveries.unfinished(10)).toEqual([second]);
+    expect(await deliveries.unfinished(10, first.key)).toEqual([second]);
     expect(await deliveries.receive([])).toEqual([]);
   });
 

@@ -27,7 +27,6 @@ export type DeliveryReading =
 
 /** What git needs to read a repository now. */
 export interface CloneAccess {
-  readonly url: string;
   /** Value of the HTTP `Authorization` header; null where anybody may read it. Good for some minutes. */
   readonly authorization: string | null;
 }
@@ -76,6 +75,8 @@ export interface HostedForge {
   findBranchTip(repository: string, branch: string, signal: AbortSignal): Promise<CommitSha | null>;
   /** Everything that is served, one repository after the other. @throws HostedForgeFault */
   listings(signal: AbortSignal): AsyncIterable<HostedListing>;
+  /** For git, without credentials. */
+  cloneUrl(repository: string): string;
   /** @throws HostedForgeFault */
   cloneAccess(repository: string, signal: AbortSignal): Promise<CloneAccess>;
   /** The full name of the ref that holds the head of a change, for git: `refs/pull/12/head`. */

@@ -141,7 +141,9 @@ const createJudgeMetrics = ({ judged, judgeSeconds, retries, stopped }: Metrics,
       case 'finished': {
         const { kind, id } = event.change;
         judged.inc({ kind, conclusion: event.result.conclusion });
-        judgeSeconds.observe({ kind }, (clock() - (startedAtMs.get(id) ?? clock())) / 1000);
+        const tookMs = clock() - (startedAtMs.get(id) ?? clock());
+        // A clock that was set back meanwhile must not take from what was counted.
+        judgeSeconds.observe({ kind }, Math.max(0, tookMs) / 1000);
         startedAtMs.delete(id);
         return;
       }

@@ -8,6 +8,7 @@ export const changeOnWire = (change: ChangeListing): Change => ({
   repository: change.repository,
   number: change.number,
   branch: change.branch,
+  baseBranch: change.baseBranch,
   title: change.title,
   state: change.state,
   baseSha: change.base,

@@ -2,7 +2,10 @@
 import { join } from 'node:path';
 import type { StoredChange } from '../database/database.ts';
 import { baselineBuildOf, type ForgeRepository } from '../forge/forge.ts';
+import { type HostedForge, hostedName } from '../forge/hosted-forge.ts';
 import type { BaselineRequest } from './judge-baseline.ts';
+import type { MirrorNeed } from './mirrors.ts';
+import { OfferUnreadableError } from './offered-request.ts';
 import type { PipelineRequest } from './pipeline.ts';
 import { mirrorNameOf } from './repository-mirror.ts';
 import { sourceOf } from './repository-source.ts';
@@ -12,10 +15,16 @@ import { readSubmission } from './stored-submission.ts';
 export interface ChangeRequest extends Omit<PipelineRequest, 'limits' | 'folder'> {
   /** A baseline alone has it. */
   readonly baseline?: Pick<BaselineRequest, 'branch' | 'allowed'>;
+  /** For whoever fetches; nothing of a judgement does. */
+  readonly authorization?: MirrorNeed['authorization'];
 }
 
 export interface ChangeRequestDeps {
   readonly repositories: readonly ForgeRepository[];
+  /** @default none */
+  readonly hosted?: readonly HostedForge[];
+  /** Which pushed branches are kept as baselines, and how much of them is built; the first that matches counts. */
+  readonly baselines?: ForgeRepository['baselines'];
   /** One bare mirror a repository. */
   readonly mirrorsDir: string;
 }
@@ -64,11 +73,65 @@ const branchRequest = (deps: ChangeRequestDeps, change: StoredChange): ChangeReq
   };
 };
 
+/** Of a hosted forge, by the name under which its changes are kept; null for any other. */
+export const hostedOf = (
+  { hosted = [] }: Pick<ChangeRequestDeps, 'hosted'>,
+  name: string,
+): { readonly forge: HostedForge; readonly repository: string } | null => {
+  for (const forge of hosted) {
+    const prefix = hostedName(forge.host, '');
+    if (name.startsWith(prefix)) return { forge, repository: name.slice(prefix.length) };
+  }
+  return null;
+};
+
+/** What a repository of a hosted forge is to git. @throws RepositoryNotServedError */
+const hostedRepository = (deps: ChangeRequestDeps, { repository: name, branch }: StoredChange) => {
+  const found = hostedOf(deps, name);
+  if (found === null) throw new RepositoryNotServedError(name);
+  const { forge, repository } = found;
+  const { baselines } = deps;
+  return {
+    forge,
+    repository,
+    // Where it is a baseline it is its own base.
+    served: {
+      ...{ name, url: forge.cloneUrl(repository), baseBranch: branch, pollIntervalMs: 0 },
+      ...(baselines !== undefined && { baselines }),
+    },
+  };
+};
+
+const authorizationOf =
+  ({ forge, repository }: { readonly forge: HostedForge; readonly repository: string }) =>
+  async (signal: AbortSignal): Promise<string | null> =>
+    (await forge.cloneAccess(repository, signal)).authorization;
+
+const offeredRequest = (deps: ChangeRequestDeps, change: StoredChange): ChangeRequest => {
+  const hosted = hostedRepository(deps, change);
+  const { forge, served } = hosted;
+  const { baseBranch } = change;
+  if (baseBranch === null) throw new OfferUnreadableError(change.id);
+  const request = servedRequest(deps, change, served);
+  return {
+    ...request,
+    // Also of a fork, and where its branch is gone: the forge keeps it.
+    source: { kind: 'url', url: served.url, refs: [forge.headRefOf(change.number)] },
+    authorization: authorizationOf(hosted),
+    number: change.number,
+    base: `refs/heads/${baseBranch}`,
+    merge: true,
+  };
+};
+
 /** A base branch as it is, against where it was; how much of it is built is decided when its configuration is read. */
 const baselineRequest = (deps: ChangeRequestDeps, change: StoredChange): ChangeRequest => {
-  const repository = requireRepository(deps, change.repository);
+  const hosted = hostedOf(deps, change.repository);
+  const repository =
+    hosted === null ? requireRepository(deps, change.repository) : hostedRepository(deps, change).served;
   return {
     ...servedRequest(deps, change, repository),
+    ...(hosted !== null && { authorization: authorizationOf(hosted) }),
     base: change.base,
     merge: false,
     // Kept no more, after a new start with another configuration: then nothing is built for it.
@@ -106,5 +169,7 @@ export const requestFor = (deps: ChangeRequestDeps, change: StoredChange): Chang
       return baselineRequest(deps, change);
     case 'submitted':
       return submittedRequest(deps, change);
+    case 'offered':
+      return offeredRequest(deps, change);
   }
 };

@@ -80,8 +80,8 @@ class Line implements DeliveryLine {
     return answer.promise;
   }
 
-  unfinished(limit: number): Promise<readonly Delivery[]> {
-    return this.#behind.unfinished(limit);
+  unfinished(limit: number, after?: string): Promise<readonly Delivery[]> {
+    return this.#behind.unfinished(limit, after);
   }
 
   finish(key: string, doneAtMs: number): Promise<void> {

@@ -11,6 +11,7 @@ import type {
 } from '../database/database.ts';
 import type { BranchTip, RepositoryListing } from '../forge/forge.ts';
 import { isOrder } from './builds/ordered-builds.ts';
+import { isHosted } from './hosted/hosted-delivery.ts';
 import { wasJudged } from './was-judged.ts';
 
 export interface IntakeDeps {
@@ -28,7 +29,7 @@ export interface Taken {
 
 /** A branch's update, and the change it was seen to follow. */
 interface SeenUpdate {
-  readonly update: BranchUpdate;
+  readonly update: Exclude<BranchUpdate, { kind: 'offer-moved' | 'offer-closed' }>;
   /** Null for a branch that was never seen. */
   readonly after: string | null;
 }
@@ -94,7 +95,7 @@ const compareBranches = (
  * Where a base branch was when it was last judged: what a skipped tip did is judged with the next one. Every row that
  * was not judged knows it as its own base. Null before the first.
  */
-const lastJudgedTip = (known: ChangeListing | undefined): ChangeListing['base'] => {
+export const lastJudgedTip = (known: ChangeListing | undefined): ChangeListing['base'] => {
   if (known === undefined) return null;
   return wasJudged(known) ? known.head : known.base;
 };
@@ -184,11 +185,12 @@ export const takeListing = async (deps: IntakeDeps, listing: RepositoryListing):
 /** Carries out what was acknowledged before the server ended. @throws DatabaseError */
 export const resumeDeliveries = async (deps: IntakeDeps): Promise<Taken> => {
   const taken: Taken[] = [];
-  for (;;) {
-    const unfinished = await deps.database.deliveries.unfinished(1000);
-    const deliveries = unfinished.filter((delivery) => !isOrder(delivery));
-    if (deliveries.length === 0) break;
-    taken.push(await applyDeliveries(deps, deliveries));
-  }
+  let last: Delivery | undefined;
+  do {
+    const page = await deps.database.deliveries.unfinished(1000, last?.key);
+    const deliveries = page.filter((delivery) => !isOrder(delivery) && !isHosted(delivery));
+    if (deliveries.length > 0) taken.push(await applyDeliveries(deps, deliveries));
+    last = page.at(-1);
+  } while (last !== undefined);
   return { queued: taken.flatMap(({ queued }) => queued), ended: taken.flatMap(({ ended }) => ended) };
 };

@@ -130,6 +130,31 @@ it('ends the judgement of a head that was replaced, and judges the new one', asy
   expect(events.find(({ kind }) => kind === 'stopped')).toMatchObject({ reason: 'not-wanted' });
 });
 
+it.each(['is ended', 'ends by itself'])(
+  'judges anew what was cancelled and is wanted again before its judgement %s',
+  async (how) => {
+    const over = Promise.withResolvers<void>();
+    const titles: string[] = [];
+    const { seen } = start(async (_, signal) => {
+      if (titles.push('') > 1) return { ...judged, title: 'the second' };
+      await over.promise;
+      if (how === 'is ended') signal.throwIfAborted();
+      return { ...judged, title: 'the first' };
+    });
+    await push('a');
+    await seen('started');
+    await database.changes.cancel('d0', 2);
+    loop.cancel(['d0']);
+    await database.changes.requeue('d0', { atMs: 3 });
+    loop.wake();
+    await expect.poll(() => stateOf('a')).toEqual(['judging']);
+    over.resolve();
+    await seen('finished');
+    expect((await database.changes.find('d0'))?.title).toBe('the second');
+    expect(titles).toHaveLength(2);
+  },
+);
+
 it('notices by its lease what nobody told it', async () => {
   const { seen, events } = start(
     (change, signal) => (change.id === 'd0' ? untilAborted(change, signal) : Promise.resolve(judged)),

@@ -108,6 +108,8 @@ const defaultSeats = { changes: 16, baselines: 2 };
 interface Running {
   readonly change: StoredChange;
   readonly cancel: AbortController;
+  /** It came from the queue once more: its lease ran out, or it was cancelled and is wanted again. */
+  isClaimedAgain: boolean;
 }
 
 class Loop implements JudgeLoop {
@@ -184,7 +186,7 @@ class Loop implements JudgeLoop {
     const current = this.current();
     const baselines = current.filter(({ kind }) => kind === 'baseline').length;
     const kinds: ChangeKind[] = [
-      ...(current.length - baselines < seats.changes ? (['branch', 'submitted'] as const) : []),
+      ...(current.length - baselines < seats.changes ? (['branch', 'offered', 'submitted'] as const) : []),
       ...(baselines < seats.baselines ? (['baseline'] as const) : []),
     ];
     if (kinds.length === 0) return null;
@@ -200,8 +202,12 @@ class Loop implements JudgeLoop {
   }
 
   #begin(change: StoredChange): void {
-    // Its lease ran out under it, as where this process stood still: the claim has renewed it.
-    if (this.#running.has(change.id)) return;
+    const running = this.#running.get(change.id);
+    if (running !== undefined) {
+      // Where its lease ran out under it, as where this process stood still, the claim has renewed it.
+      running.isClaimedAgain = true;
+      return;
+    }
     const judgement = this.#judge(change)
       .catch((error: unknown) => this.#deps.onEvent({ kind: 'database-fault', error }))
       .finally(() => {
@@ -215,7 +221,8 @@ class Loop implements JudgeLoop {
     const { owner } = this.#deps;
     const lease: Lease = { id: change.id, owner };
     const cancel = new AbortController();
-    this.#running.set(change.id, { change, cancel });
+    const running: Running = { change, cancel, isClaimedAgain: false };
+    this.#running.set(change.id, running);
     // Stopped or paused between the claim and here: nobody had anything to abort then.
     if (this.#stopping) cancel.abort(new JudgementStopped('server-ends'));
     else if (this.#paused) cancel.abort(new JudgementStopped('draining'));
@@ -224,11 +231,16 @@ class Loop implements JudgeLoop {
       const ending = await this.#conclude(change, cancel.signal).catch((error: unknown) =>
         this.#endingOf(change, error, cancel.signal),
       );
-      await this.#keep(change, lease, ending);
+      const stop: unknown = cancel.signal.reason;
+      // What it came to after it was ended is no answer to who wants it again.
+      const isOld = running.isClaimedAgain && stop instanceof JudgementStopped;
+      await this.#keep(change, lease, isOld ? stop : ending);
     } finally {
       clearInterval(renewal);
       this.#running.delete(change.id);
     }
+    // Nobody has begun what was claimed meanwhile. Where it is at rest by now nothing is released.
+    if (running.isClaimedAgain) await this.#deps.database.changes.release(lease, this.#deps.clock());
   }
 
   async #conclude(change: StoredChange, signal: AbortSignal): Promise<Ending> {

@@ -28,10 +28,12 @@ const asFetched = (source: GitSource): GitSource =>
 
 /** What the mirror must have before `judgeStoredChange`; null where there is none. @throws what requestFor throws */
 export const mirrorNeedOf = (deps: ChangeRequestDeps, change: StoredChange): MirrorNeed | null => {
-  const { source, mirrorFolder } = requestFor(deps, change);
+  const { source, mirrorFolder, authorization } = requestFor(deps, change);
   if (mirrorFolder === undefined) return null;
   const { repository, head, base, retryAtMs, createdAtMs } = change;
-  return { repository, source, folder: mirrorFolder, head, base, sinceMs: retryAtMs ?? createdAtMs };
+  const sinceMs = retryAtMs ?? createdAtMs;
+  const access = authorization === undefined ? {} : { authorization };
+  return { repository, source, folder: mirrorFolder, head, base, sinceMs, ...access };
 };
 
 const toResult = (
@@ -86,7 +88,7 @@ export const judgeStoredChange = async (
   const folder = await createWorkFolder('ekaci-judge-');
   const telling = startTelling({ git: pipeline.git, onEvent }, { change, source: asked.source }, signal);
   try {
-    const { baseline, ...rest } = asked;
+    const { baseline, authorization: _, ...rest } = asked;
     const request = {
       ...rest,
       // Mirrors.prepare has fetched: nothing of a judgement waits for a remote.

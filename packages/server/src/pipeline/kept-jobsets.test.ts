@@ -142,3 +142,16 @@ it('says whose roots a running judgement relies on, and survives their removal',
   await database.jobsets.forget(Number.MAX_SAFE_INTEGER);
   expect(await third.find(question)).toBeNull();
 });
+
+it('takes no roots from under another judgement that evaluated the same and goes on', async () => {
+  const roots = await kept.prepareRoots(question);
+  await writeFile(join(roots, 'link'), '');
+  // It was not kept, so that the next one evaluates it anew.
+  const other = store.beginUse();
+  expect(await other.find(question)).toBeNull();
+  expect(await other.prepareRoots(question)).toBe(roots);
+  expect(await readdir(roots)).toEqual(['link']);
+  kept.endUse();
+  await other.prepareRoots(question);
+  expect(await readdir(roots)).toEqual([]);
+});

@@ -2,7 +2,7 @@
 // without it, or whose derivations are gone in spite of it, is evaluated again.
 import { createHash } from 'node:crypto';
 import { access, mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type EvaluationRecord, isPassing, type Jobset } from '@eka-ci/core/evaluation';
 import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
 import type { Evaluator } from '@eka-ci/nix/evaluator/evaluator';
@@ -22,7 +22,7 @@ export interface JobsetQuestion {
 export interface KeptJobsets {
   /** Null when it was never answered, or the answer is of no use any more. */
   find(question: JobsetQuestion): Promise<Jobset | null>;
-  /** Empties the folder for the roots of an evaluation that is to be kept. */
+  /** The folder for the roots of an evaluation that is to be kept: empty, unless another judgement relies on it. */
   prepareRoots(question: JobsetQuestion): Promise<string>;
   /** Keeps it, unless another evaluation could give another answer. */
   keep(question: JobsetQuestion, jobset: Jobset): Promise<void>;
@@ -134,7 +134,8 @@ const beginUse = (deps: KeptJobsetsDeps, inUse: Set<ReadonlySet<string>>): Jobse
     },
     async prepareRoots(question) {
       const folder = useRootsOf(question);
-      await removeTree(folder);
+      const isShared = [...inUse].some((others) => others !== used && others.has(basename(folder)));
+      if (!isShared) await removeTree(folder);
       await mkdir(folder, { recursive: true });
       return folder;
     },

@@ -17,6 +17,8 @@ export interface MirrorNeed {
   readonly base: CommitSha | null;
   /** Milliseconds since 1970: what was fetched before says nothing of it. */
   readonly sinceMs: number;
+  /** What its host wants to see at each fetch: it is good for some minutes only. @default nothing */
+  readonly authorization?: (signal: AbortSignal) => Promise<string | null>;
 }
 
 export interface Mirrors {
@@ -44,7 +46,7 @@ export interface MirrorsDeps {
   readonly failureCountsMs?: number;
 }
 
-type MirrorToFetch = Pick<MirrorNeed, 'repository' | 'source' | 'folder'>;
+type MirrorToFetch = Pick<MirrorNeed, 'repository' | 'source' | 'folder' | 'authorization'>;
 
 interface Fetched {
   readonly source: GitSource;
@@ -59,7 +61,7 @@ interface Lane {
   readonly repositories: Set<string>;
   running: Promise<void> | null;
   /** What is to be fetched next, after the fetch that runs. */
-  next: GitSource | null;
+  next: Pick<MirrorNeed, 'source' | 'authorization'> | null;
   last: Fetched | null;
   /** Tips of the mirror's branches when it was looked at last. Nothing is ever removed from a mirror. */
   tips: ReadonlySet<string> | null;
@@ -74,6 +76,16 @@ const readTips = async (mirror: Mirror): Promise<ReadonlySet<string>> =>
   new Set((await mirror.branches()).map(({ sha }) => sha));
 
 const refsOf = (source: GitSource): readonly string[] => (source.kind === 'local' ? [] : (source.refs ?? []));
+
+/** @throws what the host's forge throws */
+const authorize = async (
+  source: GitSource,
+  authorization: MirrorNeed['authorization'],
+  signal: AbortSignal,
+): Promise<GitSource> => {
+  const header = source.kind === 'local' ? null : ((await authorization?.(signal)) ?? null);
+  return header === null || source.kind === 'local' ? source : { ...source, authorization: header };
+};
 
 /** A fetch for the one brings all that the other asks for. */
 const covers = (fetched: GitSource, wanted: GitSource): boolean =>
@@ -113,7 +125,7 @@ class FetchLanes implements Mirrors {
   refresh(mirror: MirrorToFetch): void {
     if (mirror.source.kind === 'local' || this.#ending.signal.aborted) return;
     const lane = this.#laneOf(mirror);
-    lane.next = mirror.source;
+    lane.next = mirror;
     lane.running ??= this.#fetch(lane, mirror.folder).finally(() => {
       lane.running = null;
       this.#deps.onSettled();
@@ -174,10 +186,14 @@ class FetchLanes implements Mirrors {
   async #fetch(lane: Lane, folder: string): Promise<void> {
     const { git, clock } = this.#deps;
     while (lane.next !== null && !this.#ending.signal.aborted) {
-      const source = lane.next;
+      const { source, authorization } = lane.next;
       lane.next = null;
       const startedAtMs = clock();
-      const failure = await git.openMirror(source, folder, this.#ending.signal).then(
+      const { signal } = this.#ending;
+      const opened = authorize(source, authorization, signal).then((asked) =>
+        git.openMirror(asked, folder, signal),
+      );
+      const failure = await opened.then(
         async (mirror) => {
           lane.tips = await readTips(mirror).catch(() => null);
           return null;

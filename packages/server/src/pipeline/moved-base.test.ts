@@ -45,6 +45,7 @@ const save = async (id: string, more: Partial<StoredChange> = {}): Promise<Chang
     repository: 'o/set',
     number: 1,
     branch: id,
+    baseBranch: null,
     base: oldBase,
     head: shaOf('a'),
     judgedTree: 'd'.repeat(40) as TreeSha,

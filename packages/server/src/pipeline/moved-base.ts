@@ -3,11 +3,15 @@ import { type ComparedSummary, summariesOverlap } from '@eka-ci/core/change-summ
 import { ChangeSummary } from '@eka-ci/protocol/change-summary';
 import type { ChangeListing, Database, StoredChange } from '../database/database.ts';
 import type { ForgeRepository } from '../forge/forge.ts';
+import type { HostedForge } from '../forge/hosted-forge.ts';
+import { hostedOf } from './change-request.ts';
 import { wasJudged } from './was-judged.ts';
 
 export interface MovedBaseDeps {
   readonly database: Pick<Database, 'changes'>;
   readonly repositories: readonly Pick<ForgeRepository, 'name' | 'baseBranch'>[];
+  /** @default none */
+  readonly hosted?: readonly HostedForge[];
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   /** Told of what waits to be judged again. */
@@ -69,8 +73,12 @@ export const judgeAgain = async (deps: MovedBaseDeps, id: string): Promise<reado
   // A newer tip may have taken its place by now: that one's difference begins where this one ended.
   if (baseline === null || !wasJudged(baseline) || baseline.base === null) return [];
   const { repository, branch, head } = baseline;
-  // All changes of a repository join one branch: other baselines are nobody's base.
-  if (!deps.repositories.some(({ name, baseBranch }) => name === repository && baseBranch === branch)) {
+  const isHosted = hostedOf(deps, repository) !== null;
+  // All changes of a configured repository join one branch: other baselines are nobody's base.
+  if (
+    !isHosted &&
+    !deps.repositories.some(({ name, baseBranch }) => name === repository && baseBranch === branch)
+  ) {
     return [];
   }
   const moved = readSummary(baseline);
@@ -78,7 +86,8 @@ export const judgeAgain = async (deps: MovedBaseDeps, id: string): Promise<reado
   const requeued: ChangeListing[] = [];
   for await (const { id: changeId } of listAll(deps, { repository, states: ['judged', 'failed'] })) {
     const change = await changes.find(changeId);
-    if (change === null || !isConcerned(change, head, moved)) continue;
+    if (change === null || (isHosted && change.baseBranch !== branch)) continue;
+    if (!isConcerned(change, head, moved)) continue;
     const again = await changes.requeue(changeId, { atMs: deps.clock(), base: head });
     if (again !== null) requeued.push(again);
   }

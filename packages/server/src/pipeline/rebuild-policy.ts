@@ -3,7 +3,7 @@ import type { ChangeListing } from '../database/database.ts';
 import type { BuildLimit } from './pipeline.ts';
 
 export interface RebuildPolicy {
-  /** A branch that takes more builds waits for approval. */
+  /** A branch or an offered change that takes more builds waits for approval. */
   readonly maxBuilds: number;
   /** The same of what is submitted; null: however many, for who submitted it may have it built. */
   readonly maxSubmittedBuilds: number | null;
@@ -19,6 +19,7 @@ export const buildLimitOf = (
   if (approved) return null;
   switch (kind) {
     case 'branch':
+    case 'offered':
       return {
         builds: maxBuilds,
         howToApprove: `"ekaci approve ${repository} ${number}" builds it as it is now; a newer head waits again`,

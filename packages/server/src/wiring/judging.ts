@@ -12,6 +12,7 @@ import { type JudgeLoop, startJudgeLoop } from '../pipeline/judge-loop.ts';
 import { type JudgeChangeDeps, judgeStoredChange } from '../pipeline/judge-stored-change.ts';
 import type { KeptJobsets } from '../pipeline/kept-jobsets.ts';
 import type { LiveJudgement } from '../pipeline/live/live-feed.ts';
+import type { Reporter } from '../pipeline/report/reporter.ts';
 import { type SatisfiableWatch, watchSatisfiable } from '../pipeline/satisfiable.ts';
 import { createJudgeLog } from '../pipeline/server-log.ts';
 import type { DatabaseWatch } from '../pipeline/upkeep/database-watch.ts';
@@ -20,7 +21,7 @@ import { wirePipeline } from '../pipeline/wire-pipeline.ts';
 import type { Opened, ServerFacts, ServerParts } from './server-parts.ts';
 
 /** Its owner name is the same after a restart: this database has no other server. */
-const leaseOwner = 'server';
+export const leaseOwner = 'server';
 
 /** Nothing else is at work yet: what the server's earlier life left is settled first. */
 export const takeUpAgain = async (
@@ -79,12 +80,14 @@ export const openSatisfiable = (
 /** Mirrors are fetched beside the judging, and a moved base has changes judged again. */
 export const openFreshness = (
   parts: ServerParts,
-  { options, deps }: Opened,
+  { options, deps, forges }: Opened,
   facts: ServerFacts,
 ): Freshness => {
   const logger = deps.loggerFor('scheduler');
   return createFreshness({
     repositories: options.repositories,
+    hosted: forges,
+    baselines: options.baselines,
     mirrorsDir: parts.mirrorsDir,
     database: parts.database,
     git: parts.git,
@@ -106,6 +109,7 @@ interface Judging {
   readonly counts: ChangeCounts;
   readonly upkeep: Upkeep;
   readonly scheduler: Scheduler;
+  readonly reporter: Reporter;
   readonly watch: DatabaseWatch;
 }
 
@@ -117,8 +121,8 @@ const purposeOf = (change: ChangeListing): BuildPurpose => ({
 
 export const startJudging = (
   parts: ServerParts,
-  { options, deps }: Opened,
-  { counts, upkeep, scheduler, freshness, watch }: Judging,
+  { options, deps, forges }: Opened,
+  { counts, upkeep, scheduler, freshness, watch, reporter }: Judging,
 ): JudgeLoop => {
   const log = createJudgeLog(deps.loggerFor);
   const { gate } = upkeep;
@@ -128,6 +132,8 @@ export const startJudging = (
     kept: KeptJobsets | null,
   ): JudgeChangeDeps => ({
     repositories: options.repositories,
+    hosted: forges,
+    baselines: options.baselines,
     pipelineFor: (signal, onEvent) =>
       wirePipeline({ ...parts, kept, scheduler, purpose: purposeOf(change), gate, signal, onEvent }),
     limits: options.evaluationLimits,
@@ -137,6 +143,7 @@ export const startJudging = (
       log.progress(change, event);
       told.progress(event);
       parts.metrics.progress(change, event);
+      reporter.progress(change, event);
     },
   });
   return startJudgeLoop({
@@ -156,6 +163,7 @@ export const startJudging = (
     onEvent: (event) => {
       log.judging(event);
       parts.metrics.judging(event);
+      reporter.judging(event);
       if (event.kind === 'database-fault') deps.onDatabaseFault?.(event.error);
       freshness.onJudgeEvent(event);
       if (event.kind === 'database-fault') watch.look();

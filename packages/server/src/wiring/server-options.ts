@@ -1,7 +1,9 @@
 // What a server is told, and what it is told with.
 
 import type { BuilderSlots } from '../builder/builder-pool.ts';
+import type { CredentialSource } from '../config/credential-source.ts';
 import type { Secret } from '../config/secret.ts';
+import type { ServerConfig } from '../config/server-config.ts';
 import type { ForgeRepository } from '../forge/forge.ts';
 import type { HttpDeps } from '../http/app.ts';
 import type { ListenOptions } from '../http/listen.ts';
@@ -10,6 +12,19 @@ import type { AttemptDeps } from '../pipeline/builds/run-attempt.ts';
 import type { SideLimits } from '../pipeline/evaluate-sides.ts';
 import type { RebuildPolicy } from '../pipeline/rebuild-policy.ts';
 import type { RetentionAges } from '../pipeline/upkeep/upkeep.ts';
+
+export interface GithubOptions {
+  /** Of the API, without a slash at the end. */
+  readonly apiUrl: string;
+  /** In the order of the configuration. */
+  readonly apps: readonly {
+    readonly id: string;
+    readonly permissions: ServerConfig['github_apps'][number]['permissions'];
+    readonly credentials: CredentialSource;
+  }[];
+  /** Null: the operator waived the proof of webhooks. */
+  readonly webhookSecrets: readonly Secret[] | null;
+}
 
 /** What a server is told; commands/serve.ts makes it of the configuration. */
 export interface ServerOptions {
@@ -25,6 +40,12 @@ export interface ServerOptions {
   /** What no log may show; those of fewer than 8 characters are passed over. */
   readonly secrets: readonly Secret[];
   readonly repositories: readonly ForgeRepository[];
+  /** Null: no change comes from there. */
+  readonly github: GithubOptions | null;
+  /** Of every repository: which pushed branches are kept as baselines; the first that matches counts. */
+  readonly baselines: NonNullable<ForgeRepository['baselines']>;
+  /** Under which people reach this server, without a slash at the end. */
+  readonly publicUrl: string;
   /** Of this machine's own store. */
   readonly slots: BuilderSlots;
   /** Where the machines that build for it are listed; null: on no other one is anything built. */

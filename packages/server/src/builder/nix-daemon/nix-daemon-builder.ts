@@ -8,6 +8,7 @@ import { createDaemonLine, type DaemonLine } from '../daemon-line.ts';
 import { refuseBrokenDerivation } from '../judge-build.ts';
 import { type DaemonJudge, judgeDaemonBuild } from '../judge-daemon-build.ts';
 import type { BuilderOffer } from '../nix-offer.ts';
+import { patientTransport } from './patient-transport.ts';
 import type { ReachedDaemon } from './reach-daemon.ts';
 
 export interface NixDaemonBuilderOptions {
@@ -57,7 +58,9 @@ const buildOne = async (
 
 export const createNixDaemonBuilder = (options: NixDaemonBuilderOptions): NixDaemonBuilder => {
   const { nix, daemon, standing, offer } = options;
-  const line = createDaemonLine({ transport: daemon.transport, storeDir: nix.storeDir });
+  // A child of ours is started for each connection: nobody restarts it.
+  const transport = daemon.isOwn ? daemon.transport : patientTransport(daemon.transport);
+  const line = createDaemonLine({ transport, storeDir: nix.storeDir });
   const deps = { nix, lossOf: lossOf(daemon), daemon, line, standing, graceMs: options.graceMs ?? 5000 };
   return {
     name: options.name ?? 'local',

@@ -5,6 +5,7 @@ import { type ChangeCalls, changeCalls } from './changes.ts';
 import { type DeliveryCalls, deliveryCalls } from './deliveries.ts';
 import { type DerivationCalls, derivationCalls } from './derivations.ts';
 import { type FailureCalls, failureCalls } from './failures.ts';
+import { type GateCalls, gateCalls } from './gates.ts';
 import { type JobsetCalls, jobsetCalls } from './jobsets.ts';
 import { type JudgingCalls, judgingCalls } from './judging.ts';
 import { type MetaCalls, metaCalls } from './meta.ts';
@@ -23,6 +24,7 @@ export interface Calls {
   readonly requests: RequestCalls;
   readonly failures: FailureCalls;
   readonly deliveries: DeliveryCalls;
+  readonly gates: GateCalls;
 }
 
 export const createCalls = (session: Session): Calls => ({
@@ -36,4 +38,5 @@ export const createCalls = (session: Session): Calls => ({
   requests: requestCalls(session),
   failures: failureCalls(session),
   deliveries: deliveryCalls(session),
+  gates: gateCalls(session),
 });

@@ -38,9 +38,15 @@ export const listedColumns = [
   'faults',
   'retry_at_ms',
   'approved',
+  'base_branch',
 ] as const;
 
-export const priorities: Readonly<Record<ChangeKind, number>> = { branch: 1, submitted: 1, baseline: 2 };
+export const priorities: Readonly<Record<ChangeKind, number>> = {
+  branch: 1,
+  offered: 1,
+  submitted: 1,
+  baseline: 2,
+};
 
 export const listingOf = (row: Pick<ChangeTable, (typeof listedColumns)[number]>): ChangeListing => ({
   id: row.id,
@@ -49,6 +55,7 @@ export const listingOf = (row: Pick<ChangeTable, (typeof listedColumns)[number]>
   repository: row.repository,
   number: row.number,
   branch: row.branch,
+  baseBranch: row.base_branch,
   base: row.base_commit === '' ? null : (row.base_commit as CommitSha),
   head: row.head_commit as CommitSha,
   judgedTree: row.judged_tree as TreeSha | null,
@@ -97,6 +104,7 @@ const save = async (session: Session, change: StoredChange): Promise<void> => {
     unsatisfiable: null,
     offer_changed: 0,
     failures_cleared: 0,
+    base_branch: change.baseBranch,
   };
   const sequence = await takeNumbers(session, 'change', 1);
   await session.kysely
@@ -125,15 +133,27 @@ const readCursor = (cursor: string): { createdAtMs: number; id: string } => {
   throw new DatabaseError('DATABASE_BAD_CURSOR', 'this cursor is not one of ours: start again without one');
 };
 
-const list = async (session: Session, query: ChangeQuery): Promise<ChangePage> => {
-  const limit = Math.min(1000, Math.max(1, Math.trunc(query.limit)));
+/** Newest first, and by id as SQL compares texts: by bytes. */
+const compareByAge = (one: ChangeListing, other: ChangeListing): number =>
+  other.createdAtMs - one.createdAtMs || Buffer.compare(Buffer.from(other.id), Buffer.from(one.id));
+
+const readKinds = async (
+  session: Session,
+  { kinds, ...query }: ChangeQuery & { readonly kinds: readonly ChangeKind[] },
+): Promise<ChangeListing[]> => {
+  // One kind of one repository is read in its order from an index; several would be read whole, with all their texts.
+  if (query.repository !== undefined && kinds.length > 1) {
+    const found: ChangeListing[] = [];
+    for (const kind of new Set(kinds)) found.push(...(await readKinds(session, { ...query, kinds: [kind] })));
+    return found.toSorted(compareByAge).slice(0, query.limit);
+  }
   let select = session.kysely
     .selectFrom('changes')
     .select(listedColumns)
     .orderBy('created_at_ms', 'desc')
     .orderBy('id', 'desc')
-    .where('kind', 'in', query.kinds ?? ['branch'])
-    .limit(limit + 1);
+    .where('kind', 'in', kinds)
+    .limit(query.limit);
   if (query.repository !== undefined) select = select.where('repository', '=', query.repository);
   if (query.branch !== undefined) select = select.where('branch', '=', query.branch);
   if (query.states !== undefined) select = select.where('state', 'in', query.states);
@@ -143,7 +163,13 @@ const list = async (session: Session, query: ChangeQuery): Promise<ChangePage> =
       expression(expression.refTuple('created_at_ms', 'id'), '<', expression.tuple(createdAtMs, id)),
     );
   }
-  const changes = (await select.execute()).map(listingOf);
+  return (await select.execute()).map(listingOf);
+};
+
+const list = async (session: Session, query: ChangeQuery): Promise<ChangePage> => {
+  const limit = Math.min(1000, Math.max(1, Math.trunc(query.limit)));
+  const { kinds = ['branch', 'offered'] } = query;
+  const changes = await readKinds(session, { ...query, kinds, limit: limit + 1 });
   const last = changes.length > limit ? changes[limit - 1] : undefined;
   return { changes: changes.slice(0, limit), nextCursor: last === undefined ? null : writeCursor(last) };
 };

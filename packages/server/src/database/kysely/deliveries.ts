@@ -4,7 +4,7 @@ import { type Session, takeNumbers } from './session.ts';
 
 export interface DeliveryCalls {
   receive(deliveries: readonly Delivery[]): Promise<readonly ('new' | 'unfinished' | 'done')[]>;
-  unfinished(limit: number): Promise<readonly Delivery[]>;
+  unfinished(limit: number, after?: string): Promise<readonly Delivery[]>;
   finish(key: string, doneAtMs: number): Promise<void>;
   forget(doneBeforeMs: number): Promise<number>;
 }
@@ -42,11 +42,16 @@ export const finishDelivery = async (session: Session, key: string, doneAtMs: nu
 
 export const deliveryCalls = (session: Session): DeliveryCalls => ({
   receive: (deliveries) => receive(session, deliveries),
-  async unfinished(limit) {
+  async unfinished(limit, after) {
     const rows = await session.kysely
       .selectFrom('deliveries')
       .selectAll()
       .where('done_at_ms', 'is', null)
+      .$if(after !== undefined, (query) =>
+        query.where('sequence', '>', (expression) =>
+          expression.selectFrom('deliveries').select('sequence').where('key', '=', after ?? ''),
+        ),
+      )
       .orderBy('sequence')
       .limit(Math.max(1, Math.trunc(limit)))
       .execute();

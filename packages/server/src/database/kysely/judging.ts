@@ -35,23 +35,28 @@ interface Retry {
 
 export const live = ['queued', 'judging'] as const;
 
-type HeadMoved = Extract<BranchUpdate, { kind: 'head-moved' | 'base-moved' }>;
+type Moved = Extract<BranchUpdate, { kind: 'head-moved' | 'base-moved' | 'offer-moved' }>;
 
-/** A branch as a change or as a baseline: one that was the first may become the second, and back. */
-interface BranchOf {
-  readonly kind: 'branch' | 'baseline';
-  readonly repository: string;
-  readonly branch: string;
-}
+/**
+ * All heads of one thing. A branch as a change or as a baseline: one that was the first may become the second, and back.
+ * What is offered goes by the forge's number.
+ */
+type HeadsOf =
+  | { readonly kind: 'branch' | 'baseline'; readonly repository: string; readonly branch: string }
+  | { readonly kind: 'offered'; readonly repository: string; readonly number: number };
 
-/** The newest change of a branch; undefined for a branch that was never seen. */
-const currentOf = (session: Session, { kind, repository, branch }: BranchOf) =>
-  session.kysely
+const rowsOf = (session: Session, of: HeadsOf) => {
+  const rows = session.kysely
     .selectFrom('changes')
-    .select(listedColumns)
-    .where('kind', '=', kind)
-    .where('repository', '=', repository)
-    .where('branch', '=', branch)
+    .where('kind', '=', of.kind)
+    .where('repository', '=', of.repository);
+  return of.kind === 'offered' ? rows.where('number', '=', of.number) : rows.where('branch', '=', of.branch);
+};
+
+/** The newest change among them; undefined where there never was one. */
+const currentOf = (session: Session, of: HeadsOf) =>
+  rowsOf(session, of)
+    .select([...listedColumns, 'request_json'])
     .orderBy('sequence', 'desc')
     .limit(1)
     .executeTakeFirst();
@@ -68,15 +73,11 @@ export const nextNumber = async (session: Session, repository: string): Promise<
 /** @returns ids of those that were queued or being judged */
 const endOthers = async (
   session: Session,
-  { kind, repository, branch }: BranchOf,
+  of: HeadsOf,
   end: { readonly state: 'superseded' | 'closed'; readonly atMs: number },
 ): Promise<string[]> => {
-  const others = session.kysely
-    .selectFrom('changes')
+  const others = rowsOf(session, of)
     .select(['id', 'state'])
-    .where('kind', '=', kind)
-    .where('repository', '=', repository)
-    .where('branch', '=', branch)
     .where('state', 'not in', ['superseded', end.state]);
   const ended = await others.orderBy('sequence').execute();
   for (const { id } of ended) {
@@ -96,7 +97,7 @@ const endOthers = async (
 /** A row that waits to be judged, with nothing known of it yet. */
 export const queuedRow = (
   change: Pick<ChangeTable, 'id' | 'repository' | 'base_commit' | 'head_commit' | 'title' | 'branch'> &
-    Pick<ChangeTable, 'sequence' | 'number' | 'request_json'> & { readonly kind: ChangeKind },
+    Pick<ChangeTable, 'sequence' | 'number' | 'request_json' | 'base_branch'> & { readonly kind: ChangeKind },
   atMs: number,
 ): ChangeTable => ({
   ...change,
@@ -118,28 +119,75 @@ export const queuedRow = (
   failures_cleared: 0,
 });
 
-const numberOf = async (session: Session, of: BranchOf, current: { number: number } | undefined) =>
-  of.kind === 'baseline' ? 0 : (current?.number ?? (await nextNumber(session, of.repository)));
+const headsOf = (update: BranchUpdate): HeadsOf => {
+  const { repository } = update;
+  switch (update.kind) {
+    case 'head-moved':
+    case 'branch-gone':
+      return { kind: 'branch', repository, branch: update.branch };
+    case 'base-moved':
+    case 'base-gone':
+      return { kind: 'baseline', repository, branch: update.branch };
+    case 'offer-moved':
+    case 'offer-closed':
+      return { kind: 'offered', repository, number: update.number };
+  }
+};
 
-const queueHead = async (session: Session, update: HeadMoved, atMs: number): Promise<AppliedUpdate> => {
-  const { repository, branch } = update;
-  const of: BranchOf = { kind: update.kind === 'head-moved' ? 'branch' : 'baseline', repository, branch };
+const numberOf = async (session: Session, of: HeadsOf, current: { number: number } | undefined) => {
+  switch (of.kind) {
+    case 'offered':
+      return of.number;
+    case 'baseline':
+      return 0;
+    case 'branch':
+      return current?.number ?? (await nextNumber(session, of.repository));
+  }
+};
+
+type Current = NonNullable<Awaited<ReturnType<typeof currentOf>>>;
+
+/** Whether it is judged, or was, exactly so. */
+const isCurrent = (current: Current, update: Moved): boolean =>
+  current.state !== 'closed' &&
+  current.state !== 'superseded' &&
+  current.head_commit === update.head &&
+  (update.kind !== 'offer-moved' || current.base_branch === update.baseBranch);
+
+/** What was told beside its commits: nobody need judge it again for that. */
+const keepTold = async (session: Session, { id, ...current }: Current, update: Moved): Promise<void> => {
+  if (update.kind !== 'offer-moved') return;
+  const { title, requestJson } = update;
+  if (current.title === title && current.request_json === requestJson) return;
+  await session.kysely
+    .updateTable('changes')
+    .set({ title, request_json: requestJson })
+    .where('id', '=', id)
+    .execute();
+};
+
+const queueHead = async (session: Session, update: Moved, atMs: number): Promise<AppliedUpdate> => {
+  const of = headsOf(update);
   const current = await currentOf(session, of);
-  const isOpen = current !== undefined && current.state !== 'closed' && current.state !== 'superseded';
-  if (isOpen && current.head_commit === update.head) return { queued: null, ended: [] };
+  if (current !== undefined && isCurrent(current, update)) {
+    await keepTold(session, current, update);
+    return { queued: null, ended: [] };
+  }
   const ended = await endOthers(session, of, { state: 'superseded', atMs });
+  const isOffer = update.kind === 'offer-moved';
   const row = queuedRow(
     {
       id: update.newId,
       kind: of.kind,
-      repository,
-      branch,
+      repository: update.repository,
+      branch: update.branch,
       base_commit: update.base ?? '',
       head_commit: update.head,
       title: update.title,
       sequence: await takeNumbers(session, 'change', 1),
       number: await numberOf(session, of, current),
-      request_json: null,
+      request_json: isOffer ? update.requestJson : null,
+      base_branch: isOffer ? update.baseBranch : null,
     },
     atMs,
   );
@@ -151,13 +199,12 @@ const applyOne = async (session: Session, update: BranchUpdate, atMs: number): P
   switch (update.kind) {
     case 'head-moved':
     case 'base-moved':
+    case 'offer-moved':
       return queueHead(session, update, atMs);
     case 'branch-gone':
-    case 'base-gone': {
-      const { kind, repository, branch } = update;
-      const of: BranchOf = { kind: kind === 'branch-gone' ? 'branch' : 'baseline', repository, branch };
-      return { queued: null, ended: await endOthers(session, of, { state: 'closed', atMs }) };
-    }
+    case 'base-gone':
+    case 'offer-closed':
+      return { queued: null, ended: await endOthers(session, headsOf(update), { state: 'closed', atMs }) };
   }
 };
 

@@ -37,6 +37,7 @@ const submit = async (session: Session, submission: NewSubmission) => {
       sequence,
       number,
       request_json: requestJson,
+      base_branch: null,
     },
     atMs,
   );
@@ -110,7 +111,7 @@ const forget = async (session: Session, beforeMs: number): Promise<number> => {
     .where((expression) =>
       expression.or([
         expression('state', 'in', ['superseded', 'closed']),
-        expression.and([expression('kind', '<>', 'branch'), expression('state', 'in', ['judged', 'failed'])]),
+        expression.and([expression('kind', 'in', ['baseline', 'submitted']), expression('state', 'in', ['judged', 'failed'])]),
       ]),
     )
     // The newest of a branch stays: its number is given for ever, and a baseline is what the next one starts from. Of

@@ -86,7 +86,7 @@ export const insertRows = async (
  */
 export const takeNumbers = async (
   session: Session,
-  counter: 'derivation' | 'transition' | 'jobset' | 'change' | 'delivery',
+  counter: 'derivation' | 'transition' | 'jobset' | 'change' | 'delivery' | 'gate',
   count: number,
 ): Promise<number> => {
   const row = await session.kysely

@@ -13,6 +13,7 @@ export interface Tables {
   changes: ChangeTable;
   change_failures: ChangeFailureTable;
   deliveries: DeliveryTable;
+  gates: GateTable;
 }
 
 export interface CounterTable {
@@ -141,6 +142,8 @@ export interface ChangeTable {
   /** 0 or 1, this and the next: the offer of builders has changed, or a failure was cleared, since it was claimed. */
   offer_changed: number;
   failures_cleared: number;
+  /** Null unless it was offered. */
+  base_branch: string | null;
 }
 
 /** Of the last judgement of a change: the derivations behind what failed. */
@@ -156,4 +159,31 @@ export interface DeliveryTable {
   payload: string;
   received_at_ms: number;
   done_at_ms: number | null;
+}
+
+/** See StoredGate of the port. */
+export interface GateTable {
+  host: string;
+  repository: string;
+  head_sha: string;
+  name: string;
+  priority: number;
+  /** 0 or 1. */
+  concluded: number;
+  version: number;
+  sent_version: number;
+  /** In the order in which they began to wait; never reused. */
+  sequence: number;
+  waiting_since_ms: number;
+  next_at_ms: number | null;
+  attempts: number;
+  forge_id: number | null;
+  updated_at_ms: number;
+  /** This and the next two: null unless it is being sent. */
+  claim_owner: string | null;
+  claimed_version: number | null;
+  claim_until_ms: number | null;
+  fault: string | null;
+  place_json: string;
+  wanted_json: string;
 }

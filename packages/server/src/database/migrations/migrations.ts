@@ -5,6 +5,7 @@ import { addKindsAndRetries } from './0003-kinds-and-retries.ts';
 import { listChangesByKind } from './0004-list-changes-by-kind.ts';
 import { learnFromBuilds } from './0005-learn-from-builds.ts';
 import { clearFailures } from './0006-clear-failures.ts';
+import { offerChanges } from './0007-offered-changes.ts';
 import type { ColumnTypes, SchemaMigration } from './schema-migration.ts';
 
 export const migrations: readonly SchemaMigration[] = [
@@ -14,6 +15,7 @@ export const migrations: readonly SchemaMigration[] = [
   listChangesByKind,
   learnFromBuilds,
   clearFailures,
+  offerChanges,
 ];
 
 export const columnTypes: Readonly<Record<'sqlite' | 'postgres', ColumnTypes>> = {

@@ -132,13 +132,11 @@ export const createGithubForge = (deps: GithubForgeDeps): HostedForge => {
       return findBranchTip(client, { repository, branch }, signal);
     },
     listings: (signal) => listAll({ apps, signal }, appIds),
+    cloneUrl: (repository) => `${webUrl}/${repository}.git`,
     async cloneAccess(repository, signal) {
       const speaker = await speakFor({ apps, signal }, repository, null);
       const token = (await speaker.token(signal)).reveal();
-      return {
-        url: `${webUrl}/${repository}.git`,
-        authorization: `Basic ${Buffer.from(`x-access-token:${token}`).toString('base64')}`,
-      };
+      return { authorization: `Basic ${Buffer.from(`x-access-token:${token}`).toString('base64')}` };
     },
     headRefOf: (number) => `refs/pull/${number}/head`,
     async putGate({ repository, baseBranch }, gate, { id, signal }) {

@@ -73,6 +73,22 @@ describe('git program: what it runs on', () => {
     },
   );
 
+  it('opens the mirror of a local repository for many at once, a new one and an old one', async () => {
+    const repository = initTestRepository(join(folder(), 'repository'));
+    const tree = importCommit(repository, [{ path: 'a', mode: '100644', content: 'x\n' }]);
+    const git = createGitCli({ env: process.env });
+    const source = { kind: 'local', path: join(folder(), 'repository') } as const;
+    const readMany = (): Promise<(Uint8Array | string | null)[]> =>
+      Promise.all(
+        Array.from({ length: 8 }, async () => {
+          const mirror = await git.openMirror(source, join(folder(), 'mirror'));
+          return mirror.readFile(tree, 'a', 10);
+        }),
+      );
+    const [first, second] = [await readMany(), await readMany()];
+    expect(new Set([...first, ...second].map(String))).toEqual(new Set(['x\n']));
+  });
+
   it('leaves no folder and no process behind when it is told to stop', async () => {
     const repository = initTestRepository(join(folder(), 'repository'));
     const files = Array.from({ length: 5000 }, (_, index) => `d${index % 100}/f${index}`);

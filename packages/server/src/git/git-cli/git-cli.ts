@@ -95,26 +95,57 @@ const askingContext = (deps: GitCliDeps, signal: AbortSignal | undefined): GitCo
   return { env: deps.env, signal, localTimeoutMs: timeoutMs, fetchTimeoutMs: timeoutMs };
 };
 
-export const createGitCli = (deps: GitCliDeps): Git => ({
-  openMirror: async (source, folder, signal) => {
-    const context: GitContext = {
-      env: deps.env,
-      signal,
-      localTimeoutMs: deps.localTimeoutMs ?? 10 * 60_000,
-      fetchTimeoutMs: deps.fetchTimeoutMs ?? 60 * 60_000,
-    };
-    signal?.throwIfAborted();
-    await requireVersion(context);
-    const target = resolve(folder);
-    const isNew = !(await exists(target));
+const openOrRemove = async (context: GitContext, source: GitSource, folder: string): Promise<Mirror> => {
+  const isNew = !(await exists(folder));
+  try {
+    return createMirror(await open(context, source, folder));
+  } catch (error) {
+    const failure = await blameFullDisk(error, [folder]);
+    if (isNew) await rm(folder, { recursive: true, force: true });
+    throw failure;
+  }
+};
+
+/** One after the other for each folder: two gits that make the same mirror meet at its locks. */
+const createFolderTurns = () => {
+  const last = new Map<string, Promise<void>>();
+  return async <Result>(folder: string, work: () => Promise<Result>): Promise<Result> => {
+    const before = last.get(folder);
+    const over = Promise.withResolvers<void>();
+    last.set(folder, over.promise);
     try {
-      return createMirror(await open(context, source, target));
-    } catch (error) {
-      const failure = await blameFullDisk(error, [target]);
-      if (isNew) await rm(target, { recursive: true, force: true });
-      throw failure;
+      await before;
+      return await work();
+    } finally {
+      over.resolve();
+      if (last.get(folder) === over.promise) last.delete(folder);
     }
-  },
+  };
+};
+
+const openingContext = (deps: GitCliDeps, signal: AbortSignal | undefined): GitContext => ({
+  env: deps.env,
+  signal,
+  localTimeoutMs: deps.localTimeoutMs ?? 10 * 60_000,
+  fetchTimeoutMs: deps.fetchTimeoutMs ?? 60 * 60_000,
+});
+
+/** @param inTurn of all mirrors that are opened */
+const openMirror = async (
+  context: GitContext,
+  { source, folder }: { readonly source: GitSource; readonly folder: string },
+  inTurn: ReturnType<typeof createFolderTurns>,
+): Promise<Mirror> => {
+  context.signal?.throwIfAborted();
+  await requireVersion(context);
+  const work = (): Promise<Mirror> => openOrRemove(context, source, folder);
+  // A mirror of a URL is made by the one that fetches, which may take an hour: who only reads does not wait for it.
+  return source.kind === 'local' ? inTurn(folder, work) : work();
+};
+
+const createGitOf = (deps: GitCliDeps, inTurn: ReturnType<typeof createFolderTurns>): Git => ({
+  openMirror: (source, folder, signal) =>
+    openMirror(openingContext(deps, signal), { source, folder: resolve(folder) }, inTurn),
   listBranches: async (source, signal) => await list(askingContext(deps, signal), source),
   findCommits: async (source, revisions, signal) => {
     const context = askingContext(deps, signal);
@@ -124,3 +155,5 @@ export const createGitCli = (deps: GitCliDeps): Git => ({
   },
   inspectWorkingTree: async ({ path }, signal) => await inspectWorkingTree(askingContext(deps, signal), path),
 });
+
+export const createGitCli = (deps: GitCliDeps): Git => createGitOf(deps, createFolderTurns());

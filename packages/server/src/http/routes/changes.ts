@@ -46,7 +46,7 @@ const addList = (app: ApiApp, { database }: RouteDeps): void => {
   );
 };
 
-const everyKind: readonly ChangeKind[] = ['branch', 'baseline', 'submitted'];
+const everyKind: readonly ChangeKind[] = ['branch', 'offered', 'baseline', 'submitted'];
 /** Of a change of which nothing was told yet: one that waits, or whose repository is being fetched. */
 const progressOfState = (state: ChangeState): ChangeProgress => ({
   stage: state === 'judging' ? 'checking-out' : 'waiting',

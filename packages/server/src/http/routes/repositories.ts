@@ -64,7 +64,7 @@ const addCommits = (app: ApiApp, deps: HttpDeps): void => {
       const { limit, cursor, branch } = query;
       const { changes, nextCursor } = await deps.database.changes.list({
         repository: find(deps, params).name,
-        kinds: ['branch', 'baseline'],
+        kinds: ['branch', 'offered', 'baseline'],
         limit,
         ...(cursor !== undefined && { cursor }),
         ...(branch !== undefined && { branch }),

@@ -55,6 +55,7 @@ export const newChange = (id: string, more: Partial<StoredChange> = {}): StoredC
     repository: 'example/packages',
     number: 7,
     branch: 'update-openssl',
+    baseBranch: null,
     base,
     head,
     judgedTree: 'c'.repeat(40) as TreeSha,

@@ -4,7 +4,7 @@ import { DrvGraphError, type NodeId } from '@eka-ci/core/drv-graph';
 import { outcomeOfStep } from './build-outcome.ts';
 import type { KnownFailure } from './known-failures.ts';
 import type { OpenDemand } from './open-demand.ts';
-import { needsOf, whatNobodyHas } from './placement.ts';
+import { NeedKinds, needsOf, whatNobodyHas } from './placement.ts';
 import type { SchedulerState, Turn } from './scheduler-state.ts';
 
 /** Rows of one transaction: what is queued of a whole package set would keep everybody waiting in one piece. */
@@ -63,10 +63,12 @@ const endUnsatisfiable = (state: SchedulerState, fresh: readonly NodeId[], turn:
   const { wanted, deps } = state;
   const { graph, frontier } = wanted;
   const builders = deps.pool.builders();
+  // Of this demand alone: nobody need remember what a change makes up.
+  const kinds = new NeedKinds();
   const missing = new Map<number, string | null>();
   for (const node of fresh) {
     if (!wanted.isUnsettled(node)) continue;
-    const kind = wanted.kindOf(node);
+    const kind = kinds.kindOf(needsOf(graph, node));
     if (!missing.has(kind)) missing.set(kind, whatNobodyHas(builders, needsOf(graph, node)));
     const message = missing.get(kind) ?? null;
     if (message === null) continue;
@@ -89,7 +91,11 @@ export const admitDemand = async (state: SchedulerState, demand: OpenDemand, tur
     const part = unknown.slice(at, at + queuedAtOnce);
     await recorder.enqueue(part.map((node) => wanted.graph.pathOf(node)));
   }
-  for (const [node, failure] of known) endKnown(state, { node, failure }, turn);
+  // Dependents first: what is known to fail by itself is not queued, and cannot fail by what it needs.
+  for (const node of fresh.toReversed()) {
+    const failure = known.get(node);
+    if (failure !== undefined) endKnown(state, { node, failure }, turn);
+  }
   endUnsatisfiable(state, fresh, turn);
   state.makeReady(ready, turn);
   for (const node of ids) {

@@ -57,7 +57,6 @@ export interface OrderedBuilds {
 
 /** Deliveries of forges have keys that begin otherwise: theirs are JSON lists. */
 const keyPrefix = 'build:';
-/** So few that deliveries of forges are always found behind them. */
 const mostWaiting = 100;
 const mostRemembered = 1000;
 /** Each reads the closure of its derivation before it asks for builds. */
@@ -135,7 +134,7 @@ class StoredOrders implements OrderedBuilds {
   }
 
   async takeUp(): Promise<number> {
-    const rows = (await this.#deps.database.deliveries.unfinished(1000)).filter(isOrder);
+    const rows = await this.#readOrders();
     let resumed = 0;
     for (const row of rows) {
       const order = await this.#readOrDrop(row);
@@ -193,6 +192,18 @@ class StoredOrders implements OrderedBuilds {
       this.#retry = null;
       this.#pump();
     }, this.#deps.retryMs ?? 5000);
+  }
+
+  /** However many deliveries of forges wait among them. */
+  async #readOrders(): Promise<Delivery[]> {
+    const orders: Delivery[] = [];
+    let last: Delivery | undefined;
+    do {
+      const page = await this.#deps.database.deliveries.unfinished(1000, last?.key);
+      orders.push(...page.filter(isOrder));
+      last = page.at(-1);
+    } while (last !== undefined);
+    return orders;
   }
 
   /** One that cannot be read must not keep the server from its start, now and at each one after. */

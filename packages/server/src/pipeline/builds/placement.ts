@@ -60,7 +60,7 @@ export class NeedKinds {
 
   kindOf(needs: PlacementNeeds): number {
     const { system, requiredFeatures, slot, preferLocal } = needs;
-    const key = JSON.stringify([system, [...requiredFeatures].sort(), slot, preferLocal]);
+    const key = JSON.stringify([system, [...new Set(requiredFeatures)].sort(), slot, preferLocal]);
     const known = this.#numbers.get(key);
     if (known !== undefined) return known;
     this.#numbers.set(key, this.#needs.length);
@@ -71,6 +71,11 @@ export class NeedKinds {
     const needs = this.#needs[kind];
     if (needs === undefined) throw new RangeError(`there is no kind ${kind}`);
     return needs;
+  }
+
+  /** Kinds that none of these could ever build. */
+  lackedBy(builders: readonly PooledBuilder[]): number[] {
+    return [...this.#needs.keys()].filter((kind) => buildersFor(builders, this.needsOf(kind)).length === 0);
   }
 
   get count(): number {
@@ -107,6 +112,10 @@ export class BuilderLoad {
     if (taken === undefined) return;
     taken[slot]--;
     if (taken.build + taken.fixedOutput === 0) this.#taken.delete(name);
+  }
+
+  clear(): void {
+    this.#taken.clear();
   }
 
   /** Kinds of builds that somebody who answers has a free slot for. */

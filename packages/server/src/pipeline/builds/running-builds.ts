@@ -138,9 +138,11 @@ export class RunningBuilds {
     await Promise.all(all.map(({ ended }) => ended));
   }
 
-  /** Forgets those that have ended in spite of nobody's having been told. */
+  /** Forgets those that have ended in spite of nobody's having been told, and what was to start. */
   clear(): void {
-    for (const build of this.#builds.values()) this.remove(build);
+    this.#builds.clear();
+    this.#byOutput.clear();
+    this.load.clear();
   }
 
   /** Oldest first. */

@@ -15,7 +15,7 @@ import { RunningBuilds } from './running-builds.ts';
 import type { ActiveBuild, BuildDemand, DemandedBuilds, Scheduler, SchedulerDeps } from './scheduler.ts';
 import { SchedulerState, type Turn } from './scheduler-state.ts';
 import { type EndedBuild, settleBuild } from './settle-build.ts';
-import { startBuilds } from './start-builds.ts';
+import { endUnbuildable, startBuilds } from './start-builds.ts';
 import { openGate, type StartGate } from './start-gate.ts';
 import { explainWait } from './why-waiting.ts';
 
@@ -205,6 +205,7 @@ class SchedulerLoop implements Scheduler {
     const state = this.#state;
     const turn: Turn = { steps: [], acts: [], settled: [] };
     for (const happening of batch) await this.#take(happening, turn);
+    endUnbuildable(state, turn);
     // What it took over from others is of no use to one that has all its own.
     for (const demand of this.#demands) if (demand.isDone) await this.#leave(demand, turn);
     if (await this.#mayStart()) startBuilds(state, turn);
@@ -259,16 +260,18 @@ class SchedulerLoop implements Scheduler {
     const drvs = new Set(resting.map(({ drv }) => drv));
     turn.acts.push((recorded) => done.resolve(recorded.filter(({ drv }) => drvs.has(drv))));
     await recorder.enqueue(drvs);
-    turn.steps.push(...resting);
-    turn.settled.push(...drvs);
+    // Not as arguments: a package set has more than a call may have.
+    for (const step of resting) turn.steps.push(step);
+    for (const drv of drvs) turn.settled.push(drv);
   }
 
   async #sweep(done: PromiseWithResolvers<number>, turn: Turn): Promise<void> {
     const { wanted, running } = this.#state;
     const { graph, frontier, order, unsettled, kinds } = wanted;
     const found = new Set(frontier.recount(unsettled));
+    const mayStart = order.hasReady() && (await this.#gate.look()) === null;
     // Whatever else has happened is not looked at yet: it may be about to mend this.
-    const isIdle = this.#inbox.length === 0 && order.hasReady() && (await this.#gate.look()) === null;
+    const isIdle = mayStart && this.#inbox.length === 0;
     const startable = isIdle ? running.load.startable(kinds) : [];
     for (const node of order.ready()) if (startable.includes(wanted.kindOf(node))) found.add(node);
     this.#state.makeReady([...found], turn);

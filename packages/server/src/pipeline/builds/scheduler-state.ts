@@ -108,9 +108,17 @@ export class SchedulerState {
   compact(): void {
     const moved = this.wanted.compact();
     this.running.move(moved);
-    const to = (node: NodeId): NodeId => moved.get(node) ?? node;
-    this.#tries = new Map([...this.#tries].map(([node, tries]) => [to(node), tries]));
-    this.#twins = new Map([...this.#twins].map(([node, twins]) => [to(node), twins.map(to)]));
+    // What was cancelled meanwhile has no number any more: its old one is another's now.
+    const to = (node: NodeId): readonly NodeId[] => {
+      const id = moved.get(node);
+      return id === undefined ? [] : [id];
+    };
+    this.#tries = new Map(
+      [...this.#tries].flatMap(([node, tries]) => to(node).map((id) => [id, tries] as const)),
+    );
+    this.#twins = new Map(
+      [...this.#twins].flatMap(([node, twins]) => to(node).map((id) => [id, twins.flatMap(to)] as const)),
+    );
   }
 
   /** Nobody wants anything any more. */

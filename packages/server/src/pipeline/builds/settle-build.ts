@@ -78,7 +78,8 @@ export const settleBuild = (state: SchedulerState, ended: EndedBuild, turn: Turn
   const { wanted, running } = state;
   const { graph, frontier, order } = wanted;
   running.remove(build);
-  for (const twin of state.takeTwins(node)) if (wanted.isUnsettled(twin)) wanted.markBuildable(twin);
+  // It may have been cancelled, and be wanted anew and wait for something else by now.
+  for (const twin of state.takeTwins(node)) if (frontier.stateOf(twin) === 'ready') wanted.markBuildable(twin);
   const isWanted = order.demandsOf(node).length > 0;
   const isCancelled = attempt.result.kind === 'interrupted' && attempt.result.cause === 'cancelled';
   // Somebody wanted it again while it was being ended.

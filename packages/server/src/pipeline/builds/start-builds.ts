@@ -1,6 +1,7 @@
-// Free slots take the best of what is ready.
+// Free slots take the best of what is ready, and what no builder has a slot for any more is ended.
+import { settleUnsatisfiable } from '@eka-ci/core/build-settlement';
 import type { PooledBuilder } from '../../builder/builder-pool.ts';
-import { needsOf } from './placement.ts';
+import { needsOf, whatNobodyHas } from './placement.ts';
 import type { StartedBuild } from './running-builds.ts';
 import { type SchedulerState, stepOf, type Turn, tellAll } from './scheduler-state.ts';
 
@@ -16,6 +17,18 @@ const startLater = (state: SchedulerState, place: Place, turn: Turn): void => {
     const start = running.start({ ...reserved, attempt: recorder.attemptOf(drv) });
     tellAll(state.wanted.waitingFor(place.node), start);
   });
+};
+
+/** What was taken up while somebody could build it, and is ready when nobody can any more: it would wait for ever. */
+export const endUnbuildable = (state: SchedulerState, turn: Turn): void => {
+  const { graph, frontier, order, kinds } = state.wanted;
+  const builders = state.deps.pool.builders();
+  const lacked = kinds.lackedBy(builders);
+  if (lacked.length === 0) return;
+  for (let node = order.take(lacked); node !== undefined; node = order.take(lacked)) {
+    const message = whatNobodyHas(builders, needsOf(graph, node)) ?? 'no builder offers what it asks for';
+    for (const step of settleUnsatisfiable({ graph, frontier }, node, message)) state.endUntried(step, turn);
+  }
 };
 
 export const startBuilds = (state: SchedulerState, turn: Turn): void => {

@@ -166,12 +166,15 @@ export class WantedBuilds {
 
   /** The same, in a graph that holds nothing else. @returns where each unsettled node is now */
   compact(): ReadonlyMap<NodeId, NodeId> {
-    const [old, oldOrder] = [this.#graph, this.#order];
+    const [old, oldOrder, oldFrontier] = [this.#graph, this.#order, this.#frontier];
     const moved = new Map<NodeId, NodeId>();
     this.#graph = new DrvGraph();
     for (const node of this.#unsettled) moved.set(node, this.#graph.add(drvNodeOf(old, node)));
     const move = (nodes: Iterable<NodeId>): NodeId[] => [...nodes].flatMap((node) => moved.get(node) ?? []);
     this.#frontier = new BuildFrontier(this.#graph, moved.values());
+    // What was found ready waits for nothing that was wanted later, nor fails with it.
+    const ready = [...this.#unsettled].filter((node) => oldFrontier.stateOf(node) === 'ready');
+    this.#frontier.keepReady(move(ready));
     this.#durations = new Map(
       [...this.#durations].flatMap(([node, s]) => move([node]).map((id) => [id, s] as const)),
     );
@@ -209,7 +212,10 @@ export class WantedBuilds {
   /** What it alone wants, and others have come to wait for, is theirs as well. Dependents come first. */
   #handOver(id: DemandId): void {
     const order = this.#order;
-    for (const node of order.nodesOf(id)) {
+    const all = new Set(order.nodesOf(id));
+    // Of what has joined later the order of joining says nothing.
+    const inputsFirst = this.#graph.closureOf(all, (node) => all.has(node));
+    for (const node of inputsFirst.toReversed()) {
       if (order.demandsOf(node).length > 1) continue;
       for (const above of this.#graph.dependentsOf(node)) {
         if (this.#frontier.stateOf(above) !== 'waiting') continue;

@@ -1,6 +1,6 @@
 // The changes of the database, with everything that moves one told to those who follow it live, whoever moves it.
 import { z } from 'zod';
-import type { ChangeListing, Changes, DeliveredUpdate, StoredChange } from '../../database/database.ts';
+import type { BranchUpdate, ChangeListing, Changes, DeliveredUpdate, StoredChange } from '../../database/database.ts';
 import type { LiveFeed } from './live-feed.ts';
 
 /** As much of a stored summary as is told. */
@@ -18,20 +18,22 @@ const tellJobs = (feed: ChangesFeed, change: StoredChange): void => {
   if (parsed.success) feed.jobsJudged(change, parsed.data.jobs);
 };
 
+/** Whether that update may supersede or close it. */
+const mayEnd = (update: BranchUpdate, { branch, number }: ChangeListing): boolean =>
+  update.kind === 'offer-closed' ? update.number === number : update.branch === branch;
+
 /** The changes that an update may supersede or close: open ones of the same branches. */
 const openOf = async (changes: Changes, updates: readonly DeliveredUpdate[]): Promise<ChangeListing[]> => {
   const found: ChangeListing[] = [];
   for (const repository of new Set(updates.map(({ update }) => update.repository))) {
-    const branches = updates
-      .filter(({ update }) => update.repository === repository)
-      .map(({ update }) => update.branch);
+    const ofIt = updates.filter(({ update }) => update.repository === repository);
     const page = await changes.list({
       repository,
-      kinds: ['branch', 'baseline'],
+      kinds: ['branch', 'offered', 'baseline'],
       states: ['queued', 'judging', 'judged', 'failed'],
       limit: 1000,
     });
-    found.push(...page.changes.filter(({ branch }) => branches.includes(branch)));
+    found.push(...page.changes.filter((change) => ofIt.some(({ update }) => mayEnd(update, change))));
   }
   return found;
 };

@@ -8,6 +8,7 @@ export const queuedChange = (id: string, more: Partial<StoredChange> = {}): Stor
   repository: 'example/packages',
   number: 7,
   branch: 'update-openssl',
+  baseBranch: null,
   base: 'b'.repeat(40) as CommitSha,
   head: 'a'.repeat(40) as CommitSha,
   judgedTree: null,

@@ -52,6 +52,7 @@ const waiting: StoredChange = {
   repository: 'gone/set',
   number: 1,
   branch: 'topic',
+  baseBranch: null,
   base: 'b'.repeat(40) as CommitSha,
   head: 'a'.repeat(40) as CommitSha,
   judgedTree: null,

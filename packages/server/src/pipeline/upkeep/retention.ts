@@ -143,7 +143,7 @@ const sweepOutputs = async (deps: RetentionDeps, { nowMs, found, removed, signal
 /** True where somebody waits for a repository whose mirror may be any of those that are not configured. */
 const areOthersWanted = async ({ database, repositories }: RetentionDeps): Promise<boolean> => {
   const { changes, nextCursor } = await database.changes.list({
-    kinds: ['branch', 'baseline', 'submitted'],
+    kinds: ['branch', 'offered', 'baseline', 'submitted'],
     states: ['queued', 'judging'],
     limit: 1000,
   });

@@ -1,5 +1,4 @@
 // The embedded driver: the port's contract, and what only a file can suffer.
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { describeDatabase } from '../../database.contract.ts';
 import type { Database } from '../../database.ts';
 import { newNode, newPath, step } from '../../testing/samples.ts';
+import { mountSmallDisk } from '../../testing/small-disk.ts';
 import { packNodes } from '../packed-nodes.ts';
 import { openSqliteConnection } from './sqlite-connection.ts';
 import { openSqliteDatabase } from './sqlite-database.ts';
@@ -178,23 +178,12 @@ describe('SQLite in a file', () => {
   });
 });
 
-const mounted = (size: string): string | null => {
-  const place = mkdtempSync(join(tmpdir(), 'eka-ci-database-disk-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', place], { stdio: 'ignore' });
-    return place;
-  } catch {
-    rmSync(place, { recursive: true });
-    return null;
-  }
-};
-
 describe('SQLite on a small disk', () => {
   it('says when the disk is full or read-only, keeping what it had', async (test) => {
-    const disk = mounted('2m');
+    const disk = mountSmallDisk('2m');
     if (disk === null) return test.skip('mounting needs more rights than this test has');
     try {
-      const file = join(disk, 'sqlite.db');
+      const file = join(disk.folder, 'sqlite.db');
       const full = await openSqliteDatabase({ path: file, durability: 'power-loss' });
       const kept = newNode();
       await full.derivations.save([kept]);
@@ -202,13 +191,11 @@ describe('SQLite on a small disk', () => {
       await expect(full.derivations.save(many)).rejects.toMatchObject({ code: 'DATABASE_FULL' });
       expect(await full.derivations.find(kept.path)).toEqual(kept);
       await full.close();
-      execFileSync('mount', ['-o', 'remount,ro', disk]);
+      disk.makeReadOnly();
       const readOnly = openSqliteDatabase({ path: file, durability: 'power-loss' });
       await expect(readOnly).rejects.toMatchObject({ code: 'DATABASE_READ_ONLY' });
     } finally {
-      // Lazily: after a failed expectation the database is still open.
-      execFileSync('umount', ['-l', disk]);
-      rmSync(disk, { recursive: true });
+      disk.remove();
     }
   });
 });

@@ -1,0 +1,67 @@
+// Private repositories are seen by nobody, and what was public is closed when it is so no more.
+import type { CommitSha } from '@eka-ci/core/ids';
+import { expect, it } from 'vitest';
+import type { EventRepository, ForgeEvent } from './forge-event.ts';
+import type { HostedForge, HostedListing } from './hosted-forge.ts';
+import { withoutPrivate } from './public-only.ts';
+
+const repository = (isPrivate: boolean): EventRepository => ({
+  id: 1,
+  name: 'me/set',
+  defaultBranch: 'main',
+  isPrivate,
+});
+
+const open = (event: ForgeEvent, listings: readonly HostedListing[] = []) =>
+  withoutPrivate({
+    read: () => ({ kind: 'event', id: '1', name: 'push', event }),
+    listings: async function* () {
+      yield* listings;
+    },
+    // Nothing else of it is asked.
+  } as unknown as HostedForge);
+
+const delivery = { headers: {}, body: new Uint8Array() };
+const pushed = (isPrivate: boolean): ForgeEvent => ({
+  kind: 'branch-pushed',
+  branch: 'main',
+  before: null,
+  after: 'a'.repeat(40) as CommitSha,
+  repository: repository(isPrivate),
+  by: null,
+});
+
+it('lets through what is public, and nothing that is private', async () => {
+  expect(open(pushed(false)).read(delivery)).toMatchObject({
+    kind: 'event',
+    event: { kind: 'branch-pushed' },
+  });
+  expect(open(pushed(true)).read(delivery)).toMatchObject({
+    kind: 'ignored',
+    id: '1',
+    why: expect.stringContaining('private'),
+  });
+  expect(open({ kind: 'ping' }).read(delivery)).toMatchObject({ kind: 'event' });
+  const listings = [true, false].map(
+    (isPrivate): HostedListing => ({
+      repository: repository(isPrivate),
+      changes: [],
+      isComplete: true,
+      branches: [],
+    }),
+  );
+  const seen: HostedListing[] = [];
+  for await (const one of open({ kind: 'ping' }, listings).listings(new AbortController().signal))
+    seen.push(one);
+  expect(seen).toEqual([listings[1]]);
+});
+
+it('takes one that becomes private for one that is gone', () => {
+  const event: ForgeEvent = {
+    kind: 'repository-visibility',
+    isPrivate: true,
+    repository: repository(true),
+    by: null,
+  };
+  expect(open(event).read(delivery)).toMatchObject({ kind: 'event', event: { kind: 'repository-deleted' } });
+});

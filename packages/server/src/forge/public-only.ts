@@ -1,0 +1,32 @@
+// A hosted forge without its private repositories: as long as nobody signs in, whatever is judged can be read by all
+// who reach the server.
+import type { ForgeEvent } from './forge-event.ts';
+import type { DeliveryReading, HostedForge, HostedListing } from './hosted-forge.ts';
+
+const why = 'is of a private repository, which this version does not serve';
+
+const readEvent = (
+  reading: Extract<DeliveryReading, { kind: 'event' }>,
+  event: ForgeEvent,
+): DeliveryReading => {
+  if (!('repository' in event) || !event.repository.isPrivate) return reading;
+  const { repository, by } = event;
+  // It was public until now: what is open there is closed.
+  if (event.kind === 'repository-visibility') {
+    return { ...reading, event: { kind: 'repository-deleted', repository, by } };
+  }
+  return { kind: 'ignored', id: reading.id, name: reading.name, why };
+};
+
+async function* publicOf(listings: AsyncIterable<HostedListing>): AsyncGenerator<HostedListing> {
+  for await (const listing of listings) if (!listing.repository.isPrivate) yield listing;
+}
+
+export const withoutPrivate = (forge: HostedForge): HostedForge => ({
+  ...forge,
+  read(delivery) {
+    const reading = forge.read(delivery);
+    return reading.kind === 'event' ? readEvent(reading, reading.event) : reading;
+  },
+  listings: (signal) => publicOf(forge.listings(signal)),
+});

@@ -1,0 +1,57 @@
+// What happens to that which hosted forges told: the events of their intake, for log and metrics.
+
+/** not-acted-on: it was understood, and nothing here follows from it. */
+export type ProcessedOutcome = 'applied' | 'unchanged' | 'noted' | 'not-acted-on' | 'given-up';
+
+export type HostedIntakeEvent =
+  | {
+      readonly kind: 'processed';
+      readonly host: string;
+      /** The kind of our event, one of few. */
+      readonly event: string;
+      readonly outcome: ProcessedOutcome;
+      /** Since it was received; after a restart by another clock. */
+      readonly tookMs: number;
+      readonly key: string;
+    }
+  | {
+      readonly kind: 'renamed';
+      readonly host: string;
+      readonly repository: string;
+      readonly oldName: string;
+    }
+  /** Tried again, not before `pauseMs` have passed. */
+  | {
+      readonly kind: 'passing-fault';
+      readonly host: string;
+      readonly what: string;
+      readonly error: unknown;
+    }
+  /** Somebody has to do something; until then a sweep may find the same again. */
+  | {
+      readonly kind: 'given-up';
+      readonly host: string;
+      readonly what: string;
+      readonly error: unknown;
+      /** Deliveries that asked for it. */
+      readonly deliveries: number;
+    }
+  /** The row is of another version, or of a forge that is not served any more. It is done. */
+  | { readonly kind: 'unreadable'; readonly key: string; readonly error: unknown }
+  | { readonly kind: 'not-served'; readonly key: string }
+  | {
+      readonly kind: 'swept';
+      readonly host: string;
+      readonly repositories: number;
+      /** What was not as it was known here. */
+      readonly differences: number;
+      readonly tookMs: number;
+    }
+  | {
+      readonly kind: 'sweep-failed';
+      readonly host: string;
+      readonly error: unknown;
+      readonly failures: number;
+      readonly pauseMs: number;
+    }
+  | { readonly kind: 'database-fault'; readonly error: unknown };

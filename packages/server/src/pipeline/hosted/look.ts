@@ -1,0 +1,144 @@
+// Asks a forge how something is now, and says what that means to the changes here. What was told is a hint where to look.
+import { randomUUID } from 'node:crypto';
+import type { BranchUpdate, ChangeKind, ChangeListing, ChangeState, Database } from '../../database/database.ts';
+import { type BaselineRule, baselineBuildOf, type BranchTip } from '../../forge/forge.ts';
+import type { EventRepository, OfferedChange } from '../../forge/forge-event.ts';
+import { type HostedForge, hostedName } from '../../forge/hosted-forge.ts';
+import { lastJudgedTip } from '../intake.ts';
+import type { OfferedRequest } from '../offered-request.ts';
+import type { Sight } from './hosted-delivery.ts';
+
+export interface LookDeps {
+  readonly forge: HostedForge;
+  readonly database: Pick<Database, 'changes'>;
+  /** Which branches are kept as baselines beside the default branch; the first that matches counts. */
+  readonly baselines: readonly BaselineRule[];
+}
+
+/** Of open changes; and, for baselines, of what tells where they were judged last. */
+export const openStates: readonly ChangeState[] = ['queued', 'judging', 'judged', 'failed'];
+const currentStates: readonly ChangeState[] = [...openStates, 'closed'];
+
+/** Names what is looked at in its forge. */
+export const nameOfSight = (sight: Sight): string =>
+  JSON.stringify([sight.repository.name, sight.kind === 'seen-change' ? sight.number : sight.branch]);
+
+const requestOf = (forge: HostedForge, repository: EventRepository, change: OfferedChange): OfferedRequest => ({
+  host: forge.host,
+  repository: repository.name,
+  repositoryId: repository.id,
+  isPrivate: repository.isPrivate,
+  author: change.author === null ? null : { id: change.author.id, login: change.author.login },
+  headBranch: change.headBranch,
+  headRepository: change.headRepository?.name ?? null,
+  isDraft: change.isDraft,
+});
+
+/** What is open and may join the branch that it wants to. */
+export const isWanted = (forge: HostedForge, repository: string, change: OfferedChange): boolean =>
+  change.isOpen && forge.isPermitted(repository, change.baseBranch);
+
+export const updateOfChange = (
+  forge: HostedForge,
+  repository: EventRepository,
+  change: OfferedChange,
+): BranchUpdate => {
+  const { number } = change;
+  const name = hostedName(forge.host, repository.name);
+  if (!isWanted(forge, repository.name, change)) return { kind: 'offer-closed', repository: name, number };
+  return {
+    kind: 'offer-moved',
+    repository: name,
+    number,
+    branch: `pull/${number}`,
+    baseBranch: change.baseBranch,
+    base: change.baseSha,
+    head: change.headSha,
+    title: change.title,
+    requestJson: JSON.stringify(requestOf(forge, repository, change)),
+    newId: randomUUID(),
+  };
+};
+
+/** Whether the tips of a branch are judged by themselves. */
+export const isBaseline = (
+  { forge, baselines }: Pick<LookDeps, 'forge' | 'baselines'>,
+  { name, defaultBranch }: Pick<EventRepository, 'name' | 'defaultBranch'>,
+  branch: string,
+): boolean =>
+  baselineBuildOf({ baseBranch: defaultBranch, baselines }, branch) !== null &&
+  forge.isPermitted(name, branch);
+
+/** @param known the branch's newest baseline */
+export const updateOfTip = (
+  repository: string,
+  { name: branch, sha: head }: BranchTip,
+  known: ChangeListing | undefined,
+): BranchUpdate => ({
+  kind: 'base-moved',
+  repository,
+  branch,
+  base: lastJudgedTip(known),
+  head,
+  title: branch,
+  newId: randomUUID(),
+});
+
+/** All of a repository, or of all; closed ones where they are asked for. */
+export const readKnown = async (
+  { changes }: Pick<Database, 'changes'>,
+  which: { readonly repository?: string; readonly kind: ChangeKind; readonly closedToo: boolean },
+): Promise<ChangeListing[]> => {
+  const known: ChangeListing[] = [];
+  let cursor: string | null | undefined;
+  do {
+    const page = await changes.list({
+      ...(which.repository !== undefined && { repository: which.repository }),
+      kinds: [which.kind],
+      states: which.closedToo ? currentStates : openStates,
+      limit: 1000,
+      ...(cursor !== undefined && { cursor }),
+    });
+    known.push(...page.changes);
+    cursor = page.nextCursor;
+  } while (cursor !== null);
+  return known;
+};
+
+const newestBaseline = async (
+  { changes }: Pick<Database, 'changes'>,
+  repository: string,
+  branch: string,
+): Promise<ChangeListing | undefined> => {
+  const query = { repository, branch, kinds: ['baseline'], states: currentStates, limit: 1 } as const;
+  return (await changes.list(query)).changes[0];
+};
+
+/**
+ * How it is now; null for a branch that is not judged by itself.
+ * @throws HostedForgeFault, DatabaseError
+ */
+export const lookAt = async (
+  deps: LookDeps,
+  sight: Sight,
+  signal: AbortSignal,
+): Promise<BranchUpdate | null> => {
+  const { forge, database } = deps;
+  const { name } = sight.repository;
+  const repository = hostedName(forge.host, name);
+  if (sight.kind === 'seen-change') {
+    const { number } = sight;
+    const change = forge.isPermitted(name, null) ? await forge.findChange(name, number, signal) : null;
+    if (change === null) return { kind: 'offer-closed', repository, number };
+    return updateOfChange(forge, sight.repository, change);
+  }
+  const { branch } = sight;
+  const known = await newestBaseline(database, repository, branch);
+  if (!isBaseline(deps, sight.repository, branch)) {
+    const isKept = known !== undefined && known.state !== 'closed';
+    return isKept ? { kind: 'base-gone', repository, branch } : null;
+  }
+  const sha = await forge.findBranchTip(name, branch, signal);
+  if (sha === null) return { kind: 'base-gone', repository, branch };
+  return updateOfTip(repository, { name: branch, sha }, known);
+};

@@ -1,0 +1,224 @@
+// Stage: what happens to an offered change → the gates that its forge is to show. What is wanted is a row before anybody
+// sends it, so nothing that a forge shows stays pending for ever.
+import type { ReviewEvent } from '@eka-ci/protocol/review';
+import { z } from 'zod';
+import type { ChangeListing, Database, StoredChange, StoredGate } from '../../database/database.ts';
+import type { Gate } from '../../forge/gate.ts';
+import type { JudgeEvent } from '../judge-loop.ts';
+import { readOffered } from '../offered-request.ts';
+import {
+  changeIdOfGate,
+  endedGates,
+  failedGates,
+  isSummaryGate,
+  type JobProgress,
+  judgedGates,
+  queuedGates,
+  type ReportedChange,
+  runningGates,
+  waitingGates,
+} from './change-gates.ts';
+import { readGate, wantedGateOf } from './kept-gate.ts';
+
+export interface ReporterDeps {
+  readonly database: Pick<Database, 'changes' | 'gates'>;
+  /** Of the forges that show gates. */
+  readonly hosts: readonly string[];
+  /** The address under which people reach this server, without a slash at the end. */
+  readonly publicUrl: string;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  /** Something is to be sent. */
+  readonly wake: () => void;
+  /** What was to be shown could not be kept; the next start finds out. */
+  readonly onFault: (error: unknown) => void;
+  /** How often the progress of one change is shown anew. @default 15000 */
+  readonly progressMs?: number;
+}
+
+export interface Reporter {
+  /** Changes that wait to be judged since now. */
+  queued(changes: readonly ChangeListing[]): void;
+  /** Ids of changes that nobody wants judged any more. */
+  ended(ids: readonly string[]): void;
+  judging(event: JudgeEvent): void;
+  progress(change: StoredChange, event: ReviewEvent): void;
+  /** What an earlier life of the server left unfinished is shown as it is now. @throws DatabaseError */
+  reconcile(): Promise<void>;
+  /** Resolves when all that was told is kept. */
+  settled(): Promise<void>;
+}
+
+const conclusion = z.enum([
+  'success',
+  'failure',
+  'neutral',
+  'cancelled',
+  'timed-out',
+  'action-required',
+  'pending',
+]);
+const StoredSummary = z.object({
+  conclusion,
+  headline: z.string(),
+  jobs: z.array(
+    z.object({
+      job: z.string(),
+      conclusion,
+      headline: z.string(),
+      notJudged: z.string().nullable(),
+    }),
+  ),
+});
+
+interface Shown {
+  title: string;
+  readonly jobs: Map<string, string | null>;
+  shownAtMs: number;
+}
+
+const plannedTitle = ({ rebuilds, added, removed }: Extract<ReviewEvent, { type: 'planned' }>): string =>
+  `${rebuilds} rebuilds, ${added} added, ${removed} removed`;
+
+async function* unfinishedOf(
+  { database: { gates } }: Pick<ReporterDeps, 'database'>,
+  host: string,
+): AsyncGenerator<StoredGate> {
+  let after: StoredGate | null = null;
+  do {
+    const page: readonly StoredGate[] = await gates.unfinishedOf(host, { after, limit: 500 });
+    yield* page;
+    after = page.at(-1) ?? null;
+  } while (after !== null);
+}
+
+class GateReporter implements Reporter {
+  readonly #deps: ReporterDeps;
+  /** Of what is being judged. */
+  readonly #shown = new Map<string, Shown>();
+  /** One after the other: what was told later must be kept later. */
+  #work: Promise<void> = Promise.resolve();
+
+  constructor(deps: ReporterDeps) {
+    this.#deps = deps;
+  }
+
+  queued(changes: readonly ChangeListing[]): void {
+    for (const { id, kind } of changes) {
+      if (kind === 'offered') this.#report(id, (change) => queuedGates(change));
+    }
+  }
+
+  ended(ids: readonly string[]): void {
+    for (const id of ids) this.#report(id, (change) => endedGates(change, this.#takeJobs(id)));
+  }
+
+  judging(event: JudgeEvent): void {
+    if (!('change' in event) || event.change.kind !== 'offered') return;
+    const { id } = event.change;
+    switch (event.kind) {
+      case 'started':
+        this.#shown.set(id, { title: 'Being evaluated', jobs: new Map(), shownAtMs: this.#deps.clock() });
+        return this.#report(id, (change) => runningGates(change, 'Being evaluated', []));
+      case 'finished':
+        return this.#report(id, (change, row) => gatesAtRest(change, row, this.#takeJobs(id)));
+      case 'retries':
+        this.#shown.delete(id);
+        return this.#report(id, (change) => waitingGates(change, event.fault));
+      case 'stopped':
+        // What is queued again is judged again, and told then.
+        if (event.reason !== 'not-wanted' && event.reason !== 'lease-lost') return;
+        return this.#report(id, (change, row) => gatesAtRest(change, row, this.#takeJobs(id)));
+      case 'bug':
+        return;
+    }
+  }
+
+  progress({ id, kind }: StoredChange, event: ReviewEvent): void {
+    const shown = this.#shown.get(id);
+    if (kind !== 'offered' || shown === undefined) return;
+    if (event.type === 'evaluating' && !shown.jobs.has(event.job)) shown.jobs.set(event.job, null);
+    else if (event.type === 'planned') shown.jobs.set(event.job, plannedTitle(event));
+    else if (event.type === 'build-finished') shown.title = `Built ${event.finished} of ${event.total}`;
+    else return;
+    const { clock, progressMs = 15_000 } = this.#deps;
+    const isNew = event.type !== 'build-finished';
+    if (!isNew && clock() - shown.shownAtMs < progressMs) return;
+    shown.shownAtMs = clock();
+    const jobs = Array.from(shown.jobs, ([job, title]): JobProgress => ({ job, title }));
+    this.#report(id, (change) => runningGates(change, shown.title, jobs));
+  }
+
+  async reconcile(): Promise<void> {
+    const ids = new Set<string>();
+    for (const host of this.#deps.hosts) {
+      for await (const gate of unfinishedOf(this.#deps, host)) {
+        const id = changeIdOfGate(readGate(gate)?.gate.externalId ?? '');
+        if (id !== null) ids.add(id);
+      }
+    }
+    for (const id of ids) this.#report(id, (change, row) => gatesAtRest(change, row, []));
+    await this.settled();
+  }
+
+  settled(): Promise<void> {
+    return this.#work;
+  }
+
+  #takeJobs(id: string): readonly string[] {
+    const jobs = [...(this.#shown.get(id)?.jobs.keys() ?? [])];
+    this.#shown.delete(id);
+    return jobs;
+  }
+
+  #report(id: string, gatesOf: (change: ReportedChange, row: StoredChange) => readonly Gate[]): void {
+    this.#work = this.#work.then(() => this.#keep(id, gatesOf)).catch(this.#deps.onFault);
+  }
+
+  async #keep(
+    id: string,
+    gatesOf: (change: ReportedChange, row: StoredChange) => readonly Gate[],
+  ): Promise<void> {
+    const { database, publicUrl, clock, wake } = this.#deps;
+    const row = await database.changes.find(id);
+    if (row === null || row.kind !== 'offered') return;
+    const { host, repository, defaultBranch } = readOffered(row);
+    const { baseBranch, head } = row;
+    const detailsUrl = `${publicUrl}/v1/prs/github/${repository}/${row.number}`;
+    const gates = gatesOf({ id, head, baseBranch, defaultBranch, detailsUrl }, row);
+    if (gates.length === 0) return;
+    const place = { repository, baseBranch };
+    const wanted = gates.map((gate) => wantedGateOf({ host, place, gate, priority: priorityOf(gate) }));
+    await database.gates.want(wanted, clock());
+    wake();
+  }
+}
+
+/** Gates of jobs first: they are what a merge waits for. */
+const priorityOf = ({ externalId }: Gate): number => (isSummaryGate(externalId) ? 2 : 1);
+
+/** Of a change as its row has it now; none where it is going to be judged, for that tells by itself. */
+const gatesAtRest = (change: ReportedChange, row: StoredChange, jobs: readonly string[]): readonly Gate[] => {
+  switch (row.state) {
+    case 'queued':
+    case 'judging':
+      return [];
+    case 'superseded':
+    case 'closed':
+      return endedGates(change, jobs);
+    case 'failed':
+      return failedGates(change, row.fault ?? 'UNKNOWN', jobs);
+    case 'judged': {
+      const summary = StoredSummary.safeParse(JSON.parse(row.summaryJson ?? 'null'));
+      return summary.success
+        ? judgedGates(change, summary.data, row.markdown ?? '')
+        : failedGates(
+            change,
+            'SUMMARY_UNREADABLE: it was judged by another version of EkaCI; judge it again',
+            jobs,
+          );
+    }
+  }
+};
+
+export const createReporter = (deps: ReporterDeps): Reporter => new GateReporter(deps);
