@@ -1,6 +1,6 @@
-// The composition root of the server: the only file that names drivers.
+// The composition root of the server: it names the drivers, but for the two that start-server.ts begins with.
 import { dirname, join } from 'node:path';
-import { findNix, type NixInstallation } from '@eka-ci/nix/installation';
+import type { NixInstallation } from '@eka-ci/nix/installation';
 import { createStoreQueries } from '@eka-ci/nix/store-queries';
 import type { Builder } from './builder/builder.ts';
 import type { LocalStore } from './builder/local-store.ts';
@@ -11,7 +11,7 @@ import { createBuilderPool } from './builder/pool/machine-pool.ts';
 import { createMachineOpener } from './builder/remote/open-machine.ts';
 import { createConfigHost } from './config/config-host.ts';
 import { loadCredentials } from './config/credentials.ts';
-import { openSqliteDatabase } from './database/kysely/sqlite/sqlite-database.ts';
+import type { Database } from './database/database.ts';
 import { createGitForge } from './forge/git/git-forge.ts';
 import { pickAppCredentials } from './forge/github/app-key.ts';
 import { createGithubForge, webUrlOf } from './forge/github/github-forge.ts';
@@ -43,8 +43,6 @@ import { openReporting } from './wiring/reporting.ts';
 import { openOrders, openScheduler, startSweeps } from './wiring/scheduling.ts';
 import type { ServerDeps, ServerOptions } from './wiring/server-options.ts';
 import { type Opened, type OpenStore, openParts, type ServerFacts } from './wiring/server-parts.ts';
-
-export type { ServerDeps, ServerOptions } from './wiring/server-options.ts';
 
 export interface RunningServer {
   readonly listening: Pick<Listening, 'tcp' | 'socketPath'>;
@@ -108,7 +106,8 @@ const openStore = async (
 const openForges = ({ github }: ServerOptions, { env }: ServerDeps): HostedForge[] => {
   if (github === null) return [];
   const { apiUrl, webhookSecrets } = github;
-  const host = { env, readFile: createConfigHost().readFile };
+  const files = createConfigHost();
+  const host = { env, readFile: (path: string) => files.readFile(path) };
   const forge = createGithubForge({
     webUrl: webUrlOf(apiUrl),
     http: createGithubHttp({ apiUrl, clock: Date.now }),
@@ -211,13 +210,17 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
   return { listening, lost: lost.promise, stop: () => (stopped ??= stop()) };
 };
 
+/** What start-server.ts has begun with. */
+type Begun = Pick<Opened, 'options' | 'deps' | 'nix'> & {
+  /** Ours to close. */
+  readonly database: Database;
+};
+
 /**
- * Opens everything and serves until it is stopped.
- * @throws NixNotFoundError, MachinesFileError, DatabaseError, ListenError, StoreQueryError; nothing is left open then
+ * Opens all else and serves until it is stopped.
+ * @throws MachinesFileError, DatabaseError, ListenError, StoreQueryError; nothing is left open then, the database neither
  */
-export const startServer = async (options: ServerOptions, deps: ServerDeps): Promise<RunningServer> => {
-  const nix = await findNix(deps.env);
-  const database = await openSqliteDatabase({ path: options.dbPath, durability: options.durability });
+export const serveFrom = async ({ options, deps, nix, database }: Begun): Promise<RunningServer> => {
   try {
     const feed = createLiveFeed();
     const logger = deps.loggerFor('scheduler');

@@ -10,7 +10,8 @@ import { errorCodeOf } from '../lib/error-code.ts';
 import { createLoggers, type Logger } from '../lib/logger.ts';
 import { explainSystemError } from '../lib/system-error.ts';
 import { createWorkFolder } from '../lib/work-folder.ts';
-import { type ServerOptions, startServer } from '../server.ts';
+import { startServer } from '../start-server.ts';
+import type { ServerOptions } from '../wiring/server-options.ts';
 
 const usage = `eka-ci-server ephemeral
 

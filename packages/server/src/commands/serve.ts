@@ -1,6 +1,6 @@
 // `eka-ci-server`: serves until it is told to end. Configuration in, exit status out.
+import { flushCompileCache } from 'node:module';
 import { endAllChildren } from '@eka-ci/process';
-import { saveCompiled } from '@eka-ci/process/compile-cache';
 import { compileBranchGlob } from '../config/branch-glob.ts';
 import { defaultMachinesFile } from '../config/machines-file.ts';
 import { secretsIn } from '../config/secret.ts';
@@ -11,7 +11,9 @@ import { startFaults, startWarnings } from '../config/start-conditions.ts';
 import { errorCodeOf } from '../lib/error-code.ts';
 import { createLoggers, type Logger } from '../lib/logger.ts';
 import { explainSystemError } from '../lib/system-error.ts';
-import { type RunningServer, type ServerOptions, startServer } from '../server.ts';
+import type { RunningServer } from '../server.ts';
+import { startServer } from '../start-server.ts';
+import type { ServerOptions } from '../wiring/server-options.ts';
 
 const dayMs = 24 * 60 * 60_000;
 const mib = 1024 * 1024;
@@ -168,7 +170,8 @@ export const serve = async (
     return 1;
   }
   process.stdout.write(`eka-ci-server listens on ${addressOf(server.listening)}\n`);
-  saveCompiled();
+  // A process that is killed would keep nothing for the next start.
+  flushCompileCache();
   const lost = await Promise.race([ending.then(() => null), server.lost.then((error) => ({ error }))]);
   if (lost === null) loggerFor('scheduler').info('ending: what is being judged is queued again');
   else

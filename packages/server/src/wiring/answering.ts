@@ -11,6 +11,7 @@ import { createRunningFacts } from '../pipeline/builds/running-facts.ts';
 import type { Scheduler } from '../pipeline/builds/scheduler.ts';
 import { createStoreLogs } from '../pipeline/builds/store-logs.ts';
 import type { Freshness } from '../pipeline/freshness.ts';
+import { findServedName } from '../pipeline/repository-address.ts';
 import { repositoriesOnWire } from '../pipeline/repository-on-wire.ts';
 import { createSubmitReview } from '../pipeline/submit-review.ts';
 import { stateFolders, type Upkeep } from '../pipeline/upkeep/upkeep.ts';
@@ -49,7 +50,7 @@ const upkeepForHttp = (
 /** @throws ListenError */
 export const openHttp = async (
   parts: ServerParts,
-  { options, deps }: Opened,
+  { options, deps, forges }: Opened,
   { facts, upkeep, scheduler, orders, forge, freshness, ending }: Serving,
 ): Promise<Listening> => {
   const { nix, database, pool, logs, feed } = parts;
@@ -86,8 +87,8 @@ export const openHttp = async (
       changes: facts.counts.now(),
     }),
     isReady: () => facts.phase === 'serving',
-    findRepository: ({ forge, owner, name }) =>
-      options.repositories.find((one) => forge === 'git' && one.name === `${owner}/${name}`)?.name ?? null,
+    findRepository: (address) =>
+      findServedName(address, { repositories: options.repositories, hosted: forges }),
     upkeep: upkeepForHttp(parts, options, { facts, upkeep }),
     repositories: () => repositoriesOnWire(forge, freshness.onHold()),
     clock: Date.now,

@@ -1,8 +1,7 @@
 // What hosted forges are shown of their changes: gates are kept as rows, and sent from there.
 
 import type { Logger } from '../lib/logger.ts';
-import type { GateSenderEvent } from '../pipeline/report/gate-sender.ts';
-import { type GateSender, startGateSender } from '../pipeline/report/gate-sender.ts';
+import { type GateSender, type GateSenderEvent, startGateSender } from '../pipeline/report/gate-sender.ts';
 import { createReporter, type Reporter } from '../pipeline/report/reporter.ts';
 import type { Opened, ServerParts } from './server-parts.ts';
 

@@ -60,7 +60,7 @@ const shown = new Map<string, Gate>();
 /** Thrown by the next calls. */
 const faults: Error[] = [];
 
-const forge = {
+const shownForge: Pick<HostedForge, 'host' | 'putGate'> = {
   host: 'forge.example',
   putGate: (_place, gate) => {
     const fault = faults.shift();
@@ -68,8 +68,9 @@ const forge = {
     shown.set(gate.name, gate);
     return Promise.resolve(shown.size);
   },
-  // Nothing else of it is asked here.
-} as Pick<HostedForge, 'host' | 'putGate'> as HostedForge;
+};
+// Nothing else of it is asked here.
+const forge = shownForge as HostedForge;
 
 const open = (): Reporter =>
   createReporter({
