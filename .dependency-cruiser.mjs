@@ -4,8 +4,8 @@ const server = '^packages/server/src';
 const port = `${server}/(?:forge|git|builder|cache|sandbox|database)`;
 const aPort = `${server}/(forge|git|builder|cache|sandbox|database)`;
 const testCode = '\\.(test|contract|fake)\\.ts$|/testing/';
-/** The only file that names drivers: it puts the program together. */
-const compositionRoot = `${server}/server\\.ts$`;
+/** The only files that name drivers: they put the program together. */
+const compositionRoot = `${server}/(start-)?server\\.ts$`;
 
 /** One forbidden arrow. `except` takes files out of the sources, `allowed` out of the targets. */
 const forbid = (name, { from, except, to, allowed }) => ({

@@ -11,6 +11,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
   ingest: async () => (await import('./ingest.ts')).ingestion,
   graph: async () => (await import('./graph.ts')).graph,
   order: async () => (await import('./order.ts')).order,
+  queue: async () => (await import('./queue.ts')).queue,
   daemon: async () => (await import('./daemon.ts')).daemon,
   'build-overhead': async () => (await import('./build-overhead.ts')).buildOverhead,
   evaluate: async () => (await import('./evaluate.ts')).evaluate,

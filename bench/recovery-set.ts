@@ -35,9 +35,7 @@ const closureSizes = (inputsOf: readonly (readonly number[])[]): number[] => {
 const chooseFailing = (nodes: readonly DrvNode[], inputsOf: readonly (readonly number[])[]): Set<number> => {
   const needed = new Set(inputsOf.flat());
   const sizes = closureSizes(inputsOf);
-  const leaves = nodes.flatMap(({ fixedOutput }, index) =>
-    fixedOutput || needed.has(index) ? [] : [index],
-  );
+  const leaves = nodes.flatMap(({ fixedOutput }, index) => (fixedOutput || needed.has(index) ? [] : [index]));
   return new Set(leaves.toSorted((a, b) => (sizes[a] ?? 0) - (sizes[b] ?? 0)).slice(0, failing));
 };
 

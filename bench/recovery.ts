@@ -111,10 +111,7 @@ const figuresOf = (peaceful: RunResult, killed: RunResult, size: Size): Figure[]
   const [expected, actual] = [statesOf(peaceful.transitions), statesOf(killed.transitions)];
   const again = findDoneAgain(killed.transitions, killed.ledger);
   const allSlots = slots.build + slots.fixedOutput;
-  const twice = new Set([
-    ...again.succeededTwice,
-    ...again.builtAfterSuccess.map(({ output }) => output),
-  ]);
+  const twice = new Set([...again.succeededTwice, ...again.builtAfterSuccess.map(({ output }) => output)]);
   const redone = again.interrupted.reduce((sum, builds) => sum + builds, 0);
   const none = { unit: 'builds', atMost: 0 };
   return [

@@ -20,7 +20,7 @@ export interface ServerFolder {
   readonly nix: NixInstallation;
 }
 
-const main = fileURLToPath(import.meta.resolve('@eka-ci/server/main'));
+const main = fileURLToPath(new URL('eka-ci-server.mjs', import.meta.resolve('@eka-ci/server/main')));
 
 const configure = async (folder: string): Promise<string> => {
   const file = join(folder, 'ekaci.toml');

@@ -172,7 +172,7 @@ it('leaves no half a backup on a disk that is full', async (test) => {
 });
 
 it('is read through a pipe that closes early without a word', async () => {
-  const main = join(import.meta.dirname, '../packages/cli/src/main.ts');
+  const main = join(import.meta.dirname, '../packages/cli/src/ekaci.mjs');
   // Its reader has gone before it begins.
   const script = 'exec 3> >(:); wait $!; "$@" >&3; echo $?';
   const args = ['-c', script, 'bash', process.execPath, main];

@@ -152,24 +152,19 @@ it.each(refusals)('%s: no verdict, and what to do', async (_what, files, said) =
   expect(run.stderr).toMatch(said);
 });
 
-const failures: readonly (readonly [what: string, files: Files, said: RegExp])[] = [
-  [
-    'a file that leaves the checkout',
-    {
-      '.eka-ci/config.json': JSON.stringify({ jobs: { packages: { file: 'escape.nix' } } }),
-      'escape.nix': { link: '/etc/passwd' },
-    },
-    /escape\.nix/,
-  ],
-  ['a syntax error', { 'default.nix': '{ hello = ; }' }, /syntax error.*default\.nix:1/s],
-  ['a file that is gone', { 'default.nix': null, other: 'x' }, /default\.nix/],
-];
-
-it.each(failures)('%s fails the job with its reason', async (_what, files, said) => {
-  const repository = await repositoryWith(packages(hello), files);
+it('a file that leaves the checkout, one with a syntax error and one that is gone fail their jobs with the reason', async () => {
+  const jobs = ['escapes', 'broken', 'gone'].map((name) => [name, { file: `${name}.nix` }]);
+  const repository = await repositoryWith(packages(hello), {
+    '.eka-ci/config.json': JSON.stringify({ jobs: Object.fromEntries(jobs) }),
+    'escapes.nix': { link: '/etc/passwd' },
+    'broken.nix': '{ hello = ; }',
+  });
   const { status, summary } = await world.review(repository.path, '--head', 'change');
   expect(status).toBe(1);
-  expect(summary.jobs[0]?.notJudged).toMatch(said);
+  const why = Object.fromEntries(summary.jobs.map(({ job, notJudged }) => [job, notJudged]));
+  expect(why['escapes']).toMatch(/escapes\.nix/);
+  expect(why['broken']).toMatch(/syntax error.*broken\.nix:1/s);
+  expect(why['gone']).toMatch(/gone\.nix/);
 });
 
 it('a change that deletes a job is no safe change, and one whose base ran out of memory no judged one', async () => {
@@ -192,7 +187,7 @@ it('a change that deletes a job is no safe change, and one whose base ran out of
 
 it('output that cannot be written is no verdict', async () => {
   const repository = await repositoryWith(packages(hello), packages(helloTwo));
-  const main = join(import.meta.dirname, '../packages/cli/src/main.ts');
+  const main = join(import.meta.dirname, '../packages/cli/src/ekaci.mjs');
   const command = `"${process.execPath}" "${main}" review "${repository.path}" --head change --no-build -q`;
   for (const shell of [`${command} > /dev/full`, `set -o pipefail; ${command} --markdown | true`]) {
     const run = await runChild({ command: 'bash', args: ['-c', shell], env: world.env });
@@ -201,23 +196,20 @@ it('output that cannot be written is no verdict', async () => {
   }
 });
 
-it('text of the repository reaches a terminal harmless, also where there is no verdict', async () => {
+it('a merge conflict: no verdict, and the files that conflict, of which a name does a terminal no harm', async () => {
   const name = 'x\u001b]0;title\u0007\u001b[2J';
-  const repository = await repositoryWith({ ...packages(hello), [name]: 'one' }, { [name]: 'two' });
-  await repository.commit('main moves on', { [name]: 'three' });
-  const run = await world.ekaci('review', repository.path, '--head', 'change');
-  expect(run.code).toBe(2);
-  expect(run.stderr).toContain('conflicts');
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what must not be there
-  expect(run.stderr).not.toMatch(/[\u0007\u001b]/);
-});
-
-it('a merge conflict: no verdict, and the files that conflict', async () => {
-  const repository = await repositoryWith(packages(hello), packages(helloTwo));
-  await repository.commit('main moves on', packages(`  hello = package "hello-3.0" "echo three > $out";`));
+  const repository = await repositoryWith(
+    { ...packages(hello), [name]: 'one' },
+    { ...packages(helloTwo), [name]: 'two' },
+  );
+  const helloThree = packages(`  hello = package "hello-3.0" "echo three > $out";`);
+  await repository.commit('main moves on', { ...helloThree, [name]: 'three' });
   const run = await world.ekaci('review', repository.path, '--head', 'change');
   expect(run.code).toBe(2);
   expect(run.stderr).toMatch(/conflict.*default\.nix/s);
+  expect(run.stderr).toContain('title');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what must not be there
+  expect(run.stderr).not.toMatch(/[\u0007\u001b]/);
 });
 
 it('wrong folders, revisions, jobs and options: one clear sentence and status 2', async () => {
@@ -265,7 +257,7 @@ it('a temporary folder with a name longer than a socket may have, and one on a f
   const run = await world.ekaciWith({ TMPDIR: long }, ...args);
   expect([run.code, run.stdout]).toEqual([0, containing('1.0 → 2.0')]);
   expect(await readdir(long)).toEqual([]);
-  const main = join(import.meta.dirname, '../packages/cli/src/main.ts');
+  const main = join(import.meta.dirname, '../packages/cli/src/ekaci.mjs');
   const small = ['--dev-bind', '/', '/', '--size', '100000', '--tmpfs', world.temporary];
   const full = await runChild({
     command: 'bwrap',

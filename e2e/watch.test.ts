@@ -8,7 +8,7 @@ import { createRepository, type Repository } from './testing/repository.ts';
 import { configureServer, startServer, type TestServer, until } from './testing/server.ts';
 import { hasTmux, openTerminal, type Terminal, type TerminalSize } from './testing/terminal.ts';
 
-const main = fileURLToPath(new URL('../packages/cli/src/main.ts', import.meta.url));
+const main = fileURLToPath(new URL('../packages/cli/src/ekaci.mjs', import.meta.url));
 const screenModule = new URL('../packages/cli/src/watch/screen.ts', import.meta.url).href;
 
 /** Each says a phase that would clear the screen and three lines, and waits for its gate; `bad` fails then. */

@@ -21,7 +21,7 @@ const verbs = {
   bench: { script: 'bench/main.ts', programs: [...building, 'xz'] },
   // Not about this clone: paths are relative to where it was called. Only a review works here; all else asks a server.
   ekaci: {
-    script: 'packages/cli/src/main.ts',
+    script: 'packages/cli/src/ekaci.mjs',
     programs: ([command]) => (command === 'review' ? building : []),
     cwd: process.env.INIT_CWD,
   },

@@ -25,7 +25,7 @@ export interface World {
   remove(): Promise<void>;
 }
 
-const main = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
+const main = fileURLToPath(new URL('../../packages/cli/src/ekaci.mjs', import.meta.url));
 const compileCache = fileURLToPath(new URL('../../.setup/compiled', import.meta.url));
 
 export const createWorld = async (): Promise<World> => {

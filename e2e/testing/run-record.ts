@@ -91,10 +91,7 @@ const count = <Key>(keys: Iterable<Key>): Map<Key, number> => {
   return counts;
 };
 
-export const findDoneAgain = (
-  transitions: readonly Recorded[],
-  ledger: readonly LedgerLine[],
-): DoneAgain => {
+export const findDoneAgain = (transitions: readonly Recorded[], ledger: readonly LedgerLine[]): DoneAgain => {
   const succeeded = transitions.filter(({ to }) => to === 'succeeded');
   const times = [...count(succeeded.map(({ drv }) => drv))];
   const succeededAt = new Map(succeeded.flatMap(({ outputs, atMs }) => outputs.map((path) => [path, atMs])));

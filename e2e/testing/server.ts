@@ -31,7 +31,7 @@ export interface TestServer {
 export type ChangeStateName = (typeof ChangeState.options)[number];
 
 const repositoryName = 'demo/package-set';
-const main = fileURLToPath(new URL('../../packages/server/src/main.ts', import.meta.url));
+const main = fileURLToPath(new URL('../../packages/server/src/eka-ci-server.mjs', import.meta.url));
 
 export const databasePath = (world: World): string => join(world.folder, 'state', 'sqlite.db');
 

@@ -41,7 +41,9 @@ poll_interval_seconds = 2
 `;
 
 /** Where the server's own program is. */
-export const serverProgram = fileURLToPath(import.meta.resolve('@eka-ci/server/main'));
+export const serverProgram = fileURLToPath(
+  new URL('eka-ci-server.mjs', import.meta.resolve('@eka-ci/server/main')),
+);
 
 /** @returns the file's path */
 export const writeServiceConfig = async (options: ServiceOptions): Promise<string> => {

@@ -1,6 +1,7 @@
 // docs/reference/metrics.md: every metric of the server, as the registry that is read by Prometheus knows it.
 import { createGraphMetrics } from '@eka-ci/server/http/graph-metrics';
 import { createServerMetrics, type MetricDescription, type MetricSources } from '@eka-ci/server/http/metrics';
+import { createWebhookMetrics } from '@eka-ci/server/http/webhook-metrics';
 import { createWorkMetrics } from '@eka-ci/server/http/work-metrics';
 
 const unread = (): never => {
@@ -25,6 +26,7 @@ const sources: MetricSources = {
   workMetrics: createWorkMetrics(() => 0),
   graphMetrics: createGraphMetrics(unread),
   builderCounts: unread,
+  webhooks: { metrics: createWebhookMetrics(unread) },
 };
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');

@@ -36,10 +36,15 @@ export const serverUrl = (text: string): string => {
   return url.href.replace(/\/+$/, '');
 };
 
-/** @returns OWNER/REPO */
+/** OWNER/REPO, or HOST/OWNER/REPO of a forge: `github.com/owner/repo`. */
+export const isRepositoryName = (text: string): boolean => /^(?:[^/\s]+\/)?[^/\s]+\/[^/\s]+$/.test(text);
+
+/** @returns OWNER/REPO, or HOST/OWNER/REPO */
 export const repositoryName = (text: string): string => {
-  if (/^[^/\s]+\/[^/\s]+$/.test(text)) return text;
-  throw new InvalidArgumentError('the configured name of a repository is wanted: OWNER/REPO.');
+  if (isRepositoryName(text)) return text;
+  throw new InvalidArgumentError(
+    'the name of a repository is wanted: OWNER/REPO as it is configured, or HOST/OWNER/REPO of a forge.',
+  );
 };
 
 export const reviewId = (text: string): string => {
@@ -47,6 +52,8 @@ export const reviewId = (text: string): string => {
   throw new InvalidArgumentError('the id of a review is wanted, as it was printed when it was submitted.');
 };
 
-/** The address of a change in the API. */
-export const changePath = (repository: string, number: number): string =>
-  `/v1/prs/git/${repository.split('/').map(encodeURIComponent).join('/')}/${number}`;
+/** The address of a change in the API: a forge is named there by its host. */
+export const changePath = (repository: string, number: number): string => {
+  const parts = repository.split('/').map(encodeURIComponent);
+  return ['/v1/prs', ...(parts.length > 2 ? [] : ['git']), ...parts, number].join('/');
+};

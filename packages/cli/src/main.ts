@@ -1,6 +1,5 @@
 // The process `ekaci`: argv in, exit status out. The commands are in program.ts.
 import { writeSync } from 'node:fs';
-import { keepCompiled } from '@eka-ci/process/compile-cache';
 
 /** What a shell says of a program that SIGPIPE ended, as it ends most: 128 and the signal's number. */
 const readerGone = 141;
@@ -22,7 +21,6 @@ const endWithoutVerdict = (error: unknown): never => {
 process.stdout.on('error', endWithoutVerdict);
 process.stderr.on('error', endWithoutVerdict);
 
-keepCompiled(process.env);
 try {
   const { createProgram } = await import('./program.ts');
   await createProgram().parseAsync();

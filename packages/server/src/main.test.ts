@@ -10,7 +10,7 @@ const matching = (pattern: RegExp): unknown => expect.stringMatching(pattern);
 const run = async (args: readonly string[], env: Record<string, string> = {}) => {
   const { stdout, stderr, code } = await runChild({
     command: process.execPath,
-    args: [join(import.meta.dirname, 'main.ts'), ...args],
+    args: [join(import.meta.dirname, 'eka-ci-server.mjs'), ...args],
     env,
   });
   return { stdout, stderr, status: code };

@@ -1,6 +1,5 @@
 // The process `eka-ci-server`: argv in, exit status out. Each command has a file of its own in commands/, loaded when
 // it is asked for: a review should not wait for the code of the server.
-import { keepCompiled } from '@eka-ci/process/compile-cache';
 import { createConfigHost } from './config/config-host.ts';
 
 /** Of packages/server/package.json. */
@@ -36,7 +35,6 @@ const runServer = async (argv: readonly string[]): Promise<void> => {
   }
 };
 
-keepCompiled(process.env);
 const [first, ...rest] = process.argv.slice(2);
 if (first === 'ephemeral') {
   const { ephemeral } = await import('./commands/ephemeral.ts');

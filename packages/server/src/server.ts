@@ -31,6 +31,7 @@ import { sourceOf } from './pipeline/repository-source.ts';
 import { createForgeLog } from './pipeline/server-log.ts';
 import { createDatabaseWatch } from './pipeline/upkeep/database-watch.ts';
 import { openHttp } from './wiring/answering.ts';
+import { openHosted } from './wiring/hosted.ts';
 import {
   leaseOwner,
   openFreshness,
@@ -147,6 +148,10 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     onStatus: createForgeLog(deps.loggerFor('forge')),
   });
   const ending = new AbortController();
+  const deliveries = createDeliveryLine(database.deliveries);
+  const reporting = openReporting(parts, opened, leaseOwner);
+  const { reporter } = reporting;
+  const hosted = openHosted(parts, opened, { facts, deliveries, reporter });
   const listening = await openHttp(parts, opened, {
     facts,
     upkeep,
@@ -154,13 +159,18 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     orders,
     forge,
     freshness,
+    hosted,
     ending: ending.signal,
   });
   try {
     await takeUpAgain(parts, logger);
     await orders.takeUp();
+    await reporting.start();
+    await hosted.intake.start();
   } catch (error) {
     await listening.close();
+    await hosted.intake.stop();
+    await reporting.stop();
     await scheduler.stop();
     await parts.closeStore();
     throw error;
@@ -170,8 +180,6 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     if (facts.phase !== 'ending') lost.resolve(error);
   });
   parts.logs.compression?.start();
-  const reporting = openReporting(parts, opened, leaseOwner);
-  const { reporter } = reporting;
   const loop = startJudging(parts, opened, { counts, upkeep, scheduler, freshness, watch, reporter });
   facts.loop = loop;
   orders.resume();
@@ -179,7 +187,6 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
   const satisfiable = openSatisfiable(parts, opened, facts);
   freshness.resume();
   upkeep.start();
-  const deliveries = createDeliveryLine(database.deliveries);
   const intake = { database: { changes: database.changes, deliveries }, clock: Date.now };
   const watching = forge.watch(async (listing) => {
     const taken = await takeListing(intake, listing);
@@ -195,6 +202,7 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     facts.phase = 'ending';
     ending.abort();
     endSweeps();
+    await hosted.intake.stop();
     await Promise.all([watching, loop.stop(), orders.stop(), upkeep.stop(), parts.logs.compression?.stop()]);
     await satisfiable.stop();
     await scheduler.stop();

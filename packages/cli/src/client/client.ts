@@ -1,10 +1,13 @@
 // Asks a running server over its unix socket or a URL: what it answers is checked before anybody sees it.
-import { type IncomingMessage, type RequestOptions, request as requestHttp } from 'node:http';
+import type { IncomingMessage, RequestOptions } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { ErrorBody } from '@eka-ci/protocol/error';
 import { ClientError } from './client-error.ts';
 import type { Endpoint } from './find-server.ts';
 import { authorizationOf } from './server-token.ts';
+
+// An ES import reads every export of a module, and one of these loads a whole HTTP client: half of the start of a command.
+const { request: requestHttp } = process.getBuiltinModule('node:http');
 
 /** What a Zod schema is to us. */
 export interface AnswerSchema<Answer> {

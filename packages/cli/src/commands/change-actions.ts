@@ -47,7 +47,7 @@ const actionCommand = (action: string, { summary, text }: ActionHelp): Command =
       'the server said no: no such change, not in its state, or not over its unix socket',
     ],
   })
-    .argument('[repository]', 'its configured name, OWNER/REPO', repositoryName)
+    .argument('[repository]', 'its configured name, OWNER/REPO, or HOST/OWNER/REPO', repositoryName)
     .argument('[number]', 'of the change', wholeNumber(1))
     .option('--review <id>', 'a change that was submitted by hand, instead', reviewId)
     .action(run);

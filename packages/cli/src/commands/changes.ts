@@ -67,12 +67,12 @@ export const changesCommand = (): Command =>
       'ekaci changes --limit 500 --json',
     ],
   })
-    .option('--repository <name>', 'only this one, by its configured name')
+    .option('--repository <name>', 'only this one, by its configured name, or HOST/OWNER/REPO')
     .addOption(
       new Option('--state <state>', 'only these; all but superseded without it').choices(ChangeState.options),
     )
     .addOption(
-      new Option('--kind <kind>', 'baselines or submitted ones in place of branches').choices(
+      new Option('--kind <kind>', 'only these; branches and what forges offer without it').choices(
         ChangeKind.options,
       ),
     )

@@ -3,7 +3,7 @@ import { ChangeDetail } from '@eka-ci/protocol/change';
 import { ChangeSummary } from '@eka-ci/protocol/change-summary';
 import type { Command } from 'commander';
 import { jsonText } from '../answer-text.ts';
-import { wholeNumber } from '../arguments.ts';
+import { changePath, isRepositoryName, wholeNumber } from '../arguments.ts';
 import type { Client } from '../client/client.ts';
 import { ClientError } from '../client/client-error.ts';
 import { printableLines } from '../progress/progress-view.ts';
@@ -27,7 +27,7 @@ interface Found {
 /** Null where it is neither. */
 const parseSubject = (what: string, number: number | undefined): Subject | null => {
   if (number !== undefined) {
-    return /^[^/]+\/[^/]+$/.test(what) ? { kind: 'change', repository: what, number } : null;
+    return isRepositoryName(what) ? { kind: 'change', repository: what, number } : null;
   }
   return /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(what) ? { kind: 'commit', sha: what } : null;
 };
@@ -38,9 +38,8 @@ const findOfCommit = async ({ get }: Client, sha: string): Promise<Found> => {
 };
 
 const findOfChange = async ({ get }: Client, repository: string, number: number): Promise<Found> => {
-  const name = repository.split('/').map(encodeURIComponent).join('/');
   const { summary, state, fault, headSha, baseSha } = await get(
-    `/v1/prs/git/${name}/${number}`,
+    changePath(repository, number),
     ChangeDetail,
   );
   if (summary === null) {
@@ -89,7 +88,7 @@ export const summaryCommand = (): Command =>
       'ekaci summary 2f5c0d3f0c1b6a5e4d3c2b1a09f8e7d6c5b4a392 --json',
     ],
   })
-    .argument('<repository|sha>', 'the configured name of a repository, or a commit')
+    .argument('<repository|sha>', 'its configured name, or HOST/OWNER/REPO; or a commit')
     .argument('[number]', 'of the change, where a repository is named', wholeNumber(1))
     .option('--markdown', 'print it as a forge would show it')
     .action(summary);

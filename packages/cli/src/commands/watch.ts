@@ -106,6 +106,6 @@ export const watchCommand = (): Command =>
       'the server said no: there is no such change',
     ],
   })
-    .argument('[change]', 'the configured name of a repository (OWNER/REPO), or the id of a review')
+    .argument('[change]', 'the name of a repository (OWNER/REPO, or HOST/OWNER/REPO), or the id of a review')
     .argument('[number]', 'the number of its change', wholeNumber(1))
     .action(watch);

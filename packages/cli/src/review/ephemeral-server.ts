@@ -35,6 +35,8 @@ export interface EphemeralServer {
 const patienceMs = 25_000;
 const maxComplaints = 40;
 
+const serverProgram = fileURLToPath(new URL('eka-ci-server.mjs', import.meta.resolve('@eka-ci/server/main')));
+
 const inheritedEnvironment = (): Record<string, string> =>
   Object.fromEntries(
     Object.entries(process.env).filter(
@@ -46,7 +48,7 @@ const inheritedEnvironment = (): Record<string, string> =>
 const startServer = (options: EphemeralOptions): Promise<Child> =>
   startChild({
     command: process.execPath,
-    args: [fileURLToPath(import.meta.resolve('@eka-ci/server/main')), 'ephemeral'],
+    args: [serverProgram, 'ephemeral'],
     env: inheritedEnvironment(),
     stdin: `${JSON.stringify(options)}\n`,
     keepStdinOpen: true,

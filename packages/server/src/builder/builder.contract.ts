@@ -236,26 +236,31 @@ export const describeBuilder = (name: string, makeSubject: () => Promise<Builder
     it.each([
       ['is cancelled', {}, 'cancelled'],
       ['is silent for too long', { silenceTimeoutMs: 1500 }, 'timeout'],
-    ] as const)('ends the builder and all it started, deaf to signals, when it %s', async (_, limits, cause) => {
-      const pidFile = join(subject.store.folder, randomBytes(4).toString('hex'));
-      // What ignores a signal hands that down to whatever it starts.
-      const drvPath = await drv(
-        `trap "" TERM INT HUP; sleep 300 & echo $$ $! > ${pidFile}; echo started; sleep 300`,
-      );
-      const abort = new AbortController();
-      const ended = build(drvPath, limits, abort.signal);
-      await expect.poll(() => readFile(pidFile, 'utf8').catch(() => ''), { timeout: 20_000 }).toMatch(/\n$/);
-      if (cause === 'cancelled') abort.abort();
-      expect((await ended).result).toMatchObject({ kind: 'interrupted', cause });
-      const pids = (await readFile(pidFile, 'utf8')).trim().split(' ').map(Number);
-      expect(pids).toHaveLength(2);
-      // What it started gets its signal in the same moment, and is waited for by nobody.
-      if (subject.outlivesBuilders !== false) expect(pids.slice(0, 1).filter(isRunning)).toEqual([]);
-      await expect.poll(() => pids.filter(isRunning), { timeout: 10_000 }).toEqual([]);
-      // Nothing is left that would keep another attempt from it.
-      await writeFile(pidFile, '');
-      expect((await build(await drv('echo > $out'))).result.kind).toBe('built');
-    });
+    ] as const)(
+      'ends the builder and all it started, deaf to signals, when it %s',
+      async (_, limits, cause) => {
+        const pidFile = join(subject.store.folder, randomBytes(4).toString('hex'));
+        // What ignores a signal hands that down to whatever it starts.
+        const drvPath = await drv(
+          `trap "" TERM INT HUP; sleep 300 & echo $$ $! > ${pidFile}; echo started; sleep 300`,
+        );
+        const abort = new AbortController();
+        const ended = build(drvPath, limits, abort.signal);
+        await expect
+          .poll(() => readFile(pidFile, 'utf8').catch(() => ''), { timeout: 20_000 })
+          .toMatch(/\n$/);
+        if (cause === 'cancelled') abort.abort();
+        expect((await ended).result).toMatchObject({ kind: 'interrupted', cause });
+        const pids = (await readFile(pidFile, 'utf8')).trim().split(' ').map(Number);
+        expect(pids).toHaveLength(2);
+        // What it started gets its signal in the same moment, and is waited for by nobody.
+        if (subject.outlivesBuilders !== false) expect(pids.slice(0, 1).filter(isRunning)).toEqual([]);
+        await expect.poll(() => pids.filter(isRunning), { timeout: 10_000 }).toEqual([]);
+        // Nothing is left that would keep another attempt from it.
+        await writeFile(pidFile, '');
+        expect((await build(await drv('echo > $out'))).result.kind).toBe('built');
+      },
+    );
 
     it('does not start what was cancelled before', async () => {
       const { result, starts } = await build(await drv('echo > $out'), {}, AbortSignal.abort());

@@ -5,8 +5,10 @@ import { changeContract } from './changes.contract.ts';
 import type { Database } from './database.ts';
 import { derivationContract } from './derivations.contract.ts';
 import { failureContract } from './failures.contract.ts';
+import { gateContract } from './gates.contract.ts';
 import { jobsetContract } from './jobsets.contract.ts';
 import { judgingContract } from './judging.contract.ts';
+import { offerContract } from './offers.contract.ts';
 import { packageContract } from './packages.contract.ts';
 import { requestContract } from './requests.contract.ts';
 import { newNode, step } from './testing/samples.ts';
@@ -42,11 +44,17 @@ export const describeDatabase = (name: string, open: () => Promise<Database>): v
     describe('changes to judge', () => {
       judgingContract(open);
     });
+    describe('changes that forges offer', () => {
+      offerContract(open);
+    });
     describe('changes that people ask for', () => {
       requestContract(open);
     });
     describe('failures that are tried again', () => {
       failureContract(open);
+    });
+    describe('gates to be sent', () => {
+      gateContract(open);
     });
     describe('closing', () => {
       closingContract(open);

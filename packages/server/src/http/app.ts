@@ -1,6 +1,6 @@
 // The one HTTP app: every route, on whatever it is opened (listen.ts). It decides nothing of its own.
 import { type FastifyInstance, fastify } from 'fastify';
-import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { describeApi } from './describe-api.ts';
 import { createErrorHandler } from './errors.ts';
 import { tagAnswer } from './etag.ts';
@@ -8,6 +8,7 @@ import type { HttpDeps } from './http-options.ts';
 import { takeJsonBodies } from './json-body.ts';
 import { createKnownRoutes } from './known-routes.ts';
 import { limitRates } from './rate-limit.ts';
+import { compileWithZod, withoutCompilers } from './route.ts';
 import { addBadgeRoutes } from './routes/badges.ts';
 import { addBuildOrderRoutes } from './routes/build-orders.ts';
 import { addBuilderRoutes } from './routes/builders.ts';
@@ -26,6 +27,7 @@ import { addRebuildRoutes } from './routes/rebuilds.ts';
 import { addRepositoryRoutes } from './routes/repositories.ts';
 import { addReviewRoutes } from './routes/reviews.ts';
 import { addUpkeepRoutes } from './routes/upkeep.ts';
+import { addWebhookRoutes } from './routes/webhooks.ts';
 import { setSecurityHeaders } from './security-headers.ts';
 import { createSummaryReader } from './summary/summary-reader.ts';
 
@@ -58,21 +60,21 @@ export const createHttpApp = async (deps: HttpDeps): Promise<FastifyInstance> =>
     routerOptions: { maxParamLength },
     trustProxy: [...deps.options.trustedProxies],
     frameworkErrors: onError,
+    schemaController: withoutCompilers,
   }).withTypeProvider<ZodTypeProvider>();
-  app.setValidatorCompiler(validatorCompiler);
-  app.setSerializerCompiler(serializerCompiler);
+  compileWithZod(app);
   app.setErrorHandler(onError);
   app.addHook('onRequest', async (_request, reply) => setSecurityHeaders(reply, behindTls));
   app.addHook('onSend', async (request, reply, payload) => tagAnswer(request, reply, payload));
   takeJsonBodies(app);
   await limitRates(app, deps.options.rateLimits);
   refuseUnknown(app);
-  await describeApi(app, deps.version);
+  const describe = describeApi(app, deps.version);
   const summaries = createSummaryReader(deps.database.changes);
   app.addHook('onClose', () => summaries.close());
-  const routeDeps = { ...deps, summaries };
+  const routeDeps = { ...deps, summaries, describe };
   addMetricsRoutes(app, deps);
-  addOperationRoutes(app, deps);
+  addOperationRoutes(app, routeDeps);
   addUpkeepRoutes(app, deps);
   addChangeRoutes(app, routeDeps);
   addReviewRoutes(app, routeDeps);
@@ -85,9 +87,10 @@ export const createHttpApp = async (deps: HttpDeps): Promise<FastifyInstance> =>
   addLogRoutes(app, deps);
   addBadgeRoutes(app, deps);
   addRepositoryRoutes(app, deps);
-  addDocsRoutes(app);
+  addDocsRoutes(app, routeDeps);
   addBuildRoutes(app, deps);
   addBuilderRoutes(app, deps);
   addLiveRoutes(app, deps);
+  if (deps.webhooks !== undefined) addWebhookRoutes(app, deps.webhooks);
   return app;
 };

@@ -1,8 +1,9 @@
 // Answers what is no HTTP request, or does not become one in time: before any route, in the same shape as elsewhere.
-import { STATUS_CODES } from 'node:http';
+
 import type { Duplex } from 'node:stream';
 import { errorCodeOf } from '../lib/error-code.ts';
 import { answerOf, HttpError } from './errors.ts';
+import { STATUS_CODES } from './node-http.ts';
 import { securityHeaders } from './security-headers.ts';
 
 const errorOf = (code: string): HttpError => {

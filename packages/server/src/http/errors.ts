@@ -18,6 +18,8 @@ export type HttpErrorCode =
   | 'CURSOR_INVALID'
   /** 401: the metrics need the bearer token of `web.metrics_token`, or the unix socket. */
   | 'TOKEN_REQUIRED'
+  /** 401: the webhook does not prove that it comes from the forge: give both the same secret. */
+  | 'WEBHOOK_UNPROVEN'
   /** 403: only who can open the server's unix socket may do this. */
   | 'OPERATOR_REQUIRED'
   /** 403: a page of another origin asked for a live connection. */
@@ -95,6 +97,7 @@ const statusOf: Readonly<Record<HttpErrorCode, number>> = {
   DRV_INVALID: 400,
   CURSOR_INVALID: 400,
   TOKEN_REQUIRED: 401,
+  WEBHOOK_UNPROVEN: 401,
   OPERATOR_REQUIRED: 403,
   ORIGIN_REFUSED: 403,
   ROUTE_NOT_FOUND: 404,

@@ -8,12 +8,14 @@ import type { Database } from '../database/database.ts';
 import type { BuilderFacts } from '../pipeline/builds/builder-facts.ts';
 import type { RunningFacts } from '../pipeline/builds/running-facts.ts';
 import type { StoreLogs } from '../pipeline/builds/store-logs.ts';
+import type { RepositoryAddress } from '../pipeline/repository-address.ts';
 import type { SubmitReview } from '../pipeline/submit-review.ts';
 import type { RequestFault } from './errors.ts';
 import type { GraphMetrics } from './graph-metrics.ts';
 import type { LiveConnections } from './live/live-connections.ts';
 import type { OperatorActions } from './operator-actions.ts';
 import type { RateLimits } from './rate-limit.ts';
+import type { WebhookDeps } from './routes/webhooks.ts';
 import type { HttpUpkeep } from './upkeep-facts.ts';
 import type { WorkMetrics } from './work-metrics.ts';
 
@@ -53,13 +55,6 @@ export interface LiveBuilds {
   queuedCount(): number;
   /** One sentence on what a derivation waits for; null for one that nobody wants or that is settled. */
   why(drv: DrvPath): string | null;
-}
-
-/** A repository as an address in the API names it. */
-export interface RepositoryAddress {
-  readonly forge: string;
-  readonly owner: string;
-  readonly name: string;
 }
 
 export interface HttpOptions {
@@ -110,5 +105,7 @@ export interface HttpDeps {
   readonly graphMetrics: Pick<GraphMetrics, 'registerIn'>;
   /** Of every builder that is configured now. Cheap: it reads memory. */
   readonly builderCounts: () => readonly BuilderCounts[];
+  /** Of forges that call us. @default none */
+  readonly webhooks?: WebhookDeps;
   readonly options: HttpOptions;
 }

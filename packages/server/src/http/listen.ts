@@ -1,10 +1,11 @@
 // Opens the app to the world: a TCP port and a unix socket, one set of routes, and an end within a bounded time.
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { errorCodeOf } from '../lib/error-code.ts';
 import { answerBrokenRequest } from './broken-request.ts';
 import { ListenError } from './listen-error.ts';
+import { createServer } from './node-http.ts';
 import { trustConnections } from './operator.ts';
 import { bindUnixSocket, type UnixSocketOptions } from './unix-socket.ts';
 import { isWebSocketUpgrade, routeUpgrades } from './upgrade.ts';

@@ -5,11 +5,16 @@ import { addBuilderMetrics } from './builder-metrics.ts';
 import type { HttpDeps } from './http-options.ts';
 import { addLiveMetrics } from './live-metrics.ts';
 import { addUpkeepMetrics } from './upkeep-metrics.ts';
+import type { WebhookMetrics } from './webhook-metrics.ts';
 
 /** Whatever is measured, it is measured here; each is asked only when somebody reads the metrics. */
 export interface MetricSources
-  extends Pick<HttpDeps, 'builds' | 'status' | 'isReady' | 'version' | 'upkeep' | 'workMetrics' | 'graphMetrics' | 'builderCounts'> {
+  extends Pick<
+    HttpDeps,
+    'builds' | 'status' | 'isReady' | 'version' | 'upkeep' | 'workMetrics' | 'graphMetrics' | 'builderCounts'
+  > {
   readonly live: Pick<HttpDeps['live'], 'counts'>;
+  readonly webhooks?: { readonly metrics: Pick<WebhookMetrics, 'registerIn'> };
 }
 
 export interface MetricDescription {
@@ -79,6 +84,7 @@ export const createServerMetrics = (deps: MetricSources): ServerMetrics => {
   deps.workMetrics.registerIn(registry);
   deps.graphMetrics.registerIn(registry);
   addBuilderMetrics(registry, deps.builderCounts);
+  deps.webhooks?.metrics.registerIn(registry);
   const requests = new Histogram({
     name: `${prefix}http_request_duration_seconds`,
     help: 'From the first byte of a request to the last of its answer.',

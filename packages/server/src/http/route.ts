@@ -6,8 +6,9 @@ import type {
   RawReplyDefaultExpression,
   RawRequestDefaultExpression,
   RawServerDefault,
+  RouteOptions,
 } from 'fastify';
-import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { ZodType } from 'zod';
 import type { HttpDeps } from './http-options.ts';
 import type { SummaryReader } from './summary/summary-reader.ts';
@@ -19,6 +20,24 @@ export type ApiApp = FastifyInstance<
   FastifyBaseLogger,
   ZodTypeProvider
 >;
+
+const notSet = (): never => {
+  throw new Error('a route was added before the compilers were set');
+};
+
+/** For the making of an app: Fastify then does not load compilers of its own, which are as much code as all its rest. */
+export const withoutCompilers = { compilersFactory: { buildValidator: notSet, buildSerializer: notSet } };
+
+/** Requests and answers are checked by the schemas that the protocol has. */
+export const compileWithZod = (
+  app: Pick<FastifyInstance, 'setValidatorCompiler' | 'setSerializerCompiler'>,
+): void => {
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+};
+
+/** What is described of a route. */
+export type DescribedRoute = Pick<RouteOptions, 'method' | 'url' | 'schema'>;
 
 const jsonError = { content: { 'application/json': { schema: ErrorBody } } };
 
@@ -51,4 +70,6 @@ export const accepted = <Schema extends ZodType>(description: string, schema: Sc
 /** What routes are given beside what the app is given. */
 export interface RouteDeps extends HttpDeps {
   readonly summaries: SummaryReader;
+  /** The OpenAPI document. */
+  readonly describe: () => Promise<object>;
 }

@@ -1,7 +1,8 @@
 // Requests that want another protocol on their connection: they meet the same hooks, routes and errors as all others.
-import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { ServerResponse } from './node-http.ts';
 
 export interface Upgrade {
   readonly request: IncomingMessage;

@@ -38,7 +38,7 @@ export const createEvaluationLine = (): EvaluationLine => {
   const turnOf = ({ class: buildClass, arrivedAtMs }: EvaluationPlace, signal: AbortSignal): Promise<void> =>
     new Promise((resolve, reject) => {
       const onAbort = (): void => {
-        if (waiting.delete(one)) reject(signal.reason);
+        if (waiting.delete(one)) reject(signal.reason as Error);
       };
       const one: Waiting = {
         rank: buildClasses.indexOf(buildClass),

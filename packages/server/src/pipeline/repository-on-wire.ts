@@ -1,6 +1,8 @@
 // Repositories as clients are told of them: their addresses may hold credentials, and are not among it.
 import type { Repository } from '@eka-ci/protocol/repository';
 import type { Forge } from '../forge/forge.ts';
+import { hostedName } from '../forge/hosted-forge.ts';
+import type { HostedRepositoryStatus } from './hosted/hosted-statuses.ts';
 
 /** @param fetching names of repositories whose commits are on their way */
 export const repositoriesOnWire = (
@@ -23,3 +25,20 @@ export const repositoriesOnWire = (
     };
   });
 };
+
+/** @param fetching as above, by the names under which changes are kept */
+export const hostedOnWire = (
+  statuses: readonly HostedRepositoryStatus[],
+  fetching: readonly string[],
+): Repository[] =>
+  statuses.map(({ forge, repository, defaultBranch, lastSeenAtMs, failures, fault, warnings }) => ({
+    forge: forge.kind,
+    name: repository,
+    baseBranch: defaultBranch,
+    capabilities: { ...forge.capabilities },
+    fetching: fetching.includes(hostedName(forge.host, repository)),
+    lastSeenAtMs,
+    failures,
+    fault,
+    warnings: [...warnings],
+  }));

@@ -12,9 +12,10 @@ import type { Scheduler } from '../pipeline/builds/scheduler.ts';
 import { createStoreLogs } from '../pipeline/builds/store-logs.ts';
 import type { Freshness } from '../pipeline/freshness.ts';
 import { findServedName } from '../pipeline/repository-address.ts';
-import { repositoriesOnWire } from '../pipeline/repository-on-wire.ts';
+import { hostedOnWire, repositoriesOnWire } from '../pipeline/repository-on-wire.ts';
 import { createSubmitReview } from '../pipeline/submit-review.ts';
 import { stateFolders, type Upkeep } from '../pipeline/upkeep/upkeep.ts';
+import type { Hosted } from './hosted.ts';
 import type { ServerOptions } from './server-options.ts';
 import type { Opened, ServerFacts, ServerParts } from './server-parts.ts';
 
@@ -25,6 +26,7 @@ interface Serving {
   readonly scheduler: Scheduler;
   readonly orders: OrderedBuilds;
   readonly freshness: Freshness;
+  readonly hosted: Hosted;
   readonly facts: ServerFacts;
   readonly forge: Forge;
   readonly ending: AbortSignal;
@@ -51,7 +53,7 @@ const upkeepForHttp = (
 export const openHttp = async (
   parts: ServerParts,
   { options, deps, forges }: Opened,
-  { facts, upkeep, scheduler, orders, forge, freshness, ending }: Serving,
+  { facts, upkeep, scheduler, orders, forge, freshness, hosted, ending }: Serving,
 ): Promise<Listening> => {
   const { nix, database, pool, logs, feed } = parts;
   const logger = deps.loggerFor('http');
@@ -90,7 +92,10 @@ export const openHttp = async (
     findRepository: (address) =>
       findServedName(address, { repositories: options.repositories, hosted: forges }),
     upkeep: upkeepForHttp(parts, options, { facts, upkeep }),
-    repositories: () => repositoriesOnWire(forge, freshness.onHold()),
+    repositories: () => [
+      ...repositoriesOnWire(forge, freshness.onHold()),
+      ...hostedOnWire(hosted.intake.repositories(), freshness.onHold()),
+    ],
     clock: Date.now,
     onFault: ({ error, method, route }) => logger.error('a request failed', { method, route, err: error }),
     actions: createOperatorActions({
@@ -113,6 +118,7 @@ export const openHttp = async (
       },
     }),
     options: options.http,
+    ...(hosted.webhooks === null ? {} : { webhooks: hosted.webhooks }),
   });
   return listen(app, options.listen, connections);
 };

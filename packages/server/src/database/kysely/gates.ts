@@ -160,39 +160,40 @@ type GateMethod<Name extends keyof Gates> = Gates[Name] extends (...args: infer 
   ? (session: Session, ...args: Args) => Result
   : never;
 
-const sent: GateMethod<'sent'> = async (session, gate, { forgeId, atMs }) => {
+/** Of a gate that was given out; null where it was forgotten since, and perhaps wanted anew. */
+const readClaimed = async (session: Session, key: RowKey, version: number) => {
+  const known = await readProgress(session, key);
+  return known === undefined || version > known.version ? null : known;
+};
+
+const sent: GateMethod<'sent'> = async (session, { version, ...gate }, { forgeId, atMs }) => {
   await takeNumbers(session, 'gate', 0);
-  const row = keyColumns(gate);
-  const { version } = gate;
-  const known = await readProgress(session, row);
-  if (known === undefined) return;
+  const key = keyColumns(gate);
+  const known = await readClaimed(session, key, version);
+  if (known === null) return;
   const released = known.claimed_version === version ? unclaimed : {};
-  if (version <= known.sent_version) return updateGate(session, row, { forge_id: forgeId, ...released });
-  const isNewerDue = version < known.version && known.next_at_ms !== null;
-  await updateGate(session, row, {
+  if (version <= known.sent_version) return updateGate(session, key, { forge_id: forgeId, ...released });
+  const isNewest = version === known.version;
+  await updateGate(session, key, {
     forge_id: forgeId,
-    sent_version: Math.min(version, known.version),
+    sent_version: version,
     updated_at_ms: atMs,
     ...released,
+    ...(isNewest ? { attempts: 0, fault: null, next_at_ms: 0 } : {}),
     // One whose state changes all the time comes behind those that wait, or they would wait for ever.
-    ...(isNewerDue ? await startWaiting(session, atMs) : {}),
-    ...(version >= known.version ? { attempts: 0, fault: null, next_at_ms: 0 } : {}),
+    ...(!isNewest && known.next_at_ms !== null ? await startWaiting(session, atMs) : {}),
   });
 };
 
-const failed: GateMethod<'failed'> = async (session, gate, { fault, nextAtMs, atMs }) => {
+const failed: GateMethod<'failed'> = async (session, { version, ...gate }, { fault, nextAtMs, atMs }) => {
   await takeNumbers(session, 'gate', 0);
-  const row = keyColumns(gate);
-  const { version } = gate;
-  const known = await readProgress(session, row);
-  if (known === undefined) return;
-  const released = known.claimed_version === version ? unclaimed : {};
-  if (version <= known.sent_version) return updateGate(session, row, released);
-  const refusedOlder = nextAtMs === null && version < known.version;
-  await updateGate(session, row, {
+  const key = keyColumns(gate);
+  const known = await readClaimed(session, key, version);
+  if (known === null || version <= known.sent_version) return;
+  await updateGate(session, key, {
     updated_at_ms: atMs,
-    ...released,
-    ...(refusedOlder
+    ...(known.claimed_version === version ? unclaimed : {}),
+    ...(nextAtMs === null && version < known.version
       ? await startWaiting(session, atMs)
       : { attempts: known.attempts + 1, fault, next_at_ms: nextAtMs }),
   });

@@ -114,6 +114,44 @@ const expectSixthSamples = async (database: Database): Promise<void> => {
   expect(await database.changes.clearFailures(shown)).toMatchObject({ cleared: 0, changes: [{ id: 'c1' }] });
 };
 
+/** What the seventh's say. */
+const expectSeventhSamples = async (database: Database): Promise<void> => {
+  const repository = 'github.com/owner/set';
+  expect(await database.changes.findByNumber(repository, 1234)).toMatchObject({
+    id: 'c5',
+    kind: 'offered',
+    branch: 'pull/1234',
+    baseBranch: 'staging',
+    requestJson: '{}',
+  });
+  const claim = { owner: 'x', nowMs: 6000, untilMs: 7000, limit: 10 };
+  expect(await database.gates.claimDue({ ...claim, nowMs: 5999 })).toEqual([]);
+  const [gate] = await database.gates.claimDue(claim);
+  expect(gate).toMatchObject({ version: 3, sentVersion: 2, forgeId: Number.MAX_SAFE_INTEGER, attempts: 1 });
+};
+
+/** Whatever it was upgraded from, it takes what is new. */
+const expectNewOffer = async (database: Database): Promise<void> => {
+  expect(await database.changes.find('c1')).toMatchObject({ baseBranch: null });
+  const update = {
+    kind: 'offer-moved',
+    repository: 'github.com/owner/set',
+    number: 77,
+    branch: 'pull/77',
+    baseBranch: 'main',
+    base: 'b' as CommitSha,
+    head: 'h77' as CommitSha,
+    title: 'new',
+    requestJson: '{}',
+    newId: 'c77',
+  } as const;
+  const [applied] = await database.changes.apply([{ deliveryKey: 'new', update }], 9000);
+  expect(applied?.queued).toMatchObject({ id: 'c77', number: 77 });
+  const gate = { host: 'h', repository: 'r', headSha: update.head, name: 'n' };
+  const wanted = { ...gate, wantedJson: '1', placeJson: '2', isConcluded: true, priority: 1 };
+  expect(await database.gates.want([wanted], 1)).toBe(1);
+};
+
 describe('migrations', () => {
   it.each(migrations.map(({ name }, index) => ({ name, count: index + 1 })))(
     'upgrades a used database of $name',
@@ -131,6 +169,8 @@ describe('migrations', () => {
         if (count >= 3) await expectThirdSamples(database);
         if (count >= 5) await expectFifthSamples(database);
         if (count >= 6) await expectSixthSamples(database);
+        if (count >= 7) await expectSeventhSamples(database);
+        await expectNewOffer(database);
       } finally {
         await database.close();
       }

@@ -1,7 +1,6 @@
 // How an app proves to GitHub who it is: a JWT that lives for minutes, signed with the app's private key.
 // https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-json-web-token-jwt-for-a-github-app
 import { createPrivateKey, type KeyObject } from 'node:crypto';
-import { SignJWT } from 'jose';
 import { Secret } from '../../config/secret.ts';
 import type { GithubIdentity } from './github-client.ts';
 import { GithubError } from './github-error.ts';
@@ -74,6 +73,8 @@ export const createAppIdentity = ({ app, loadCredentials, clock }: AppIdentityDe
     const { appId, privateKey } = await loadCredentials();
     if (!appIdForm.test(appId)) throw keyInvalid(app, 'GITHUB_APP_ID is no id of an app');
     const nowMs = clock() + skewMs;
+    // Only a server with an app needs it.
+    const { SignJWT } = await import('jose');
     const jwt = await new SignJWT()
       .setProtectedHeader({ alg: 'RS256', typ: 'JWT' })
       .setIssuer(appId)

@@ -78,15 +78,15 @@ describe('git program: what it runs on', () => {
     const tree = importCommit(repository, [{ path: 'a', mode: '100644', content: 'x\n' }]);
     const git = createGitCli({ env: process.env });
     const source = { kind: 'local', path: join(folder(), 'repository') } as const;
-    const readMany = (): Promise<(Uint8Array | string | null)[]> =>
+    const readMany = (): Promise<string[]> =>
       Promise.all(
         Array.from({ length: 8 }, async () => {
           const mirror = await git.openMirror(source, join(folder(), 'mirror'));
-          return mirror.readFile(tree, 'a', 10);
+          return Buffer.from((await mirror.readFile(tree, 'a', 10)) ?? []).toString();
         }),
       );
     const [first, second] = [await readMany(), await readMany()];
-    expect(new Set([...first, ...second].map(String))).toEqual(new Set(['x\n']));
+    expect(new Set([...first, ...second])).toEqual(new Set(['x\n']));
   });
 
   it('leaves no folder and no process behind when it is told to stop', async () => {

@@ -5,10 +5,10 @@ import { docsStyle } from '../docs/docs-style.ts';
 import { OpenApiDocument } from '../docs/openapi-document.ts';
 import { logStyle } from '../log/log-style.ts';
 import { docsStylePath, logStylePath } from '../pages.ts';
-import type { ApiApp } from '../route.ts';
+import type { ApiApp, RouteDeps } from '../route.ts';
 import { pageHeaders } from '../security-headers.ts';
 
-export const addDocsRoutes = (app: ApiApp): void => {
+export const addDocsRoutes = (app: ApiApp, { describe }: Pick<RouteDeps, 'describe'>): void => {
   let page: string | null = null;
   app.get(
     '/v1/docs',
@@ -23,8 +23,7 @@ export const addDocsRoutes = (app: ApiApp): void => {
       },
     },
     async (_request, reply) => {
-      // The document is whole only once every route is there.
-      page ??= renderDocs(OpenApiDocument.parse(app.swagger()));
+      page ??= renderDocs(OpenApiDocument.parse(await describe()));
       return reply.headers({ ...pageHeaders, 'content-type': 'text/html; charset=utf-8' }).send(page);
     },
   );

@@ -3,7 +3,7 @@ import { Health, Readiness, ServerStatus } from '@eka-ci/protocol/operations';
 import { z } from 'zod';
 import { HttpError } from '../errors.ts';
 import type { HttpDeps } from '../http-options.ts';
-import { type ApiApp, answers, notReady } from '../route.ts';
+import { type ApiApp, answers, notReady, type RouteDeps } from '../route.ts';
 
 const tags = ['operations'];
 
@@ -68,7 +68,7 @@ const addProbes = (app: ApiApp, deps: HttpDeps): void => {
   );
 };
 
-export const addOperationRoutes = (app: ApiApp, deps: HttpDeps): void => {
+export const addOperationRoutes = (app: ApiApp, deps: RouteDeps): void => {
   addProbes(app, deps);
   app.get(
     '/v1/status',
@@ -95,6 +95,6 @@ export const addOperationRoutes = (app: ApiApp, deps: HttpDeps): void => {
         response: answers('An OpenAPI 3.1 document', z.record(z.string(), z.unknown())),
       },
     },
-    async () => ({ ...app.swagger() }),
+    async () => ({ ...(await deps.describe()) }),
   );
 };

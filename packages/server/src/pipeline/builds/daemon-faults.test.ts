@@ -71,10 +71,11 @@ it('builds to their end the ten that a restart of the daemon interrupts', { time
   await expect.poll(() => linesOf(begun), { timeout: 20_000 }).toHaveLength(10);
   daemon.end('SIGKILL');
   await daemon.exited;
-  // It leaves those that serve a connection behind: a restart by systemd ends them as well, unless it is told not to.
+  // Those that serve a connection outlive it, unless they are ended as well.
   for (const pid of await linesOf(begun)) process.kill(Number(pid), 'SIGKILL');
-  await expect.poll(() => retried, { timeout: 20_000 }).toHaveLength(10);
+  // Nobody ends their builders.
   await writeFile(goOn, '');
+  await expect.poll(() => retried, { timeout: 20_000 }).toHaveLength(10);
   await startDaemon();
   const { outcomes } = await ended;
   expect(retried).toEqual(Array(10).fill('lost-builder'));
@@ -103,7 +104,9 @@ it('waits for whoever locks the database of the store', { timeout: 60_000 }, asy
     return (await listing.stdout.toArray()).join('').trim();
   };
   await expect.poll(made, { timeout: 20_000 }).toBe('10');
-  expect(holder.prepare('select count(*) as count from ValidPaths where path like ?').get('%-waits-_')).toMatchObject({ count: 0 });
+  expect(
+    holder.prepare('select count(*) as count from ValidPaths where path like ?').get('%-waits-_'),
+  ).toMatchObject({ count: 0 });
   holder.exec('rollback');
   const { outcomes } = await ended;
   expect([...outcomes.values()].map(({ state, cause }) => `${state} ${cause}`)).toEqual(

@@ -10,7 +10,7 @@ import type { Database } from '../../database/database.ts';
 import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
 import { createTestScheduler } from '../testing/schedule-alone.ts';
 
-const wantedAtOnce = 20_000;
+const wantedAtOnce = 12_000;
 /** Rows of one transaction. */
 const mostRows = 4000;
 

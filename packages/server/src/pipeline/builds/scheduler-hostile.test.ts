@@ -61,7 +61,12 @@ const createHandBuilder = (systems = ['x86_64-linux', 'builtin']) => {
       if (running.has(drvPath)) throw new Error(`${drvPath} is built twice at once`);
       running.set(drvPath, end);
       observer.started?.();
-      const cancelled: BuildResult = { kind: 'interrupted', cause: 'cancelled', message: 'no', durationMs: 1 };
+      const cancelled: BuildResult = {
+        kind: 'interrupted',
+        cause: 'cancelled',
+        message: 'no',
+        durationMs: 1,
+      };
       signal.addEventListener('abort', () => end(cancelled));
       return promise;
     },
@@ -185,9 +190,9 @@ describe('what is known to fail', () => {
     const bystander = ask([other]);
     await hand.end(other);
     expect(states(await ask([low, high, top]).finished)).toEqual({
-      'low': 'failed builder-exit',
-      'high': 'failed builder-exit',
-      'top': 'dependency-failed builder-exit',
+      low: 'failed builder-exit',
+      high: 'failed builder-exit',
+      top: 'dependency-failed builder-exit',
     });
     expect(states(await bystander.finished)).toEqual({ other: 'succeeded built' });
   });
@@ -241,6 +246,27 @@ describe('builders that go', () => {
     expect([first!, second!, third!].map(stateOf)).toEqual(['succeeded', 'unsatisfiable', 'unsatisfiable']);
     expect(stateOf(above)).toBe(waits === first ? 'succeeded' : 'unsatisfiable');
     expect(outcomes.get(third!.path)?.message).toMatch(/aarch64-linux/);
+  });
+});
+
+describe('a machine', () => {
+  it('has not answered by being told to end a build', async () => {
+    const far = createHandBuilder();
+    const hand = createHandPool([machine('far', far.builder)]);
+    const answered: string[] = [];
+    const pool = { ...hand.pool, answered: (name: string) => void answered.push(name) };
+    open({ builder: far.builder, pool });
+    const [one, two] = [await make('one'), await make('two')];
+    const abort = new AbortController();
+    const first = ask([one], { signal: abort.signal });
+    await expect.poll(() => far.isRunning(one)).toBe(true);
+    abort.abort();
+    expect(states(await first.finished)).toEqual({ one: 'interrupted cancelled' });
+    expect(answered).toEqual([]);
+    const second = ask([two]);
+    await far.end(two);
+    await second.finished;
+    expect(answered).toEqual(['far']);
   });
 });
 
@@ -369,26 +395,5 @@ describe('a sweep', () => {
     await hand.end(one);
     await finished;
     expect(repaired).toEqual([]);
-  });
-});
-
-describe('what is recorded at rest', () => {
-  it('may be as much as a package set has', async () => {
-    const hand = createHandBuilder();
-    const told: number[] = [];
-    const builds: Pick<Database['builds'], 'statesOf' | 'recordTransitions'> = {
-      statesOf: () => Promise.resolve(new Map()),
-      recordTransitions: (transitions) => {
-        told.push(transitions.length);
-        return Promise.resolve(transitions.map((one, sequence) => ({ ...one, sequence })));
-      },
-    };
-    open({ builder: hand.builder, database: { builds: { ...database.builds, ...builds } } });
-    const steps = Array.from({ length: 130_000 }, (_, at) => ({
-      ...{ drv: `/nix/store/${at}.drv` as DrvPath, step: 'interrupt', cause: 'cancelled' } as const,
-      ...{ culprit: null, message: null, logFile: null },
-    }));
-    expect(await scheduler!.recordAtRest(steps)).toHaveLength(130_000);
-    expect(Math.max(...told.slice(1))).toBeLessThan(10_000);
   });
 });

@@ -79,12 +79,14 @@ export const settleBuild = (state: SchedulerState, ended: EndedBuild, turn: Turn
   const { graph, frontier, order } = wanted;
   running.remove(build);
   // It may have been cancelled, and be wanted anew and wait for something else by now.
-  for (const twin of state.takeTwins(node)) if (frontier.stateOf(twin) === 'ready') wanted.markBuildable(twin);
+  for (const twin of state.takeTwins(node)) {
+    if (frontier.stateOf(twin) === 'ready') wanted.markBuildable(twin);
+  }
   const isWanted = order.demandsOf(node).length > 0;
   const isCancelled = attempt.result.kind === 'interrupted' && attempt.result.cause === 'cancelled';
   // Somebody wanted it again while it was being ended.
   if (isCancelled && isWanted) wanted.keepForOthers(node);
-  const mayTryAgain = isNoAnswer(state, ended) || isCancelled;
+  const mayTryAgain = isCancelled || isNoAnswer(state, ended);
   if (mayTryAgain && isWanted) return tryAgain(state, ended, turn);
   const tries = state.triesOf(node);
   tries.count += 1;

@@ -1,6 +1,13 @@
 // Asks a forge how something is now, and says what that means to the changes here. What was told is a hint where to look.
 import { randomUUID } from 'node:crypto';
-import type { BranchUpdate, ChangeKind, ChangeListing, ChangeState, Database } from '../../database/database.ts';
+import type {
+  BranchUpdate,
+  ChangeKind,
+  ChangeListing,
+  ChangePage,
+  ChangeState,
+  Database,
+} from '../../database/database.ts';
 import { type BaselineRule, baselineBuildOf, type BranchTip } from '../../forge/forge.ts';
 import type { EventRepository, OfferedChange } from '../../forge/forge-event.ts';
 import { type HostedForge, hostedName } from '../../forge/hosted-forge.ts';
@@ -28,6 +35,7 @@ const requestOf = (forge: HostedForge, repository: EventRepository, change: Offe
   repository: repository.name,
   repositoryId: repository.id,
   isPrivate: repository.isPrivate,
+  defaultBranch: repository.defaultBranch,
   author: change.author === null ? null : { id: change.author.id, login: change.author.login },
   headBranch: change.headBranch,
   headRepository: change.headRepository?.name ?? null,
@@ -90,14 +98,14 @@ export const readKnown = async (
   which: { readonly repository?: string; readonly kind: ChangeKind; readonly closedToo: boolean },
 ): Promise<ChangeListing[]> => {
   const known: ChangeListing[] = [];
-  let cursor: string | null | undefined;
+  let cursor: string | null = '';
   do {
-    const page = await changes.list({
+    const page: ChangePage = await changes.list({
       ...(which.repository !== undefined && { repository: which.repository }),
       kinds: [which.kind],
       states: which.closedToo ? currentStates : openStates,
       limit: 1000,
-      ...(cursor !== undefined && { cursor }),
+      ...(cursor !== '' && { cursor }),
     });
     known.push(...page.changes);
     cursor = page.nextCursor;

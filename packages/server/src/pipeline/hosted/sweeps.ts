@@ -6,7 +6,7 @@ import type { Later } from './lanes.ts';
 export interface SweepsDeps {
   /** @param lookedAt names of what is looked at beside it from its begin on */
   readonly sweep: (lookedAt: ReadonlySet<string>) => Promise<void>;
-  /** @param pauseMs how long it will be left alone. @returns for how long it has to be, at least */
+  /** `pauseMs`: how long it is left alone now. */
   readonly onFault: (error: unknown, about: { readonly failures: number; readonly pauseMs: number }) => void;
   /** How long the forge does not want to be asked after that. */
   readonly restAfter: (error: unknown) => number;
@@ -75,7 +75,7 @@ export const createSweeps = (deps: SweepsDeps): Sweeps => {
     start: begin,
     request() {
       isWanted = true;
-      if (running === null && pause !== null && !pause.isSoon) waitFor(deps.leastMs, true);
+      if (pause !== null && !pause.isSoon) waitFor(deps.leastMs, true);
     },
     lookedAt(name) {
       if (running !== null) looked.add(name);

@@ -128,6 +128,31 @@ describe('changes that are told', () => {
     expect(heard).toHaveLength(3);
   });
 
+  it('are those of hosted forges too, found by their number', async () => {
+    const { heard, reader, changes } = follow();
+    const offered = (number: number, digit: string): BranchUpdate => ({
+      kind: 'offer-moved',
+      repository: 'github.com/me/packages',
+      number,
+      branch: `pull/${number}`,
+      baseBranch: 'main',
+      base: sha('b'),
+      head: sha(digit),
+      title: 'title',
+      requestJson: '{}',
+      newId: `${number}-${digit}`,
+    });
+    reader.follow({ resource: 'allbuilds' });
+    await deliver(changes, offered(1, '1'), offered(2, '1'));
+    await deliver(changes, offered(1, '2'));
+    const closing = { kind: 'offer-closed', repository: 'github.com/me/packages', number: 2 } as const;
+    await deliver(changes, closing);
+    const first = ['1-1 queued', '2-1 queued'];
+    expect(heard).toEqual([...first, '1-1 superseded', '1-2 queued', '2-1 closed']);
+    await deliver(changes, closing);
+    expect(heard).toHaveLength(5);
+  });
+
   it('cost no look where nobody follows, and a look that fails costs only the telling', async () => {
     const { heard, reader, faults } = follow();
     const looks: string[] = [];

@@ -18,22 +18,31 @@ const tellJobs = (feed: ChangesFeed, change: StoredChange): void => {
   if (parsed.success) feed.jobsJudged(change, parsed.data.jobs);
 };
 
-/** Whether that update may supersede or close it. */
-const mayEnd = (update: BranchUpdate, { branch, number }: ChangeListing): boolean =>
-  update.kind === 'offer-closed' ? update.number === number : update.branch === branch;
+/** What an update may supersede or close of what is offered: a repository may have thousands of those. */
+const openOffers = async (changes: Changes, updates: readonly BranchUpdate[]): Promise<ChangeListing[]> => {
+  const found: ChangeListing[] = [];
+  for (const update of updates) {
+    const offer = 'number' in update ? await changes.findByNumber(update.repository, update.number) : null;
+    if (offer !== null) found.push(offer);
+  }
+  return found;
+};
 
-/** The changes that an update may supersede or close: open ones of the same branches. */
+/** The changes that an update may supersede or close: open ones of the same branches, or of the same numbers. */
 const openOf = async (changes: Changes, updates: readonly DeliveredUpdate[]): Promise<ChangeListing[]> => {
   const found: ChangeListing[] = [];
   for (const repository of new Set(updates.map(({ update }) => update.repository))) {
-    const ofIt = updates.filter(({ update }) => update.repository === repository);
+    const ofIt = updates.map(({ update }) => update).filter((update) => update.repository === repository);
+    found.push(...(await openOffers(changes, ofIt)));
+    const branches = ofIt.flatMap((update) => ('number' in update ? [] : [update.branch]));
+    if (branches.length === 0) continue;
     const page = await changes.list({
       repository,
-      kinds: ['branch', 'offered', 'baseline'],
+      kinds: ['branch', 'baseline'],
       states: ['queued', 'judging', 'judged', 'failed'],
       limit: 1000,
     });
-    found.push(...page.changes.filter((change) => ofIt.some(({ update }) => mayEnd(update, change))));
+    found.push(...page.changes.filter(({ branch }) => branches.includes(branch)));
   }
   return found;
 };

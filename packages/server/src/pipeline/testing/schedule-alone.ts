@@ -45,7 +45,9 @@ export const scheduleAlone = (options: AloneOptions) => {
     wanted: new Set(options.wanted),
   });
   return {
-    finished: builds.finished.finally(() => scheduler.stop()),
+    finished: builds.finished.finally(async () => {
+      await scheduler.stop();
+    }),
     expectedLeft: () => builds.expectedLeftS(),
     why: scheduler.why.bind(scheduler),
     scheduler,

@@ -14,7 +14,7 @@ const hourMs = 60 * 60_000;
 
 /** Longer than any forge repeats a delivery: a repeat of one that is forgotten would count as new. */
 const deliveryMaxAgeMs = 30 * dayMs;
-/** Of changes that were superseded or closed; as long as logs are kept by default. */
+/** Of changes that were superseded or closed, and of what forges show of changes; as long as logs are kept by default. */
 const changeMaxAgeMs = 90 * dayMs;
 /** Of what was learnt of a package: one that nobody built since is gone, or was renamed. */
 const packageMaxAgeMs = 365 * dayMs;
@@ -49,7 +49,7 @@ export type RetentionEvent =
   | { readonly kind: 'clock-ahead'; readonly wallMs: number; readonly sweepMs: number };
 
 export interface RetentionDeps {
-  readonly database: Pick<Database, 'changes' | 'jobsets' | 'deliveries' | 'packages'>;
+  readonly database: Pick<Database, 'changes' | 'jobsets' | 'deliveries' | 'gates' | 'packages'>;
   /** Absolute. */
   readonly folders: {
     readonly logs: string;
@@ -164,6 +164,7 @@ const sweepRows = async ({ database, rootMaxAgeMs }: RetentionDeps, sweep: Sweep
   removed.jobsets += await database.jobsets.forget(nowMs - rootMaxAgeMs);
   removed.deliveries += await database.deliveries.forget(nowMs - deliveryMaxAgeMs);
   removed.changes += await database.changes.forget(nowMs - changeMaxAgeMs);
+  await database.gates.forget(nowMs - changeMaxAgeMs);
   await database.packages.forget(nowMs - packageMaxAgeMs);
 };
 

@@ -1,0 +1,109 @@
+// What is asked often reads as much as it answers, however many rows lie beside: SQLite says so of each statement.
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
+import type { CommitSha } from '@eka-ci/core/ids';
+import { Kysely } from 'kysely';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { applyMigrations } from '../../migrations/apply-migrations.ts';
+import { columnTypes } from '../../migrations/migrations.ts';
+import { type Calls, createCalls } from '../calls.ts';
+import type { Session, SqlRow } from '../session.ts';
+import type { Tables } from '../tables.ts';
+import { NodeSqliteDialect } from './node-sqlite-dialect.ts';
+
+let file: DatabaseSync;
+let calls: Calls;
+let plans: string[] = [];
+
+const explain = (text: string, parameters: readonly unknown[]): void => {
+  // The same values as the statement itself was given.
+  const rows = file.prepare(`explain query plan ${text}`).all(...(parameters as SQLInputValue[]));
+  plans.push(rows.map(({ detail }) => String(detail)).join('; '));
+};
+
+beforeEach(async () => {
+  file = new DatabaseSync(':memory:');
+  const dialect = new NodeSqliteDialect(file);
+  await applyMigrations(new Kysely<unknown>({ dialect }), { types: columnTypes.sqlite });
+  const kysely = new Kysely<Tables>({
+    dialect,
+    log: ({ query }) => explain(query.sql, query.parameters),
+  });
+  const run: Session['run'] = (text, parameters) => {
+    const asked = text.replace(/\$\d+/g, '?');
+    explain(asked, parameters);
+    return file.prepare(asked).all(...parameters) as SqlRow[];
+  };
+  calls = createCalls({ kysely, run });
+});
+afterEach(() => file.close());
+
+/** The plans of what `work` asks, but for the counter that locks. */
+const plansOf = async (work: () => Promise<unknown>): Promise<readonly string[]> => {
+  plans = [];
+  await work();
+  return plans.filter((plan) => !plan.includes('counters') && plan !== '');
+};
+
+const gate = { host: 'github.com', repository: 'o/r', headSha: 'h' as CommitSha, name: 'n' };
+const wanted = { ...gate, wantedJson: '1', placeJson: '2', isConcluded: false, priority: 1 };
+const byKey =
+  'SEARCH gates USING INDEX sqlite_autoindex_gates_1 (host=? AND repository=? AND head_sha=? AND name=?)';
+
+it('finds a gate by its key, for whatever is told of it', async () => {
+  const { gates } = calls;
+  const told = await plansOf(async () => {
+    await gates.want([wanted, { ...wanted, wantedJson: '2' }, wanted], 1);
+    await gates.sent({ ...gate, version: 2 }, { forgeId: 1, atMs: 2 });
+    await gates.failed({ ...gate, version: 3 }, { fault: 'F', nextAtMs: null, atMs: 3 });
+    await gates.find(gate);
+  });
+  expect(new Set(told)).toEqual(new Set([byKey]));
+  expect(told.length).toBeGreaterThan(10);
+});
+
+it('reads of all gates only those that wait, were given up, or are not concluded', async () => {
+  const { gates } = calls;
+  await gates.want([wanted], 1);
+  const claim = { owner: 'a', host: 'github.com', nowMs: 9, untilMs: 10, limit: 8 };
+  expect(await plansOf(() => gates.claimDue(claim))).toEqual([
+    'SEARCH gates USING INDEX gates_waiting (host=?)',
+    byKey,
+  ]);
+  expect(await plansOf(() => gates.releaseAll('a'))).toEqual([
+    expect.stringContaining('INDEX gates_claimed (claim_owner=?)'),
+  ]);
+  const page = { after: gate, limit: 10 };
+  expect(await plansOf(() => gates.unfinishedOf('github.com', page))).toEqual([
+    expect.stringContaining('INDEX gates_unfinished (host=? AND (repository,head_sha,name)>(?,?,?))'),
+  ]);
+  expect(await plansOf(() => gates.counts())).toEqual([
+    'SCAN gates USING COVERING INDEX gates_waiting',
+    'SCAN gates USING COVERING INDEX gates_given_up',
+  ]);
+  expect(await plansOf(() => gates.ofHead(gate))).toEqual([
+    expect.stringContaining('(host=? AND repository=? AND head_sha=?)'),
+  ]);
+  expect(await plansOf(() => gates.forget(1))).toEqual([
+    expect.stringContaining('INDEX gates_by_age (updated_at_ms<?)'),
+  ]);
+});
+
+it('finds an offered change by its number, and lists several kinds in their order', async () => {
+  const repository = 'github.com/o/r';
+  const offer = { repository, number: 7, branch: 'pull/7', baseBranch: 'main', title: 't', requestJson: '{}' };
+  const commits = { base: 'b' as CommitSha, head: 'h' as CommitSha };
+  const update = { kind: 'offer-moved', ...offer, ...commits, newId: 'one' } as const;
+  const applied = await plansOf(async () => {
+    await calls.judging.apply([{ deliveryKey: 'k', update }], 1);
+    await calls.judging.apply(
+      [{ deliveryKey: 'l', update: { kind: 'offer-closed', repository, number: 7 } }],
+      2,
+    );
+  });
+  const ofChanges = applied.filter((plan) => plan.includes('changes') && !plan.includes('change_failures'));
+  expect(ofChanges.length).toBeGreaterThanOrEqual(3);
+  for (const plan of ofChanges) expect(plan).toMatch(/^SEARCH changes USING INDEX (changes_by_number|sqlite_)/);
+  const listed = await plansOf(() => calls.changes.list({ repository, states: ['judged'], limit: 10 }));
+  const inOrder = 'SEARCH changes USING INDEX changes_by_kind (repository=? AND kind=?)';
+  expect(listed).toEqual([inOrder, inOrder]);
+});

@@ -1,0 +1,191 @@
+// Stage: what hosted forges tell and show → changes. What was acknowledged is a row until it is done, and each forge is
+// asked how things are now: the order of what it told, and what of it was lost, do not matter.
+import type { Database, Delivery } from '../database/database.ts';
+import { createForgeIntake, type ForgeIntake, type ForgeIntakeDeps } from './hosted/forge-intake.ts';
+import { type HostedPayload, isHosted, isOfHost, readPayload } from './hosted/hosted-delivery.ts';
+import type { HostedIntakeEvent } from './hosted/hosted-event.ts';
+import type { HostedRepositoryStatus } from './hosted/hosted-statuses.ts';
+import type { Later } from './hosted/lanes.ts';
+
+export type { HostedTaken } from './hosted/forge-intake.ts';
+
+export interface HostedIntakeDeps
+  extends Pick<ForgeIntakeDeps, 'database' | 'baselines' | 'clock' | 'onTaken' | 'onEvent'> {
+  readonly forges: readonly ForgeIntakeDeps['forge'][];
+  /** @default setTimeout */
+  readonly later?: Later;
+  /** At least 0 and less than 1. @default Math.random */
+  readonly random?: () => number;
+  /** @default 10 minutes */
+  readonly sweepEveryMs?: number;
+  /** Deliveries that are kept in mind; what is more waits in the database alone. @default 20000 */
+  readonly mostInMind?: number;
+}
+
+export interface HostedIntakeCounts {
+  /** Deliveries that are in mind and not done. */
+  readonly deliveries: number;
+  /** What is not done yet, whoever asked for it. */
+  readonly works: number;
+  readonly sweeps: number;
+  /** True: there are more, in the database alone. */
+  readonly isBehind: boolean;
+}
+
+export interface HostedIntake {
+  /** Takes up what was acknowledged and not done, and begins to ask the forges for everything. @throws DatabaseError */
+  start(): Promise<void>;
+  /** Of a stored delivery that is not done. Before start() it is left to that. */
+  take(delivery: Delivery): void;
+  /** What is served, as it was seen; by forge. Names private repositories too. */
+  repositories(): readonly HostedRepositoryStatus[];
+  /** A sentence for each forge that cannot be asked at all. */
+  warnings(): readonly string[];
+  counts(): HostedIntakeCounts;
+  /** Begins nothing more; resolves when nothing runs. What is not done is taken up by the next start. Idempotent. */
+  stop(): Promise<void>;
+}
+
+const sweepEveryMs = 10 * 60_000;
+const mostInMind = 20_000;
+const pageSize = 500;
+const readAgainMs = 5000;
+
+const realLater: Later = (delayMs, run) => {
+  const timer = setTimeout(run, delayMs);
+  return () => clearTimeout(timer);
+};
+
+class StoredHostedIntake implements HostedIntake {
+  readonly #database: Pick<Database, 'deliveries'>;
+  readonly #clock: () => number;
+  readonly #later: Later;
+  readonly #tell: (event: HostedIntakeEvent) => void;
+  readonly #mostInMind: number;
+  readonly #forges = new Map<string, ForgeIntake>();
+  #phase: 'new' | 'started' | 'stopped' = 'new';
+  #isBehind = false;
+  #reading: Promise<void> | null = null;
+  #endPause: (() => void) | null = null;
+
+  constructor(deps: HostedIntakeDeps) {
+    const { forges, later = realLater, random = Math.random } = deps;
+    this.#database = deps.database;
+    this.#clock = deps.clock;
+    this.#later = later;
+    this.#mostInMind = deps.mostInMind ?? mostInMind;
+    this.#tell = (event) => {
+      deps.onEvent(event);
+      if (event.kind === 'processed') this.#catchUp();
+    };
+    for (const forge of forges) {
+      const onEvent = this.#tell;
+      const every = deps.sweepEveryMs ?? sweepEveryMs;
+      const intake = createForgeIntake({ ...deps, forge, later, random, sweepEveryMs: every, onEvent });
+      this.#forges.set(forge.host, intake);
+    }
+  }
+
+  async start(): Promise<void> {
+    if (this.#phase !== 'new') return;
+    this.#phase = 'started';
+    await this.#readRows();
+    for (const intake of this.#forges.values()) intake.start();
+  }
+
+  take(delivery: Delivery): void {
+    if (this.#phase !== 'started') return;
+    if (this.#hasRoom()) this.#takeRow(delivery);
+    else this.#isBehind = true;
+  }
+
+  repositories(): readonly HostedRepositoryStatus[] {
+    return [...this.#forges.values()].flatMap((intake) => intake.statuses.all());
+  }
+
+  warnings(): readonly string[] {
+    return [...this.#forges.values()].flatMap((intake) => intake.statuses.warnings());
+  }
+
+  counts(): HostedIntakeCounts {
+    const counts = [...this.#forges.values()].map((intake) => intake.counts());
+    return {
+      deliveries: counts.reduce((sum, { deliveries }) => sum + deliveries, 0),
+      works: counts.reduce((sum, { works }) => sum + works, 0),
+      sweeps: counts.filter(({ isSweeping }) => isSweeping).length,
+      isBehind: this.#isBehind,
+    };
+  }
+
+  async stop(): Promise<void> {
+    this.#phase = 'stopped';
+    this.#endPause?.();
+    await Promise.all([...this.#forges.values()].map((intake) => intake.stop()));
+    await this.#reading;
+  }
+
+  #hasRoom(): boolean {
+    return this.counts().deliveries < this.#mostInMind;
+  }
+
+  /** Half of them are done: there is room for more of what waits. */
+  #catchUp(): void {
+    const isTime = this.#isBehind && this.counts().deliveries <= this.#mostInMind / 2;
+    if (!isTime || this.#reading !== null || this.#endPause !== null || this.#phase !== 'started') return;
+    this.#reading = this.#readRows()
+      .catch((error: unknown) => {
+        this.#isBehind = true;
+        this.#tell({ kind: 'database-fault', error });
+        this.#endPause = this.#later(readAgainMs, () => {
+          this.#endPause = null;
+          this.#catchUp();
+        });
+      })
+      .finally(() => {
+        this.#reading = null;
+        // What was done while it was read has asked in vain.
+        this.#catchUp();
+      });
+  }
+
+  /** Oldest first, as many as there is room for. */
+  async #readRows(): Promise<void> {
+    // Whoever finds no room from now on comes after what is read, or is found by it.
+    this.#isBehind = false;
+    let last: Delivery | undefined;
+    do {
+      const page = await this.#database.deliveries.unfinished(pageSize, last?.key);
+      if (this.#phase !== 'started') return;
+      for (const row of page.filter(isHosted)) {
+        if (!this.#hasRoom()) {
+          this.#isBehind = true;
+          return;
+        }
+        if (!this.#takeRow(row)) await this.#database.deliveries.finish(row.key, this.#clock());
+      }
+      last = page.at(-1);
+    } while (last !== undefined);
+  }
+
+  /** False where nobody will ever do it; told, then. */
+  #takeRow(row: Delivery): boolean {
+    const host = [...this.#forges.keys()].find((one) => isOfHost(row, one));
+    const intake = host === undefined ? undefined : this.#forges.get(host);
+    if (intake === undefined) {
+      this.#tell({ kind: 'not-served', key: row.key });
+      return false;
+    }
+    if (intake.isTaken(row.key)) return true;
+    let payload: HostedPayload;
+    try {
+      payload = readPayload(row);
+    } catch (error) {
+      this.#tell({ kind: 'unreadable', key: row.key, error });
+      return false;
+    }
+    intake.take(row, payload);
+    return true;
+  }
+}
+
+export const createHostedIntake = (deps: HostedIntakeDeps): HostedIntake => new StoredHostedIntake(deps);

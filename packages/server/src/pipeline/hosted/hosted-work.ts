@@ -1,0 +1,123 @@
+// What follows from what was told: where to look, what ends, or nothing.
+import type { ForgeAccessEvent } from '../../forge/forge-event.ts';
+import type { HostedPayload, Sight } from './hosted-delivery.ts';
+import { nameOfSight } from './look.ts';
+
+/** Whose open changes end: by `owner/repo`, or all of an account. */
+export type Ended =
+  | { readonly kind: 'repositories'; readonly names: readonly string[] }
+  | { readonly kind: 'account'; readonly account: string };
+
+export type HostedWork =
+  | { readonly kind: 'look'; readonly sight: Sight }
+  | { readonly kind: 'end'; readonly ended: Ended }
+  /** What we may reach has changed: everything is looked at. */
+  | { readonly kind: 'sweep' }
+  | { readonly kind: 'renamed'; readonly repository: string; readonly oldName: string }
+  | { readonly kind: 'nothing' };
+
+export interface PlacedWork {
+  /** What shares one is done one after the other. */
+  readonly lane: string;
+  /** What shares it too is done once. */
+  readonly name: string;
+  readonly work: HostedWork;
+}
+
+/** Of what asks no forge, or is of no one repository: none of those has this name. */
+const ownLane = '';
+
+export const lookWork = (sight: Sight): PlacedWork => ({
+  lane: sight.repository.name,
+  name: nameOfSight(sight),
+  work: { kind: 'look', sight },
+});
+
+const own = (work: HostedWork, name: string): PlacedWork => ({ lane: ownLane, name, work });
+
+const end = (ended: Ended): PlacedWork => own({ kind: 'end', ended }, `end ${JSON.stringify(ended)}`);
+
+const workOfAccess = (event: ForgeAccessEvent): PlacedWork => {
+  switch (event.kind) {
+    case 'access-given':
+    case 'access-resumed':
+    case 'access-rights-changed':
+      return own({ kind: 'sweep' }, 'sweep');
+    case 'access-ended':
+    case 'access-suspended':
+      return end({ kind: 'account', account: event.account });
+    case 'repositories-changed':
+      // Also where some were added: what ends is followed by a sweep.
+      return end({ kind: 'repositories', names: event.removed.map(({ name }) => name) });
+  }
+};
+
+/** Pure. */
+export const workOf = (payload: HostedPayload): PlacedWork => {
+  switch (payload.kind) {
+    case 'seen-change':
+    case 'seen-branch':
+      return lookWork(payload);
+    case 'change-opened':
+    case 'change-moved':
+    case 'change-closed':
+    case 'change-draft':
+    case 'change-base-changed': {
+      const { repository, change } = payload;
+      return lookWork({ kind: 'seen-change', repository, number: change.number });
+    }
+    case 'branch-pushed': {
+      const { repository, branch } = payload;
+      return lookWork({ kind: 'seen-branch', repository, branch });
+    }
+    case 'repository-deleted':
+      return end({ kind: 'repositories', names: [payload.repository.name] });
+    case 'repository-renamed':
+    case 'repository-transferred': {
+      const { repository, oldName } = payload;
+      const work: HostedWork = { kind: 'renamed', repository: repository.name, oldName };
+      return own(work, `renamed ${JSON.stringify([oldName, repository.name])}`);
+    }
+    case 'access-given':
+    case 'access-ended':
+    case 'access-suspended':
+    case 'access-resumed':
+    case 'access-rights-changed':
+    case 'repositories-changed':
+      return workOfAccess(payload);
+    case 'repository-visibility':
+    case 'merge-group-requested':
+    case 'merge-group-destroyed':
+    case 'comment-created':
+    case 'review-submitted':
+    case 'review-dismissed':
+    case 'gate-rerun':
+    case 'gates-rerun':
+    case 'gate-action':
+    case 'outside-run-held':
+    case 'outside-run-goes-on':
+    case 'ping':
+      return own({ kind: 'nothing' }, 'nothing');
+  }
+};
+
+/** For people. */
+export const describeWork = (work: HostedWork): string => {
+  switch (work.kind) {
+    case 'look': {
+      const { sight } = work;
+      const what = sight.kind === 'seen-change' ? `change ${sight.number}` : `branch ${sight.branch}`;
+      return `${what} of ${sight.repository.name}`;
+    }
+    case 'end': {
+      const { ended } = work;
+      return `the end of ${ended.kind === 'account' ? ended.account : ended.names.join(', ')}`;
+    }
+    case 'renamed':
+      return `${work.oldName} is ${work.repository} now`;
+    case 'sweep':
+      return 'what may be reached';
+    case 'nothing':
+      return 'what is not acted on';
+  }
+};
