@@ -175,13 +175,13 @@ it('shows each gate once, however GitHub fails meanwhile', { timeout: 120_000 },
 
 it('ends what was closed, and what a forced push replaced', { timeout: 120_000 }, async () => {
   const { control } = github;
-  const slow = { 'alpha.sh': 'echo slow; sleep 600; echo > $out' };
+  const slow = { 'alpha.sh': 'echo slow; /bin/sleep 600; echo > $out' };
   const first = await control.push({ repository, branch: 'slow', files: slow, from: 'main', by: 'alice' });
   const pull = await control.openPull({ repository, head: 'slow', by: 'alice' });
   await untilShown(first.sha, { 'EkaCI: packages': 'in_progress' });
   const second = await control.push({
     ...{ repository, branch: 'slow', from: 'main', by: 'alice' },
-    files: { 'alpha.sh': 'echo slower; sleep 600; echo > $out' },
+    files: { 'alpha.sh': 'echo slower; /bin/sleep 600; echo > $out' },
   });
   await untilShown(first.sha, { EkaCI: 'cancelled' });
   await untilShown(second.sha, { 'EkaCI: packages': 'in_progress' });

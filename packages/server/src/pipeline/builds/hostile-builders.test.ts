@@ -9,10 +9,10 @@ const maxLogBytes = 64 * KiB;
 
 const derivations = `{
   loud = shell "loud" "echo first; yes 'a line of a log' | head -c 2097152; echo last; echo > $out" {};
-  long = shell "long" "echo first; head -c 8388608 /dev/zero | tr '\\\\0' x; echo; echo last; echo > $out" {};
+  long = shell "long" "echo first; head -c 4194304 /dev/zero | tr '\\\\0' x; echo; echo last; echo > $out" {};
   mute = shell "mute" "echo > $out" {};
   binary = shell "binary" "printf 'caf\\\\351 \\\\377\\\\376\\\\000 end\\\\n'; head -c 20000 /dev/urandom; echo; echo last; exit 1" {};
-  bomb = shell "bomb" "for i in $(seq 500); do printf '\\\\033[2J\\\\033]0;title\\\\007\\\\033[999;999H\\\\033[31mred\\\\033P\\\\n'; done; exit 1" {};
+  bomb = shell "bomb" "for i in $(seq 200); do printf '\\\\033[2J\\\\033]0;title\\\\007\\\\033[999;999H\\\\033[31mred\\\\033P\\\\n'; done; exit 1" {};
 }`;
 
 let store: PrivateStore;
@@ -61,7 +61,7 @@ it('ends one that prints more than it may', { timeout: 60_000 }, async () => {
   const { outcomes, logs } = await buildOnNix({
     ...{ store, builder: daemon.builder, maxLogBytes },
     expression: `{ endless = shell "endless" "yes 'a line of a log'" {}; }`,
-    limits: { maxLogBytes: 2048 * KiB },
+    limits: { maxLogBytes: 512 * KiB },
   });
   await daemon.close();
   expect(outcomes.get('endless')).toMatchObject({ state: 'interrupted', cause: 'log-limit' });

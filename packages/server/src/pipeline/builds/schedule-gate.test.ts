@@ -7,6 +7,7 @@ import { DrvGraph, type DrvNode, type NodeId } from '@eka-ci/core/drv-graph';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createFakeBuilder } from '../../builder/builder.fake.ts';
+import { createLocalPool, poolLocal } from '../../builder/pool/local-pool.ts';
 import type { Database } from '../../database/database.ts';
 import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
 import { newNode, newPath } from '../../database/testing/samples.ts';
@@ -147,6 +148,24 @@ it('lets what runs end, says why the rest waits, and goes on when there is room'
   await expect.poll(() => builds.why(third!)).toBe('node-2 waits: it is shut.');
   hand.open();
   expect([...(await builds.finished).values()].map(({ state }) => state)).toEqual(Array(3).fill('succeeded'));
+});
+
+it('runs dry when the gate shuts while all that is ready waits for a builder that is out', async () => {
+  const hand = createHandGate();
+  const cancel = new AbortController();
+  const out = { reason: 'gone', retryAtMs: 0 };
+  const { options } = await makeCase([plain([])], { gate: hand.gate, signal: cancel.signal });
+  const pool = createLocalPool(poolLocal(options.builder, { build: 1, fixedOutput: 1 }));
+  const builds = scheduleAlone({
+    ...options,
+    pool: { ...pool, outageOf: () => out },
+    onRanDry: () => cancel.abort(),
+  });
+  await expect.poll(() => hand.watched()).toBe(1);
+  hand.shut();
+  const outcomes = await builds.finished;
+  expect([...outcomes.values()].map(({ cause }) => cause)).toEqual(['cancelled']);
+  expect(hand.watched()).toBe(0);
 });
 
 it('is cancelled at once while it waits', async () => {

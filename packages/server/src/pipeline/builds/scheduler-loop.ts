@@ -62,8 +62,10 @@ class SchedulerLoop implements Scheduler {
   readonly #demands = new Set<OpenDemand>();
   #inbox: Happening[] = [];
   #wake: () => void = () => {};
-  /** Ends the watching of a gate that holds something back; null where nothing is held back. */
-  #heldBack: (() => void) | null = null;
+  /** Ends the watching of the gate; null where nothing is ready that it could hold back. */
+  #unwatchGate: (() => void) | null = null;
+  /** The gate holds something back. */
+  #isHeldBack = false;
   #stopping = false;
   /** Of the graph when it was made anew: what is wanted then, and the names of what that needs. */
   #nodesKept = 0;
@@ -158,7 +160,7 @@ class SchedulerLoop implements Scheduler {
     const { running, wanted } = this.#state;
     const { graph, frontier } = wanted;
     const builderOf = (node: NodeId): string | null => running.builderOf(node);
-    const heldBack = this.#heldBack === null ? null : this.#gate.shutBecause();
+    const heldBack = this.#isHeldBack ? this.#gate.shutBecause() : null;
     return explainWait({ graph, frontier, pool: this.#deps.pool, builderOf, heldBack }, drv);
   }
 
@@ -173,7 +175,7 @@ class SchedulerLoop implements Scheduler {
         await this.#failAll(error, batch);
       }
     }
-    this.#heldBack?.();
+    this.#leaveGate();
   }
 
   #isOver(): boolean {
@@ -182,7 +184,7 @@ class SchedulerLoop implements Scheduler {
   }
 
   #isDry(): boolean {
-    return this.#heldBack !== null && this.#state.running.size === 0;
+    return this.#isHeldBack && this.#state.running.size === 0;
   }
 
   #tell(happening: Happening): void {
@@ -209,6 +211,7 @@ class SchedulerLoop implements Scheduler {
     // What it took over from others is of no use to one that has all its own.
     for (const demand of this.#demands) if (demand.isDone) await this.#leave(demand, turn);
     if (await this.#mayStart()) startBuilds(state, turn);
+    if (!state.wanted.order.hasReady()) this.#leaveGate();
     const recorded = await recordInParts(state.recorder, turn.steps);
     for (const [at, act] of turn.acts.entries()) {
       act(recorded);
@@ -287,14 +290,16 @@ class SchedulerLoop implements Scheduler {
     const waits = this.#state.wanted.order.hasReady();
     if (waits) await this.#gate.look();
     // Asked again in the breath in which it is watched, so that no change falls between the two.
-    const shut = waits && this.#gate.shutBecause() !== null;
-    if (shut) {
-      this.#heldBack ??= this.#gate.watch(() => this.#tell({ kind: 'woken' }));
-    } else {
-      this.#heldBack?.();
-      this.#heldBack = null;
-    }
-    return waits && !shut;
+    this.#isHeldBack = waits && this.#gate.shutBecause() !== null;
+    // An open one too: what waits for a builder is held back when it shuts.
+    if (waits) this.#unwatchGate ??= this.#gate.watch(() => this.#tell({ kind: 'woken' }));
+    return waits && !this.#isHeldBack;
+  }
+
+  #leaveGate(): void {
+    this.#unwatchGate?.();
+    this.#unwatchGate = null;
+    this.#isHeldBack = false;
   }
 
   #endDemands(): void {
@@ -315,8 +320,9 @@ class SchedulerLoop implements Scheduler {
   }
 
   #expectedLeftS(demand: OpenDemand): number {
-    const builders = this.#deps.pool.builders();
-    const slots = builders.reduce((sum, { slots: { build } }) => sum + build, 0);
+    const { pool } = this.#deps;
+    const answering = pool.builders().filter(({ name }) => pool.outageOf(name) === null);
+    const slots = answering.reduce((sum, { slots: { build } }) => sum + build, 0);
     const { wanted, running } = this.#state;
     return wanted.expectedLeftS(demand, { running: running.nodes(), slots });
   }
@@ -334,6 +340,7 @@ class SchedulerLoop implements Scheduler {
     for (const demand of this.#demands) demand.fail(error);
     this.#demands.clear();
     this.#state.clear();
+    this.#leaveGate();
     this.#nodesKept = 0;
   }
 }
