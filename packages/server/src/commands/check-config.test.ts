@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -87,6 +88,30 @@ describe('--check-config', () => {
       complaints: 'error: builders.machines_file: /my/machines does not exist\n',
     });
     expect((await check(named, 'syntax')).status).toBe(0);
+  });
+
+  it('asks every credential source, and never shows what it gave', async () => {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const pem = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
+    const toml =
+      '[[github_apps]]\nid = "main"\ncredentials = { env = { vars = ["GITHUB_APP_ID", "GITHUB_APP_PRIVATE_KEY"] } }';
+    const env = { WEBHOOK_SECRET: secret, GITHUB_APP_ID: '7', GITHUB_APP_PRIVATE_KEY: pem };
+    const good = await check({ toml, env });
+    expect(good).toMatchObject({ status: 0, complaints: '' });
+    expect(good.found).toContain('github_apps "main": GITHUB_APP_ID, GITHUB_APP_PRIVATE_KEY from env\n');
+    expect(all(good)).not.toContain(pem.split('\n')[1]);
+    const broken = { ...env, GITHUB_APP_PRIVATE_KEY: secret };
+    expect(await check({ toml, env: broken })).toMatchObject({
+      status: 1,
+      complaints: 'error: github_apps "main": GITHUB_APP_PRIVATE_KEY is no private key in PEM\n',
+    });
+    expect(await check({ toml, env: { WEBHOOK_SECRET: secret, GITHUB_APP_ID: '7' } })).toMatchObject({
+      status: 1,
+      complaints: containing('the variable GITHUB_APP_PRIVATE_KEY is not set'),
+    });
+    expect(await check({ toml, env: { WEBHOOK_SECRET: secret } }, 'no-credentials')).toMatchObject({
+      status: 0,
+    });
   });
 
   it('looks at the file alone where it is asked to', async () => {

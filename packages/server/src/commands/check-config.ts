@@ -6,6 +6,7 @@ import { settingKeys, valueAt } from '../config/server-config-keys.ts';
 import type { ServerCommand } from '../config/server-flags.ts';
 import { formatOrigin, formatProblem } from '../config/setting.ts';
 import { startFaults, startWarnings } from '../config/start-conditions.ts';
+import { type CredentialsReport, checkCredentials } from './check-credentials.ts';
 import { checkMachines, type MachinesReport } from './check-machines.ts';
 
 type CheckCommand = Extract<ServerCommand, { kind: 'check-config' }>;
@@ -60,6 +61,16 @@ const machinesOf = (
     ? Promise.resolve({ found: '', warnings: [], errors: [] })
     : checkMachines(host, config.builders.machines_file);
 
+/** `--no-credentials` looks at everything else. */
+const credentialsOf = (
+  { config }: ValidConfig,
+  extent: CheckCommand['extent'],
+  { host, env }: Pick<ConfigSources, 'host' | 'env'>,
+): Promise<CredentialsReport> =>
+  extent === 'everything'
+    ? checkCredentials({ env, readFile: (path) => host.readFile(path) }, config)
+    : Promise.resolve({ found: '', warnings: [], errors: [] });
+
 /** Loads the configuration and tells what it is, or everything that is wrong with it. */
 export const checkConfig = async (
   { flags, extent }: CheckCommand,
@@ -75,18 +86,21 @@ export const checkConfig = async (
     };
   }
   const machines = await machinesOf(loaded, extent, surroundings);
+  const credentials = await credentialsOf(loaded, extent, surroundings);
   const faults = [
     ...(extent === 'everything' ? startFaults(loaded.config).map(({ message }) => message) : []),
     ...machines.errors,
+    ...credentials.errors,
   ];
   const warnings = [
     ...loaded.warnings,
     ...(extent === 'syntax' ? [] : startWarnings(loaded.config)),
     ...machines.warnings,
+    ...credentials.warnings,
   ];
   const verdict = faults.length === 0 ? 'The configuration is valid.\n' : '';
   return {
-    found: `${describeFile(loaded)}\n\n${describeValues(loaded)}\n${machines.found}${verdict}`,
+    found: `${describeFile(loaded)}\n\n${describeValues(loaded)}\n${machines.found}${credentials.found}${verdict}`,
     complaints: complain(warnings, faults),
     status: faults.length === 0 ? 0 : 1,
   };
