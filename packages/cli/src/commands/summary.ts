@@ -38,10 +38,7 @@ const findOfCommit = async ({ get }: Client, sha: string): Promise<Found> => {
 };
 
 const findOfChange = async ({ get }: Client, repository: string, number: number): Promise<Found> => {
-  const { summary, state, fault, headSha, baseSha } = await get(
-    changePath(repository, number),
-    ChangeDetail,
-  );
+  const { summary, state, fault, headSha, baseSha } = await get(changePath(repository, number), ChangeDetail);
   if (summary === null) {
     const why = fault === null ? `it is ${state}; ask again later` : fault;
     throw new ClientError(

@@ -89,6 +89,17 @@ const socketPaths = ({ unix }: ServerConfig): RuleFault[] => {
   return parsed.success ? [] : [{ path: ['unix', 'socket_path'], message }];
 };
 
+/** Changes of GitHub's repositories are kept under names that begin with its host. */
+const hostedNames = ({ git_repositories: repositories, github_apps: apps }: ServerConfig): RuleFault[] => {
+  const hosts = new Set(['github.com', ...apps.map(({ api_url: url }) => new URL(url).host.toLowerCase())]);
+  return repositories.flatMap(({ name }, index) => {
+    const [first = '', ...rest] = name.toLowerCase().split('/');
+    if (rest.length < 2 || !hosts.has(first)) return [];
+    const message = `begins with the host ${first}, as the names of what GitHub Apps serve do: leave the host out`;
+    return [{ path: ['git_repositories', index, 'name'], message }];
+  });
+};
+
 /** Everything that breaks a rule between keys. */
 export const brokenRules = (config: ServerConfig): RuleFault[] => [
   ...uniqueNames(config),
@@ -96,6 +107,7 @@ export const brokenRules = (config: ServerConfig): RuleFault[] => [
   ...fileCaches(config),
   ...doubleTokens(config),
   ...socketPaths(config),
+  ...hostedNames(config),
 ];
 
 /** What is allowed and still hardly meant. */

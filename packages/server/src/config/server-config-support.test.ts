@@ -70,6 +70,13 @@ describe('rules between keys', () => {
     ]);
   });
 
+  it('keep names of hosted repositories for those', async () => {
+    const named = (name: string): string => `[[git_repositories]]\nname = "${name}"\nurl = "/r"\n`;
+    expect(await complaints({ toml: named('github.com/o/r') + named('gitlab.com/o/r') })).toEqual([
+      expect.stringContaining('git_repositories[0].name: begins with the host github.com'),
+    ]);
+  });
+
   it('hold for hooks and caches, and doubtful permissions are pointed out', async () => {
     const toml = [
       '[[hooks]]',

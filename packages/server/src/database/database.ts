@@ -30,7 +30,7 @@ export type {
   StoredChange,
   UnsatisfiableChange,
 } from './changes.ts';
-export type { ClaimedGate, GateClaim, GateCounts, GateKey, Gates, StoredGate, WantedGate } from './gates.ts';
+export type { GateClaim, GateCounts, GateKey, Gates, StoredGate, WantedGate } from './gates.ts';
 
 export interface Database {
   readonly meta: Meta;
@@ -259,8 +259,8 @@ export interface Deliveries {
    * @param after only what came after the delivery of this key, also where that one is done by now
    */
   unfinished(limit: number, after?: string): Promise<readonly Delivery[]>;
-  /** Idempotent. */
-  finish(key: string, doneAtMs: number): Promise<void>;
+  /** Idempotent. Many at once are one transaction. */
+  finish(keys: string | readonly string[], doneAtMs: number): Promise<void>;
   /** Removes those that were done before. A repeat of one would count as new: keep them longer than forges repeat. */
   forget(doneBeforeMs: number): Promise<number>;
 }

@@ -1,8 +1,8 @@
 // Contract of the port's outbox: the newest state of each gate is sent, once, in its turn, however sending goes.
 import type { CommitSha } from '@eka-ci/core/ids';
-import * as fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Database, Gates, StoredGate, WantedGate } from './database.ts';
+import { settlingContract } from './gates-settling.contract.ts';
 
 const headSha = '1'.repeat(40) as CommitSha;
 
@@ -46,7 +46,11 @@ const coalescingContract = (): void => {
     await gates.sent(claimed, { forgeId: 2 ** 52 + 1, atMs: 1100 });
     await gates.sent(claimed, { forgeId: 2 ** 52 + 1, atMs: 1200 });
     expect(await claim(9000)).toEqual([]);
-    expect(await gates.find(newest)).toMatchObject({ sentVersion: 3, forgeId: 2 ** 52 + 1, updatedAtMs: 1100 });
+    expect(await gates.find(newest)).toMatchObject({
+      sentVersion: 3,
+      forgeId: 2 ** 52 + 1,
+      updatedAtMs: 1100,
+    });
     expect(await countsOf()).toBeUndefined();
   });
 
@@ -202,7 +206,10 @@ const keepingContract = (): void => {
       names.map((name) => wanted(name, 'x')),
       10,
     );
-    await gates.want([wanted('b', 'y', { isConcluded: true }), wanted('z', 'x', { host: `other.${host}` })], 20);
+    await gates.want(
+      [wanted('b', 'y', { isConcluded: true }), wanted('z', 'x', { host: `other.${host}` })],
+      20,
+    );
     const [first, second] = await claim();
     if (first === undefined || second === undefined) throw new Error('too few are due');
     await gates.sent(first, { forgeId: 1, atMs: 1000 });
@@ -238,78 +245,6 @@ const keepingContract = (): void => {
   });
 };
 
-type Step =
-  | { readonly kind: 'want'; readonly name: string; readonly says: number }
-  | { readonly kind: 'claim' }
-  | { readonly kind: 'answer'; readonly which: number; readonly how: 'sent' | 'failed' | 'refused' };
-
-const steps: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({
-    kind: fc.constant('want' as const),
-    name: fc.constantFrom('a', 'b', 'c'),
-    says: fc.nat(3),
-  }),
-  fc.constant({ kind: 'claim' as const }),
-  fc.record({
-    kind: fc.constant('answer' as const),
-    which: fc.nat(5),
-    how: fc.constantFrom('sent' as const, 'failed' as const, 'refused' as const),
-  }),
-);
-
-/** A forge, what is on its way there, and what was wanted last. */
-class World {
-  readonly shown = new Map<string, string>();
-  readonly newest = new Map<string, string>();
-  readonly underWay: StoredGate[] = [];
-  /** Given up in the state that is wanted now. */
-  readonly givenUp = new Set<string>();
-  #nowMs = 1000;
-
-  async take(step: Step): Promise<void> {
-    this.#nowMs += 1;
-    switch (step.kind) {
-      case 'want': {
-        const gate = wanted(step.name, String(step.says));
-        if ((await gates.want([gate], this.#nowMs)) > 0) this.givenUp.delete(step.name);
-        this.newest.set(step.name, gate.wantedJson);
-        return;
-      }
-      case 'claim': {
-        const untilMs = Number.MAX_SAFE_INTEGER;
-        const due = await gates.claimDue({ owner: 'server', host, nowMs: this.#nowMs, untilMs, limit: 2 });
-        for (const { name } of due) expect(namesOf(this.underWay)).not.toContain(name);
-        this.underWay.push(...due);
-        return;
-      }
-      case 'answer':
-        return this.#answer(step.which, step.how);
-    }
-  }
-
-  async #answer(which: number, how: Extract<Step, { kind: 'answer' }>['how']): Promise<void> {
-    const [gate] = this.underWay.splice(which % Math.max(1, this.underWay.length), 1);
-    if (gate === undefined) return;
-    const atMs = this.#nowMs;
-    if (how === 'sent') {
-      this.shown.set(gate.name, gate.wantedJson);
-      await gates.sent(gate, { forgeId: 1, atMs });
-      return;
-    }
-    await gates.failed(gate, { fault: 'F', nextAtMs: how === 'failed' ? atMs : null, atMs });
-    const now = await gates.find(gate);
-    if (how === 'refused' && now?.version === gate.version) this.givenUp.add(gate.name);
-  }
-
-  /** Everything goes well from now on. */
-  async settle(): Promise<void> {
-    do {
-      while (this.underWay.length > 0) await this.take({ kind: 'answer', which: 0, how: 'sent' });
-      await this.take({ kind: 'claim' });
-    } while (this.underWay.length > 0);
-  }
-}
-
 /** @param open makes an empty database that nobody else uses */
 export const gateContract = (open: () => Promise<Database>): void => {
   let database: Database;
@@ -327,19 +262,5 @@ export const gateContract = (open: () => Promise<Database>): void => {
   raceContract();
   failureContract();
   keepingContract();
-
-  it('shows what is wanted in the end, whatever happens on the way', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(steps, { maxLength: 25 }), async (taken) => {
-        host = `forge-${hosts++}.org`;
-        const world = new World();
-        for (const step of taken) await world.take(step);
-        await world.settle();
-        for (const name of world.givenUp) world.newest.delete(name);
-        for (const [name, text] of world.newest) expect(world.shown.get(name)).toBe(text);
-        expect((await countsOf())?.waiting ?? 0).toBe(0);
-      }),
-      { numRuns: 60 },
-    );
-  });
+  settlingContract(() => gates);
 };

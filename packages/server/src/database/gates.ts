@@ -40,7 +40,7 @@ export interface StoredGate extends WantedGate {
 }
 
 /** A gate in the state that was given out. */
-export type ClaimedGate = GateKey & Pick<StoredGate, 'version'>;
+type ClaimedGate = GateKey & Pick<StoredGate, 'version'>;
 
 export interface GateClaim {
   /** A server's own name; the same after its restart. */

@@ -65,6 +65,9 @@ export const judgingContract = (open: () => Promise<Database>): void => {
     expect(await deliveries.receive([first, second])).toEqual(['done', 'unfinished']);
     expect(await deliveries.unfinished(10)).toEqual([second]);
     expect(await deliveries.unfinished(10, first.key)).toEqual([second]);
+    await deliveries.finish([], 11);
+    await deliveries.finish([first.key, second.key, 'of nothing'], 11);
+    expect(await deliveries.receive([first, second])).toEqual(['done', 'done']);
     expect(await deliveries.receive([])).toEqual([]);
   });
 

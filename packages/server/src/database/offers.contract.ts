@@ -89,10 +89,14 @@ export const offerContract = (open: () => Promise<Database>): void => {
     expect(await tell(offer(1, '1'))).toEqual(nothing);
     // The base branch has moved: that is the baseline's to tell.
     expect(await tell(offer(1, '1', { base: shaOf('c') }))).toEqual(nothing);
-    expect(await tell(offer(1, '1', { title: 'new words', requestJson: '{"isDraft":true}' }))).toEqual(nothing);
+    expect(await tell(offer(1, '1', { title: 'new words', requestJson: '{"isDraft":true}' }))).toEqual(
+      nothing,
+    );
     const { id } = await claim();
     expect(id).toBe(first.queued?.id);
-    expect(await tell(offer(1, '1', { title: 'new words', requestJson: '{"isDraft":true}' }))).toEqual(nothing);
+    expect(await tell(offer(1, '1', { title: 'new words', requestJson: '{"isDraft":true}' }))).toEqual(
+      nothing,
+    );
     expect(await database.changes.finish({ id, owner: 'a' }, judged, 50)).toBe(true);
     expect(await tell(offer(1, '1', { title: 'other words' }))).toEqual(nothing);
     expect(await database.changes.findByNumber(repository, 1)).toMatchObject({
@@ -143,7 +147,12 @@ export const offerContract = (open: () => Promise<Database>): void => {
 
   it('has nothing to do with branches and baselines of its names, and comes before baselines', async () => {
     const tip = { repository, base: null, head: shaOf('5'), title: 't' };
-    const baseline = await tell({ kind: 'base-moved', ...tip, branch: 'pull/1', newId: `tip of ${repository}` });
+    const baseline = await tell({
+      kind: 'base-moved',
+      ...tip,
+      branch: 'pull/1',
+      newId: `tip of ${repository}`,
+    });
     const offered = await tell(offer(1, '1'));
     // As nobody has it: what is pushed to a hosted repository is no change of its own.
     const branch = { ...tip, base: shaOf('b'), branch: 'pull/1', newId: `branch of ${repository}` };
@@ -171,7 +180,11 @@ export const offerContract = (open: () => Promise<Database>): void => {
     await claim();
     const retry = { fault: 'GITHUB_UNREACHABLE: wait', retryAtMs: 500, atMs: 30 };
     expect(await changes.retryLater({ id, owner: 'a' }, retry)).toBe(true);
-    expect(await changes.find(id)).toMatchObject({ faults: 1, approved: true, requestJson: '{"isDraft":false}' });
+    expect(await changes.find(id)).toMatchObject({
+      faults: 1,
+      approved: true,
+      requestJson: '{"isDraft":false}',
+    });
   });
 
   it('is judged again where a builder offers what was missing, until it is closed', async () => {
@@ -195,10 +208,13 @@ export const offerContract = (open: () => Promise<Database>): void => {
     await changes.finish({ id: (await claim()).id, owner: 'a' }, judged, 50);
     await changes.forget(1e9);
     const left = (await changes.list({ repository, limit: 10 })).changes;
-    expect(left.map(({ number, head }) => [number, head]).toSorted()).toEqual([
-      [1, shaOf('2')],
-      [2, shaOf('1')],
-    ]);
+    expect(new Map(left.map(({ number, head }) => [number, head]))).toEqual(
+      new Map([
+        [1, shaOf('2')],
+        [2, shaOf('1')],
+      ]),
+    );
+    expect(left).toHaveLength(2);
   });
 
   it('is listed in one order with the other kinds, page by page', async () => {

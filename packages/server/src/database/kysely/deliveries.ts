@@ -5,7 +5,7 @@ import { type Session, takeNumbers } from './session.ts';
 export interface DeliveryCalls {
   receive(deliveries: readonly Delivery[]): Promise<readonly ('new' | 'unfinished' | 'done')[]>;
   unfinished(limit: number, after?: string): Promise<readonly Delivery[]>;
-  finish(key: string, doneAtMs: number): Promise<void>;
+  finish(keys: readonly string[], doneAtMs: number): Promise<void>;
   forget(doneBeforeMs: number): Promise<number>;
 }
 
@@ -57,7 +57,9 @@ export const deliveryCalls = (session: Session): DeliveryCalls => ({
       .execute();
     return rows.map(({ key, payload, received_at_ms }) => ({ key, payload, receivedAtMs: received_at_ms }));
   },
-  finish: (key, doneAtMs) => finishDelivery(session, key, doneAtMs),
+  async finish(keys, doneAtMs) {
+    for (const key of keys) await finishDelivery(session, key, doneAtMs);
+  },
   async forget(doneBeforeMs) {
     const rows = await session.kysely
       .deleteFrom('deliveries')

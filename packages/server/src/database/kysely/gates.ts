@@ -52,15 +52,18 @@ const updateGate = async (session: Session, key: RowKey, set: Partial<GateTable>
     .execute();
 };
 
-/** Without its texts, which may be long. */
-const readProgress = (session: Session, key: RowKey) =>
+const rowOf = (session: Session, key: RowKey) =>
   session.kysely
     .selectFrom('gates')
-    .select(['version', 'sent_version', 'next_at_ms', 'claimed_version', 'attempts'])
     .where('host', '=', key.host)
     .where('repository', '=', key.repository)
     .where('head_sha', '=', key.head_sha)
-    .where('name', '=', key.name)
+    .where('name', '=', key.name);
+
+/** Without its texts, which may be long. */
+const readProgress = (session: Session, key: RowKey) =>
+  rowOf(session, key)
+    .select(['version', 'sent_version', 'next_at_ms', 'claimed_version', 'attempts'])
     .executeTakeFirst();
 
 /** Due at once, behind all that waits. */
@@ -200,26 +203,26 @@ const failed: GateMethod<'failed'> = async (session, { version, ...gate }, { fau
 };
 
 const unfinishedOf: GateMethod<'unfinishedOf'> = async (session, host, { after, limit }) => {
-  const rows = await session.kysely
+  let select = session.kysely
     .selectFrom('gates')
     .selectAll()
     .where('host', '=', host)
     .where(sql<SqlBool>`concluded = 0`)
-    .$if(after !== null, (query) =>
-      query.where(({ refTuple, tuple, eb }) =>
-        eb(
-          refTuple('repository', 'head_sha', 'name'),
-          '>',
-          tuple(after?.repository ?? '', after?.headSha ?? '', after?.name ?? ''),
-        ),
-      ),
-    )
     .orderBy('repository')
     .orderBy('head_sha')
     .orderBy('name')
-    .limit(pageLimit(limit))
-    .execute();
-  return rows.map(gateOf);
+    .limit(pageLimit(limit));
+  if (after !== null) {
+    const { repository, headSha, name } = after;
+    select = select.where((columns) =>
+      columns(
+        columns.refTuple('repository', 'head_sha', 'name'),
+        '>',
+        columns.tuple(repository, headSha, name),
+      ),
+    );
+  }
+  return (await select.execute()).map(gateOf);
 };
 
 const counts = async (session: Session): Promise<readonly GateCounts[]> => {
@@ -273,15 +276,8 @@ export const gateCalls = (session: Session): GateCalls => ({
       .execute();
     return rows.length;
   },
-  async find({ host, repository, headSha, name }) {
-    const row = await session.kysely
-      .selectFrom('gates')
-      .selectAll()
-      .where('host', '=', host)
-      .where('repository', '=', repository)
-      .where('head_sha', '=', headSha)
-      .where('name', '=', name)
-      .executeTakeFirst();
+  async find(key) {
+    const row = await rowOf(session, keyColumns(key)).selectAll().executeTakeFirst();
     return row === undefined ? null : gateOf(row);
   },
   async ofHead({ host, repository, headSha }) {

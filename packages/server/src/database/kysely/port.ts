@@ -92,7 +92,10 @@ export const databaseOver = (calls: Calls, { close, backup }: DatabaseFile): Dat
   deliveries: {
     receive: async (deliveries) => (deliveries.length === 0 ? [] : calls.deliveries.receive(deliveries)),
     unfinished: (limit, after) => calls.deliveries.unfinished(limit, after),
-    finish: (key, doneAtMs) => calls.deliveries.finish(key, doneAtMs),
+    finish: async (keys, doneAtMs) => {
+      const all = typeof keys === 'string' ? [keys] : keys;
+      if (all.length > 0) await calls.deliveries.finish(all, doneAtMs);
+    },
     forget: (doneBeforeMs) => calls.deliveries.forget(doneBeforeMs),
   },
   gates: {

@@ -111,7 +111,10 @@ const forget = async (session: Session, beforeMs: number): Promise<number> => {
     .where((expression) =>
       expression.or([
         expression('state', 'in', ['superseded', 'closed']),
-        expression.and([expression('kind', 'in', ['baseline', 'submitted']), expression('state', 'in', ['judged', 'failed'])]),
+        expression.and([
+          expression('kind', 'in', ['baseline', 'submitted']),
+          expression('state', 'in', ['judged', 'failed']),
+        ]),
       ]),
     )
     // The newest of a branch stays: its number is given for ever, and a baseline is what the next one starts from. Of

@@ -1,6 +1,12 @@
 // The changes of the database, with everything that moves one told to those who follow it live, whoever moves it.
 import { z } from 'zod';
-import type { BranchUpdate, ChangeListing, Changes, DeliveredUpdate, StoredChange } from '../../database/database.ts';
+import type {
+  BranchUpdate,
+  ChangeListing,
+  Changes,
+  DeliveredUpdate,
+  StoredChange,
+} from '../../database/database.ts';
 import type { LiveFeed } from './live-feed.ts';
 
 /** As much of a stored summary as is told. */

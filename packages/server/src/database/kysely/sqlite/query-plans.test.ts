@@ -90,7 +90,14 @@ it('reads of all gates only those that wait, were given up, or are not concluded
 
 it('finds an offered change by its number, and lists several kinds in their order', async () => {
   const repository = 'github.com/o/r';
-  const offer = { repository, number: 7, branch: 'pull/7', baseBranch: 'main', title: 't', requestJson: '{}' };
+  const offer = {
+    repository,
+    number: 7,
+    branch: 'pull/7',
+    baseBranch: 'main',
+    title: 't',
+    requestJson: '{}',
+  };
   const commits = { base: 'b' as CommitSha, head: 'h' as CommitSha };
   const update = { kind: 'offer-moved', ...offer, ...commits, newId: 'one' } as const;
   const applied = await plansOf(async () => {
@@ -102,7 +109,8 @@ it('finds an offered change by its number, and lists several kinds in their orde
   });
   const ofChanges = applied.filter((plan) => plan.includes('changes') && !plan.includes('change_failures'));
   expect(ofChanges.length).toBeGreaterThanOrEqual(3);
-  for (const plan of ofChanges) expect(plan).toMatch(/^SEARCH changes USING INDEX (changes_by_number|sqlite_)/);
+  for (const plan of ofChanges)
+    expect(plan).toMatch(/^SEARCH changes USING INDEX (changes_by_number|sqlite_)/);
   const listed = await plansOf(() => calls.changes.list({ repository, states: ['judged'], limit: 10 }));
   const inOrder = 'SEARCH changes USING INDEX changes_by_kind (repository=? AND kind=?)';
   expect(listed).toEqual([inOrder, inOrder]);
