@@ -113,8 +113,11 @@ const untilShown = (sha: string, wanted: Readonly<Record<string, string>>) =>
     return Object.entries(wanted).every(([name, state]) => shown[name] === state) ? shown : null;
   });
 
-const red = { EkaCI: 'failure', 'EkaCI: packages': 'failure', 'EkaCI change summary': 'neutral' };
-const green = { ...red, EkaCI: 'success', 'EkaCI: packages': 'success' };
+const green = { EkaCI: 'success', 'EkaCI: packages': 'success', 'EkaCI change summary': 'neutral' };
+const red = {
+  ...green,
+  ...{ EkaCI: 'failure', 'EkaCI: packages': 'failure', 'EkaCI: packages: alpha': 'failure' },
+};
 
 const changeOf = async (number: number): Promise<ChangeDetail> =>
   ChangeDetail.parse(await server?.get(`/v1/prs/github/${repository}/${number}`));

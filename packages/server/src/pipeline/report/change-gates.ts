@@ -1,4 +1,5 @@
 // What a forge is to show of a change at each step of its way, as gates. Pure: the row and the summary in, gates out.
+import { toCode, toCodeBlock } from '@eka-ci/core/change-summary/escape';
 import type { Conclusion } from '@eka-ci/core/verdict';
 import type { ChangeListing } from '../../database/database.ts';
 import type { Gate, GateConclusion, GateState } from '../../forge/gate.ts';
@@ -20,7 +21,19 @@ export interface ReportedSummary {
     readonly conclusion: Conclusion;
     readonly headline: string;
     readonly notJudged: string | null;
+    readonly outcomes: readonly ReportedOutcome[];
   }[];
+}
+
+/** One package of a job. Everything but `kind` comes from outside and may hold any text. */
+export interface ReportedOutcome {
+  readonly kind: string;
+  readonly attr: string;
+  readonly reason: string | null;
+  /** What failed in its place; null where it is itself. */
+  readonly culprit: { readonly name: string } | null;
+  readonly logTail: readonly string[];
+  readonly reproduce: string | null;
 }
 
 export interface JobProgress {
@@ -49,11 +62,16 @@ interface Shown {
   readonly summary: string;
 }
 
+const kinds = { job: 'job:', failure: 'failure:' } as const;
+
+const textOf = (of: string): string => {
+  if (of === '') return 'EkaCI';
+  if (of === 'summary') return 'EkaCI change summary';
+  return `EkaCI: ${of.slice(of.indexOf(':') + 1)}`;
+};
+
 const gateOf = (change: ReportedChange, of: string, { state, title, summary }: Shown): Gate => ({
-  name: nameOf(
-    change,
-    of === '' ? 'EkaCI' : of === 'summary' ? 'EkaCI change summary' : `EkaCI: ${of.slice(4)}`,
-  ),
+  name: nameOf(change, textOf(of)),
   headSha: change.head,
   externalId: `${change.id}${separator}${of}`,
   state,
@@ -85,7 +103,7 @@ export const queuedGates = (change: ReportedChange): Gate[] => [
 export const runningGates = (change: ReportedChange, title: string, jobs: readonly JobProgress[]): Gate[] => [
   gateOf(change, '', { state: inProgress, title, summary: 'It is being judged.' }),
   ...jobs.map(({ job, title: jobTitle }) =>
-    gateOf(change, `job:${job}`, {
+    gateOf(change, `${kinds.job}${job}`, {
       state: inProgress,
       title: jobTitle ?? 'Being evaluated',
       summary: 'It is being judged.',
@@ -100,10 +118,10 @@ export const judgedGates = (
   markdown: string,
 ): Gate[] => [
   ...jobs.map(({ job, conclusion: jobConclusion, headline: jobHeadline, notJudged }) =>
-    gateOf(change, `job:${job}`, {
+    gateOf(change, `${kinds.job}${job}`, {
       state: concluded(jobConclusion),
       title: jobHeadline,
-      summary: notJudged ?? 'The change summary tells the rest.',
+      summary: notJudged === null ? 'The change summary tells the rest.' : quote(notJudged),
     }),
   ),
   gateOf(change, 'summary', { state: concluded('neutral'), title: headline, summary: markdown }),
@@ -114,25 +132,74 @@ export const judgedGates = (
   }),
 ];
 
-/** `fault`: `CODE: what to do`. @param jobs those that were shown before */
-export const failedGates = (change: ReportedChange, fault: string, jobs: readonly string[]): Gate[] => {
+/** Text from outside, which must not be read as anything else. */
+const quote = (text: string): string => toCodeBlock(text.split('\n').slice(0, 100), '', 500);
+
+/** `fault`: `CODE: what to do`. */
+export const failedGates = (change: ReportedChange, fault: string): Gate[] => {
   const [code = fault] = fault.split(':', 1);
-  const shown = { state: concluded('failure'), title: `It could not be judged: ${code}`, summary: fault };
-  return [gateOf(change, '', shown), ...jobs.map((job) => gateOf(change, `job:${job}`, shown))];
+  const shown = {
+    state: concluded('failure'),
+    title: `It could not be judged: ${code}`,
+    summary: quote(fault),
+  };
+  return [gateOf(change, '', shown)];
 };
 
 /** A fault that may pass: it is tried again by itself. */
 export const waitingGates = (change: ReportedChange, fault: string): Gate[] => {
   const [code = fault] = fault.split(':', 1);
-  return [gateOf(change, '', { state: inProgress, title: `Tried again soon: ${code}`, summary: fault })];
+  return [
+    gateOf(change, '', { state: inProgress, title: `Tried again soon: ${code}`, summary: quote(fault) }),
+  ];
 };
 
-/** Nobody wants it judged any more: it was closed, or has a newer head. @param jobs those that were shown before */
-export const endedGates = (change: ReportedChange, jobs: readonly string[]): Gate[] => {
-  const shown = {
+/** Nobody wants it judged any more: it was closed, or has a newer head. */
+export const endedGates = (change: ReportedChange): Gate[] => [
+  gateOf(change, '', {
     state: concluded('cancelled'),
     title: 'Not judged to its end',
     summary: 'It was closed, or something newer took its place.',
-  };
-  return [gateOf(change, '', shown), ...jobs.map((job) => gateOf(change, `job:${job}`, shown))];
-};
+  }),
+];
+
+const failing: readonly string[] = ['newly-failing', 'newly-unevaluable'];
+
+const failureText = ({ reason, culprit, logTail, reproduce }: ReportedOutcome): string =>
+  [
+    culprit === null ? '' : `Because of ${toCode(culprit.name)}.`,
+    reason === null ? '' : quote(reason),
+    logTail.length === 0 ? '' : toCodeBlock(logTail),
+    reproduce === null ? '' : `Try it:\n${toCodeBlock([reproduce], '', 1000)}`,
+  ]
+    .filter((part) => part !== '')
+    .join('\n\n');
+
+/** One for each package that newly fails, named by its job and attribute. */
+export const failureGates = (change: ReportedChange, { jobs }: ReportedSummary): Gate[] =>
+  jobs.flatMap(({ job, outcomes }) =>
+    outcomes
+      .filter(({ kind }) => failing.includes(kind))
+      .map((outcome) =>
+        gateOf(change, `${kinds.failure}${job}: ${outcome.attr}`, {
+          state: concluded('failure'),
+          title: outcome.kind === 'newly-failing' ? 'It newly fails to build' : 'It newly fails to evaluate',
+          summary: failureText(outcome),
+        }),
+      ),
+  );
+
+export const isFailureGate = (externalId: string): boolean =>
+  externalId.includes(`${separator}${kinds.failure}`);
+
+/** What was shown before of the change and is not among what it came to: a job that is gone, a package that is well. */
+export const settledGate = (gate: Gate): Gate => ({
+  ...gate,
+  ...(isFailureGate(gate.externalId)
+    ? { state: concluded('success'), title: 'It does not fail any more', summary: 'It failed before.' }
+    : {
+        state: concluded('cancelled'),
+        title: 'Not judged to its end',
+        summary: `The gate ${toCode(textOf(''))} tells why.`,
+      }),
+});

@@ -38,7 +38,18 @@ const offered = (id: string, more: Partial<StoredChange> = {}): StoredChange =>
 
 const summary = {
   ...{ conclusion: 'failure', headline: 'Do not merge: 1 package newly fails' },
-  jobs: [{ job: 'packages', conclusion: 'failure', headline: '1 newly fails', notJudged: null }],
+  jobs: [
+    {
+      ...{ job: 'packages', conclusion: 'failure', headline: '1 newly fails', notJudged: null },
+      outcomes: [
+        { kind: 'still-failing', attr: 'old', reason: null, culprit: null, logTail: [], reproduce: null },
+        {
+          ...{ kind: 'newly-failing', attr: 'curl', reason: 'exit 1 @everyone', culprit: { name: 'zlib' } },
+          ...{ logTail: ['```', '</details> no'], reproduce: 'nix-build -A curl' },
+        },
+      ],
+    },
+  ],
 };
 const judged: ChangeResult = {
   state: 'judged',
@@ -164,7 +175,12 @@ describe('what a forge shows of a change', () => {
       EkaCI: 'failure: Do not merge: 1 package newly fails',
       'EkaCI: packages': 'failure: 1 newly fails',
       'EkaCI change summary': 'neutral: Do not merge: 1 package newly fails',
+      'EkaCI: packages: curl': 'failure: It newly fails to build',
     });
+    const failure = shown.get('EkaCI: packages: curl')?.summary ?? '';
+    expect(failure).toMatch(/^Because of `zlib`\./);
+    // Whatever was printed stays in its block.
+    expect(failure).toContain('````\n```\n</details> no\n````');
     expect(shown.get('EkaCI change summary')).toMatchObject({
       headSha: head,
       summary: '# What changes',
@@ -185,9 +201,38 @@ describe('what a forge shows of a change', () => {
     await finish(change, { state: 'failed', conclusion: 'failure', fault: 'MERGE_CONFLICT: rebase it' });
     await expect.poll(titles).toEqual({
       EkaCI: 'failure: It could not be judged: MERGE_CONFLICT',
-      'EkaCI: packages': 'failure: It could not be judged: MERGE_CONFLICT',
+      'EkaCI: packages': 'cancelled: Not judged to its end',
     });
-    expect(shown.get('EkaCI')?.summary).toBe('MERGE_CONFLICT: rebase it');
+    expect(shown.get('EkaCI')?.summary).toBe('```\nMERGE_CONFLICT: rebase it\n```');
+  });
+
+  it('says so of a package that does not fail any more, when it is judged again', async () => {
+    send();
+    const change = await take('c1');
+    await finish(change, judged);
+    await expect.poll(titles).toMatchObject({ 'EkaCI: packages: curl': 'failure: It newly fails to build' });
+    const [job] = summary.jobs;
+    const well = { ...summary, conclusion: 'success', headline: 'ok', jobs: [{ ...job, outcomes: [] }] };
+    await finish(change, { ...judged, summaryJson: JSON.stringify(well) });
+    await expect
+      .poll(titles)
+      .toMatchObject({ 'EkaCI: packages: curl': 'success: It does not fail any more' });
+  });
+
+  it('shows at most 47 packages that fail, the same ones each time', async () => {
+    send();
+    const change = await take('c1');
+    const [job] = summary.jobs;
+    const [, failed] = job?.outcomes ?? [];
+    const outcomes = Array.from({ length: 60 }, (_, at) => ({ ...failed, attr: `p${at}` }));
+    const many = { ...judged, summaryJson: JSON.stringify({ ...summary, jobs: [{ ...job, outcomes }] }) };
+    const failures = () => [...shown.keys()].filter((name) => name.startsWith('EkaCI: packages: '));
+    await finish(change, many);
+    await expect.poll(() => failures().length).toBe(47);
+    const first = failures().toSorted();
+    await finish(change, many);
+    await reporter.settled();
+    expect(failures().toSorted()).toEqual(first);
   });
 
   it('ends what nobody wants judged any more', async () => {
@@ -250,7 +295,7 @@ describe('the way to the forge', () => {
     expect(events[1]).toMatchObject({ kind: 'put-off', retryAtMs: 1_000_000 + 60_000 });
     await finish(change, judged);
     nowMs += 60_000;
-    await expect.poll(() => shown.size).toBe(3);
+    await expect.poll(() => shown.size).toBe(4);
     expect([...shown.values()].filter(({ state }) => state.kind !== 'concluded')).toEqual([]);
   });
 

@@ -3,19 +3,22 @@
 import type { ReviewEvent } from '@eka-ci/protocol/review';
 import { z } from 'zod';
 import type { ChangeListing, Database, StoredChange, StoredGate } from '../../database/database.ts';
-import type { Gate } from '../../forge/gate.ts';
+import { chooseFailureGates, type Gate } from '../../forge/gate.ts';
 import type { JudgeEvent } from '../judge-loop.ts';
 import { readOffered } from '../offered-request.ts';
 import {
   changeIdOfGate,
   endedGates,
   failedGates,
+  failureGates,
+  isFailureGate,
   isSummaryGate,
   type JobProgress,
   judgedGates,
   queuedGates,
   type ReportedChange,
   runningGates,
+  settledGate,
   waitingGates,
 } from './change-gates.ts';
 import { readGate, wantedGateOf } from './kept-gate.ts';
@@ -67,6 +70,16 @@ const StoredSummary = z.object({
       conclusion,
       headline: z.string(),
       notJudged: z.string().nullable(),
+      outcomes: z.array(
+        z.object({
+          kind: z.string(),
+          attr: z.string(),
+          reason: z.string().nullable(),
+          culprit: z.object({ name: z.string() }).nullable(),
+          logTail: z.array(z.string()),
+          reproduce: z.string().nullable(),
+        }),
+      ),
     }),
   ),
 });
@@ -110,7 +123,7 @@ class GateReporter implements Reporter {
   }
 
   ended(ids: readonly string[]): void {
-    for (const id of ids) this.#report(id, (change) => endedGates(change, this.#takeJobs(id)));
+    for (const id of ids) this.#report(id, (change) => endedGates(change));
   }
 
   judging(event: JudgeEvent): void {
@@ -121,14 +134,16 @@ class GateReporter implements Reporter {
         this.#shown.set(id, { title: 'Being evaluated', jobs: new Map(), shownAtMs: this.#deps.clock() });
         return this.#report(id, (change) => runningGates(change, 'Being evaluated', []));
       case 'finished':
-        return this.#report(id, (change, row) => gatesAtRest(change, row, this.#takeJobs(id)));
+        this.#shown.delete(id);
+        return this.#report(id, gatesAtRest);
       case 'retries':
         this.#shown.delete(id);
         return this.#report(id, (change) => waitingGates(change, event.fault));
       case 'stopped':
         // What is queued again is judged again, and told then.
         if (event.reason !== 'not-wanted' && event.reason !== 'lease-lost') return;
-        return this.#report(id, (change, row) => gatesAtRest(change, row, this.#takeJobs(id)));
+        this.#shown.delete(id);
+        return this.#report(id, gatesAtRest);
       case 'bug':
         return;
     }
@@ -157,18 +172,12 @@ class GateReporter implements Reporter {
         if (id !== null) ids.add(id);
       }
     }
-    for (const id of ids) this.#report(id, (change, row) => gatesAtRest(change, row, []));
+    for (const id of ids) this.#report(id, gatesAtRest);
     await this.settled();
   }
 
   settled(): Promise<void> {
     return this.#work;
-  }
-
-  #takeJobs(id: string): readonly string[] {
-    const jobs = [...(this.#shown.get(id)?.jobs.keys() ?? [])];
-    this.#shown.delete(id);
-    return jobs;
   }
 
   #report(id: string, gatesOf: (change: ReportedChange, row: StoredChange) => readonly Gate[]): void {
@@ -185,8 +194,12 @@ class GateReporter implements Reporter {
     const { host, repository, defaultBranch } = readOffered(row);
     const { baseBranch, head } = row;
     const detailsUrl = `${publicUrl}/v1/prs/github/${repository}/${row.number}`;
-    const gates = gatesOf({ id, head, baseBranch, defaultBranch, detailsUrl }, row);
-    if (gates.length === 0) return;
+    const wantedNow = gatesOf({ id, head, baseBranch, defaultBranch, detailsUrl }, row);
+    if (wantedNow.length === 0) return;
+    const stored = await database.gates.ofHead({ host, repository, headSha: head });
+    const before = stored.flatMap((gate) => readGate(gate)?.gate ?? []);
+    const gates =
+      row.state === 'queued' || row.state === 'judging' ? wantedNow : settle(id, wantedNow, before);
     const place = { repository, baseBranch };
     const wanted = gates.map((gate) => wantedGateOf({ host, place, gate, priority: priorityOf(gate) }));
     await database.gates.want(wanted, clock());
@@ -195,28 +208,44 @@ class GateReporter implements Reporter {
 }
 
 /** Gates of jobs first: they are what a merge waits for. */
-const priorityOf = ({ externalId }: Gate): number => (isSummaryGate(externalId) ? 2 : 1);
+const priorityOf = ({ externalId }: Gate): number =>
+  isFailureGate(externalId) ? 3 : isSummaryGate(externalId) ? 2 : 1;
+
+/** Within how many failed packages may be shown; and what was shown of the change before does not stay as it was. */
+const settle = (id: string, wanted: readonly Gate[], before: readonly Gate[]): Gate[] => {
+  const own = before.filter(({ externalId }) => changeIdOfGate(externalId) === id);
+  const failures = wanted.filter(({ externalId }) => isFailureGate(externalId));
+  const shownBefore = own.filter(({ externalId }) => isFailureGate(externalId)).map(({ name }) => name);
+  const room = { shownBefore: new Set(shownBefore), mayCreate: Number.POSITIVE_INFINITY };
+  const { shown } = chooseFailureGates(failures, room);
+  const gates = [...wanted.filter(({ externalId }) => !isFailureGate(externalId)), ...shown];
+  const names = new Set(gates.map(({ name }) => name));
+  return [...gates, ...own.filter(({ name }) => !names.has(name)).map(settledGate)];
+};
 
 /** Of a change as its row has it now; none where it is going to be judged, for that tells by itself. */
-const gatesAtRest = (change: ReportedChange, row: StoredChange, jobs: readonly string[]): readonly Gate[] => {
+const gatesAtRest = (change: ReportedChange, row: StoredChange): readonly Gate[] => {
   switch (row.state) {
     case 'queued':
     case 'judging':
       return [];
     case 'superseded':
     case 'closed':
-      return endedGates(change, jobs);
+      return endedGates(change);
     case 'failed':
-      return failedGates(change, row.fault ?? 'UNKNOWN', jobs);
+      return failedGates(change, row.fault ?? 'UNKNOWN');
     case 'judged': {
       const summary = StoredSummary.safeParse(JSON.parse(row.summaryJson ?? 'null'));
-      return summary.success
-        ? judgedGates(change, summary.data, row.markdown ?? '')
-        : failedGates(
-            change,
-            'SUMMARY_UNREADABLE: it was judged by another version of EkaCI; judge it again',
-            jobs,
-          );
+      if (summary.success) {
+        return [
+          ...judgedGates(change, summary.data, row.markdown ?? ''),
+          ...failureGates(change, summary.data),
+        ];
+      }
+      return failedGates(
+        change,
+        'SUMMARY_UNREADABLE: it was judged by another version of EkaCI; judge it again',
+      );
     }
   }
 };
