@@ -47,7 +47,8 @@ const prepareLock = async (): Promise<Trouble> => {
   return {
     folder,
     begin() {
-      holder = new DatabaseSync(join(folder, 'sqlite.db'));
+      // The server may be in the middle of a transaction.
+      holder = new DatabaseSync(join(folder, 'sqlite.db'), { timeout: 10_000 });
       holder.exec('begin immediate');
     },
     end: () => holder?.close(),
@@ -74,7 +75,7 @@ const run = async (trouble: Trouble, code: string) => {
     behave: () => ({ turns: 5, result: { kind: 'built', durationMs: 1 } }),
     onChange: (running) => {
       // In the middle of its builds, once.
-      if (isInTrouble || running.size < 2 || builder.calls.length < 10) return;
+      if (isInTrouble || running.size === 0 || builder.calls.length < 10) return;
       isInTrouble = true;
       trouble.begin();
     },

@@ -188,7 +188,8 @@ it('keeps a change for later while the database does not answer', async () => {
         ? Promise.reject(Object.assign(new Error('the disk is full'), { code: 'DATABASE_FULL' }))
         : database.changes.finish(...args),
   };
-  const { seen } = start(async () => judged, { database: { changes }, leaseMs: 50 });
+  // The lease is longer than anybody waits.
+  const { seen } = start(async () => judged, { database: { changes }, leaseMs: 600_000 });
   await push('a');
   await seen('database-fault');
   expect(await stateOf('a')).toEqual(['judging']);

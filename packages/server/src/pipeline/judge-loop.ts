@@ -104,6 +104,7 @@ type Ending =
   | JudgementStopped;
 
 const defaultSeats = { changes: 16, baselines: 2 };
+const defaultIdleMs = 5000;
 
 interface Running {
   readonly change: StoredChange;
@@ -118,6 +119,8 @@ class Loop implements JudgeLoop {
   /** By the change's id. */
   readonly #running = new Map<string, Running>();
   readonly #judgements = new Set<Promise<void>>();
+  /** Leases of judgements that a fault of the database ended, and when they may be let go: by performance.now(). */
+  readonly #faulted = new Map<string, number>();
   #stopping = false;
   #paused = false;
   #woken = Promise.withResolvers<void>();
@@ -190,15 +193,26 @@ class Loop implements JudgeLoop {
       ...(baselines < seats.baselines ? (['baseline'] as const) : []),
     ];
     if (kinds.length === 0) return null;
+    await this.#releaseFaulted(nowMs);
     const claim = { owner, nowMs, untilMs: nowMs + this.#leaseMs, notOf: onHold?.() ?? [], kinds };
     return database.changes.claimNext(claim);
   }
 
   async #rest(): Promise<void> {
-    const timer = setTimeout(() => this.wake(), this.#deps.idleMs ?? 5000);
+    const timer = setTimeout(() => this.wake(), this.#deps.idleMs ?? defaultIdleMs);
     await this.#woken.promise;
     clearTimeout(timer);
     this.#woken = Promise.withResolvers();
+  }
+
+  /** Nobody need wait for the end of a lease that nobody uses; nor is one that fails each time to be tried without a rest. */
+  async #releaseFaulted(nowMs: number): Promise<void> {
+    const { database, owner } = this.#deps;
+    for (const [id, atMs] of this.#faulted) {
+      if (performance.now() < atMs) continue;
+      if (!this.#running.has(id)) await database.changes.release({ id, owner }, nowMs);
+      this.#faulted.delete(id);
+    }
   }
 
   #begin(change: StoredChange): void {
@@ -209,7 +223,10 @@ class Loop implements JudgeLoop {
       return;
     }
     const judgement = this.#judge(change)
-      .catch((error: unknown) => this.#deps.onEvent({ kind: 'database-fault', error }))
+      .catch((error: unknown) => {
+        this.#faulted.set(change.id, performance.now() + (this.#deps.idleMs ?? defaultIdleMs));
+        this.#deps.onEvent({ kind: 'database-fault', error });
+      })
       .finally(() => {
         this.#judgements.delete(judgement);
         this.wake();

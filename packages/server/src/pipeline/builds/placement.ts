@@ -56,9 +56,21 @@ export const whatNobodyHas = (builders: readonly PooledBuilder[], needs: Placeme
 /** Needs as small numbers, so that ready builds of the same kind can wait in one line. */
 export class NeedKinds {
   readonly #numbers = new Map<string, number>();
+  readonly #byList = new WeakMap<readonly string[], Map<string, number>>();
   readonly #needs: PlacementNeeds[] = [];
 
   kindOf(needs: PlacementNeeds): number {
+    const { system, requiredFeatures, slot, preferLocal } = needs;
+    // A graph gives equal lists as one object.
+    const key = `${slot}${preferLocal ? ' local ' : ' '}${system}`;
+    const ofList = this.#byList.get(requiredFeatures) ?? new Map<string, number>();
+    this.#byList.set(requiredFeatures, ofList);
+    const kind = ofList.get(key) ?? this.#numberOf(needs);
+    ofList.set(key, kind);
+    return kind;
+  }
+
+  #numberOf(needs: PlacementNeeds): number {
     const { system, requiredFeatures, slot, preferLocal } = needs;
     const key = JSON.stringify([system, [...new Set(requiredFeatures)].sort(), slot, preferLocal]);
     const known = this.#numbers.get(key);
