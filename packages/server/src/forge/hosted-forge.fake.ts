@@ -54,7 +54,12 @@ export const fakeRequest = (delivery: FakeDelivery) => ({
 
 const readDelivery: HostedForge['read'] = ({ headers, body }): DeliveryReading => {
   if (headers['x-proof'] !== proof) {
-    return { kind: 'refused', status: 401, reason: 'mismatch', message: 'the proof is wrong: mend the secret' };
+    return {
+      kind: 'refused',
+      status: 401,
+      reason: 'mismatch',
+      message: 'the proof is wrong: mend the secret',
+    };
   }
   let told: FakeDelivery;
   try {

@@ -1,6 +1,7 @@
 // Bodies of webhooks, to the byte, within a bound of each and one of all that are being received together.
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+
 import type { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { HttpError } from './errors.ts';
 
 /** Memory for the bodies of all that are under way: nobody has proven anything yet. */

@@ -1,7 +1,7 @@
 // Metrics of webhooks: what came, what was refused and why, and what became of it.
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { HostedIntakeCounts } from '../pipeline/hosted-intake.ts';
 import type { HostedIntakeEvent } from '../pipeline/hosted/hosted-event.ts';
+import type { HostedIntakeCounts } from '../pipeline/hosted-intake.ts';
 
 /** How a webhook was answered. */
 export type WebhookOutcome = 'accepted' | 'repeated' | 'ignored' | 'not-permitted' | 'refused' | 'busy';

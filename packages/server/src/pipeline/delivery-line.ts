@@ -84,8 +84,8 @@ class Line implements DeliveryLine {
     return this.#behind.unfinished(limit, after);
   }
 
-  finish(key: string, doneAtMs: number): Promise<void> {
-    return this.#behind.finish(key, doneAtMs);
+  finish(keys: string | readonly string[], doneAtMs: number): Promise<void> {
+    return this.#behind.finish(keys, doneAtMs);
   }
 
   forget(doneBeforeMs: number): Promise<number> {

@@ -27,6 +27,13 @@ const find = ({ repositories }: HttpDeps, params: z.infer<typeof RepositoryParam
   );
 };
 
+/** Under which its changes are kept: of a hosted forge not the name that it is shown by. */
+const keptName = (deps: HttpDeps, params: z.infer<typeof RepositoryParams>): string => {
+  const { name } = find(deps, params);
+  const { forge, owner, repo } = params;
+  return deps.findRepository({ forge, owner, name: repo }) ?? name;
+};
+
 const addList = (app: ApiApp, deps: HttpDeps): void => {
   app.get(
     '/v1/repositories',
@@ -63,7 +70,7 @@ const addCommits = (app: ApiApp, deps: HttpDeps): void => {
     async ({ params, query }) => {
       const { limit, cursor, branch } = query;
       const { changes, nextCursor } = await deps.database.changes.list({
-        repository: find(deps, params).name,
+        repository: keptName(deps, params),
         kinds: ['branch', 'offered', 'baseline'],
         limit,
         ...(cursor !== undefined && { cursor }),

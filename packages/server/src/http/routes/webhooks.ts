@@ -29,12 +29,13 @@ export interface WebhookDeps {
 const Answer = z.object({ outcome: z.string() });
 const maxBytesAtOnce = 256 * 1024 * 1024;
 
-const codeOfStatus: Readonly<Record<Extract<DeliveryReading, { kind: 'refused' }>['status'], HttpErrorCode>> = {
-  400: 'REQUEST_INVALID',
-  401: 'WEBHOOK_UNPROVEN',
-  413: 'BODY_TOO_LARGE',
-  415: 'MEDIA_TYPE_UNSUPPORTED',
-};
+const codeOfStatus: Readonly<Record<Extract<DeliveryReading, { kind: 'refused' }>['status'], HttpErrorCode>> =
+  {
+    400: 'REQUEST_INVALID',
+    401: 'WEBHOOK_UNPROVEN',
+    413: 'BODY_TOO_LARGE',
+    415: 'MEDIA_TYPE_UNSUPPORTED',
+  };
 
 interface Read {
   readonly forge: HostedForge;
@@ -54,7 +55,8 @@ const readBy = (forges: readonly HostedForge[], delivery: RawDelivery): Read => 
 };
 
 /** Null where it is of no one repository. */
-const repositoryOf = (event: ForgeEvent): string | null => ('repository' in event ? event.repository.name : null);
+const repositoryOf = (event: ForgeEvent): string | null =>
+  'repository' in event ? event.repository.name : null;
 
 const isNotNow = (error: unknown): boolean => /^(?:DATABASE|DELIVERIES)_/.test(errorCodeOf(error));
 
@@ -156,9 +158,13 @@ const answerRefusals = (scope: FastifyInstance): void => {
     const code = errorCodeOf(error);
     if (code === 'SERVER_NOT_READY' || code === 'BODY_TOO_LARGE') reply.header('connection', 'close');
     if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
-      throw new HttpError('MEDIA_TYPE_UNSUPPORTED', 'send application/json, and name it as the content type', {
-        cause: error,
-      });
+      throw new HttpError(
+        'MEDIA_TYPE_UNSUPPORTED',
+        'send application/json, and name it as the content type',
+        {
+          cause: error,
+        },
+      );
     }
     // To the handler of all routes.
     throw error;
@@ -168,7 +174,11 @@ const answerRefusals = (scope: FastifyInstance): void => {
 const addPath = (
   app: ApiApp,
   webhooks: Webhooks,
-  { path, forges, room }: { readonly path: string; readonly forges: readonly HostedForge[]; readonly room: BodyRoom },
+  {
+    path,
+    forges,
+    room,
+  }: { readonly path: string; readonly forges: readonly HostedForge[]; readonly room: BodyRoom },
 ): void => {
   const maxBytes = Math.max(...forges.map(({ maxBodyBytes }) => maxBodyBytes));
   app.register(async (scope) => {

@@ -32,7 +32,11 @@ type Rules = Pick<LookDeps, 'forge' | 'baselines'>;
 
 const noneKnown: ChangeListing | undefined = undefined;
 
-const compareChanges = (rules: Rules, listing: HostedListing, known: readonly ChangeListing[]): Differences => {
+const compareChanges = (
+  rules: Rules,
+  listing: HostedListing,
+  known: readonly ChangeListing[],
+): Differences => {
   const { forge } = rules;
   const { repository } = listing;
   const open = new Map(known.map((change) => [change.number, change]));
@@ -72,10 +76,7 @@ export const compareListing = (
   { listing, known }: { readonly listing: HostedListing; readonly known: KnownHere },
   lookedAt: ReadonlySet<string>,
 ): Differences => {
-  const parts = [
-    compareChanges(rules, listing, known.offered),
-    compareTips(rules, listing, known.baselines),
-  ];
+  const parts = [compareChanges(rules, listing, known.offered), compareTips(rules, listing, known.baselines)];
   const isNew = (sight: Sight): boolean => !lookedAt.has(nameOfSight(sight));
   return {
     updates: parts.flatMap(({ updates }) => updates).filter(({ sight }) => isNew(sight)),

@@ -1,19 +1,10 @@
 // The intake of one hosted forge: what it told and what it shows → the changes here, each effect once.
 import { randomUUID } from 'node:crypto';
 import type { BackOff } from '@eka-ci/core/back-off';
-import type {
-  AppliedUpdate,
-  BranchUpdate,
-  ChangeListing,
-  Database,
-  Delivery,
-  StoredChange,
-} from '../../database/database.ts';
+import type { AppliedUpdate, BranchUpdate, Database, Delivery } from '../../database/database.ts';
 import type { BaselineRule } from '../../forge/forge.ts';
-import type { EventRepository } from '../../forge/forge-event.ts';
 import { type HostedForge, type HostedListing, hostedName } from '../../forge/hosted-forge.ts';
 import type { Taken } from '../intake.ts';
-import { OfferUnreadableError, readOffered } from '../offered-request.ts';
 import { compareListing, type SeenUpdate } from './compare-listing.ts';
 import { type HostedPayload, type Sight, sightKey, writePayload } from './hosted-delivery.ts';
 import type { HostedIntakeEvent, ProcessedOutcome } from './hosted-event.ts';
@@ -22,6 +13,7 @@ import { createHostedStatuses, type HostedStatuses } from './hosted-statuses.ts'
 import { describeWork, type Ended, type HostedWork, lookWork, workOf } from './hosted-work.ts';
 import { createLanes, type LaneEnd, type Lanes, type LaneWork, type Later } from './lanes.ts';
 import { lookAt, nameOfSight, readKnown } from './look.ts';
+import { openHere, sightOf } from './open-here.ts';
 import { createSweeps, type Sweeps } from './sweeps.ts';
 
 /** Of one repository. */
@@ -73,17 +65,6 @@ const updatesAtOnce = 500;
 function* chunksOf<T>(list: readonly T[], size: number): Generator<readonly T[]> {
   for (let at = 0; at < list.length; at += size) yield list.slice(at, at + size);
 }
-
-/** As it was told last; null for a row of another version, whose change ends all the same. */
-const repositoryOf = (row: StoredChange): EventRepository | null => {
-  try {
-    const { repository: name, repositoryId: id, isPrivate, defaultBranch } = readOffered(row);
-    return { id, name, isPrivate, defaultBranch };
-  } catch (error) {
-    if (error instanceof OfferUnreadableError) return null;
-    throw error;
-  }
-};
 
 type Work = LaneWork<HostedWork, Asked>;
 
@@ -190,7 +171,10 @@ class HostedForgeIntake implements ForgeIntake {
   }
 
   async #finish({ asked }: Work): Promise<void> {
-    for (const key of asked.keys()) await this.#deps.database.deliveries.finish(key, this.#deps.clock());
+    const { database, clock } = this.#deps;
+    for (const keys of chunksOf([...asked.keys()], updatesAtOnce)) {
+      await database.deliveries.finish(keys, clock());
+    }
   }
 
   async #do(work: Work): Promise<ProcessedOutcome> {
@@ -218,21 +202,28 @@ class HostedForgeIntake implements ForgeIntake {
   }
 
   async #look(work: Work, sight: Sight): Promise<ProcessedOutcome> {
-    const { database, clock } = this.#deps;
     const update = await lookAt(this.#deps, sight, this.#ending.signal);
     this.#sweeps.lookedAt(nameOfSight(sight));
     if (update === null) {
       await this.#finish(work);
       return 'not-acted-on';
     }
-    if (work.asked.size === 0) return (await this.#applySeen([{ update, sight }])) ? 'applied' : 'unchanged';
-    let isChanged = false;
-    for (const keys of chunksOf([...work.asked.keys()], updatesAtOnce)) {
-      const updates = keys.map((deliveryKey) => ({ deliveryKey, update }));
-      const applied = await database.changes.apply(updates, clock());
-      isChanged = this.#tellTaken([update], applied) || isChanged;
+    return (await this.#apply(work, { update, sight })) ? 'applied' : 'unchanged';
+  }
+
+  /** @returns whether anything came of it */
+  async #apply(work: Work, seen: SeenUpdate): Promise<boolean> {
+    const { database, clock } = this.#deps;
+    const [deliveryKey] = work.asked.keys();
+    if (work.asked.size === 1 && deliveryKey !== undefined) {
+      const applied = await database.changes.apply([{ deliveryKey, update: seen.update }], clock());
+      return this.#tellTaken([seen.update], applied);
     }
-    return isChanged ? 'applied' : 'unchanged';
+    // Under none of their keys: one of a delivery that is done by now would have no effect, for all of them. Where the
+    // end is not reached they ask again, and find nothing new.
+    const isChanged = await this.#applySeen([seen]);
+    await this.#finish(work);
+    return isChanged;
   }
 
   /** What nobody told gets rows of its own. @returns whether anything came of it */
@@ -240,13 +231,21 @@ class HostedForgeIntake implements ForgeIntake {
     const { forge, database, clock } = this.#deps;
     let isChanged = false;
     for (const some of chunksOf(seen, updatesAtOnce)) {
-      const rows = some.map(({ update, sight }) => ({ key: sightKey(forge.host, randomUUID()), update, sight }));
+      const rows = some.map(({ update, sight }) => ({
+        key: sightKey(forge.host, randomUUID()),
+        update,
+        sight,
+      }));
       await database.deliveries.receive(
         rows.map(({ key, sight }) => ({ key, payload: writePayload(sight), receivedAtMs: clock() })),
       );
       const updates = rows.map(({ key, update }) => ({ deliveryKey: key, update }));
       const applied = await database.changes.apply(updates, clock());
-      isChanged = this.#tellTaken(some.map(({ update }) => update), applied) || isChanged;
+      isChanged =
+        this.#tellTaken(
+          some.map(({ update }) => update),
+          applied,
+        ) || isChanged;
     }
     return isChanged;
   }
@@ -261,15 +260,6 @@ class HostedForgeIntake implements ForgeIntake {
     return true;
   }
 
-  /** What is open here of this forge, by `owner/repo`. */
-  async #openHere(kind: 'offered' | 'baseline'): Promise<(readonly [string, ChangeListing])[]> {
-    const prefix = hostedName(this.#deps.forge.host, '');
-    const open = await readKnown(this.#deps.database, { kind, closedToo: false });
-    return open.flatMap((change) =>
-      change.repository.startsWith(prefix) ? [[change.repository.slice(prefix.length), change] as const] : [],
-    );
-  }
-
   /** Nobody is asked: there is nobody left who would answer. */
   async #end(ended: Ended): Promise<void> {
     const account = ended.kind === 'account' ? `${ended.account.toLowerCase()}/` : null;
@@ -278,10 +268,10 @@ class HostedForgeIntake implements ForgeIntake {
       account === null ? names.has(name) : name.toLowerCase().startsWith(account);
     const byName = new Map<string, SeenUpdate[]>();
     for (const kind of ['offered', 'baseline'] as const) {
-      for (const [name, change] of await this.#openHere(kind)) {
+      for (const [name, change] of await openHere(this.#deps, kind)) {
         if (!isOver(name)) continue;
         const { repository, number, branch } = change;
-        const sight = await this.#sightOf(name, change);
+        const sight = await sightOf(this.#deps, name, change);
         const update: BranchUpdate =
           kind === 'offered'
             ? { kind: 'offer-closed', repository, number }
@@ -292,22 +282,6 @@ class HostedForgeIntake implements ForgeIntake {
       }
     }
     for (const seen of byName.values()) await this.#applySeen(seen);
-  }
-
-  /** Where to look for what is known here of a repository that nobody tells of. */
-  async #sightOf(name: string, change: ChangeListing): Promise<Sight> {
-    const { id, number, branch, baseBranch, kind } = change;
-    const unknown = { id: 0, name, isPrivate: true };
-    if (kind === 'baseline') {
-      return { kind: 'seen-branch', repository: { ...unknown, defaultBranch: branch }, branch };
-    }
-    const row = await this.#deps.database.changes.find(id);
-    const repository = row === null ? null : repositoryOf(row);
-    return {
-      kind: 'seen-change',
-      repository: repository ?? { ...unknown, defaultBranch: baseBranch ?? 'main' },
-      number,
-    };
   }
 
   async #sweep(lookedAt: ReadonlySet<string>): Promise<void> {
@@ -347,9 +321,9 @@ class HostedForgeIntake implements ForgeIntake {
   async #lookAtUnlisted(listed: ReadonlySet<string>, lookedAt: ReadonlySet<string>): Promise<number> {
     let found = 0;
     for (const kind of ['offered', 'baseline'] as const) {
-      for (const [name, change] of await this.#openHere(kind)) {
+      for (const [name, change] of await openHere(this.#deps, kind)) {
         if (listed.has(name)) continue;
-        const sight = await this.#sightOf(name, change);
+        const sight = await sightOf(this.#deps, name, change);
         if (lookedAt.has(nameOfSight(sight))) continue;
         this.#lanes.add(lookWork(sight));
         found += 1;

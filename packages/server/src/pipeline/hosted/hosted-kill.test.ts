@@ -9,7 +9,8 @@ import { createFakeHostedForge } from '../../forge/hosted-forge.fake.ts';
 import { createHostedIntake } from '../hosted-intake.ts';
 import { fillForge, isIdle, until, wantedOf } from './testing/intake-world.ts';
 
-const [deliveries, changes, repositories] = [10_000, 25, 20];
+/** Ten thousand take some seconds; what can go wrong needs fewer. */
+const [deliveries, changes, repositories] = [Number(process.env['EKA_CI_TEST_DELIVERIES'] ?? 1200), 10, 10];
 
 it('does after kill -9 what it had acknowledged, each effect once', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'eka-ci-intake-'));
@@ -61,7 +62,12 @@ it('does after kill -9 what it had acknowledged, each effect once', async () => 
     expect(left.length).toBeLessThan(deliveries);
     const { changes: rows, nextCursor } = await database.changes.list({ kinds: ['offered'], limit: 1000 });
     // One row for each, whoever of both made it: nothing was superseded, so nothing happened twice.
-    const found = rows.map(({ repository, number, head, baseBranch }) => [repository, number, head, baseBranch]);
+    const found = rows.map(({ repository, number, head, baseBranch }) => [
+      repository,
+      number,
+      head,
+      baseBranch,
+    ]);
     expect(nextCursor).toBeNull();
     expect(found.map(String).toSorted()).toEqual(wantedOf(forge).map(String).toSorted());
     await intake.stop();

@@ -29,7 +29,10 @@ export interface LanesDeps<Work, Asked> {
 
 export interface Lanes<Work, Asked> {
   /** What waits under the same name in the same lane is done once for both, and as the newer one says. */
-  add(to: { readonly lane: string; readonly name: string; readonly work: Work }, asked?: readonly [string, Asked]): void;
+  add(
+    to: { readonly lane: string; readonly name: string; readonly work: Work },
+    asked?: readonly [string, Asked],
+  ): void;
   /** Next in its lane, also while that pauses. What it throws is thrown on; null: it was not begun, for all ends. */
   next<Result>(lane: string, task: () => Promise<Result>): Promise<Result | null>;
   isAsked(name: string): boolean;
@@ -70,7 +73,11 @@ class WorkLanes<Work, Asked> implements Lanes<Work, Asked> {
   }
 
   add(
-    { lane: name, name: entryName, work }: { readonly lane: string; readonly name: string; readonly work: Work },
+    {
+      lane: name,
+      name: entryName,
+      work,
+    }: { readonly lane: string; readonly name: string; readonly work: Work },
     asked?: readonly [string, Asked],
   ): void {
     if (this.#isStopped || (asked !== undefined && this.#asked.has(asked[0]))) return;

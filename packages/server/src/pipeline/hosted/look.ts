@@ -8,7 +8,7 @@ import type {
   ChangeState,
   Database,
 } from '../../database/database.ts';
-import { type BaselineRule, baselineBuildOf, type BranchTip } from '../../forge/forge.ts';
+import { type BaselineRule, type BranchTip, baselineBuildOf } from '../../forge/forge.ts';
 import type { EventRepository, OfferedChange } from '../../forge/forge-event.ts';
 import { type HostedForge, hostedName } from '../../forge/hosted-forge.ts';
 import { lastJudgedTip } from '../intake.ts';
@@ -30,7 +30,11 @@ const currentStates: readonly ChangeState[] = [...openStates, 'closed'];
 export const nameOfSight = (sight: Sight): string =>
   JSON.stringify([sight.repository.name, sight.kind === 'seen-change' ? sight.number : sight.branch]);
 
-const requestOf = (forge: HostedForge, repository: EventRepository, change: OfferedChange): OfferedRequest => ({
+const requestOf = (
+  forge: HostedForge,
+  repository: EventRepository,
+  change: OfferedChange,
+): OfferedRequest => ({
   host: forge.host,
   repository: repository.name,
   repositoryId: repository.id,

@@ -1,9 +1,14 @@
 // A hosted intake on a real database, against a fake forge, in a time of its own that runs as fast as the work does.
 import type { ChangeListing, Database, Delivery } from '../../../database/database.ts';
 import type { ForgeEvent, OfferedChange } from '../../../forge/forge-event.ts';
-import { hostedName } from '../../../forge/hosted-forge.ts';
 import { createFakeHostedForge, type FakeHostedForge, fakeSha } from '../../../forge/hosted-forge.fake.ts';
-import { createHostedIntake, type HostedIntake, type HostedIntakeDeps, type HostedTaken } from '../../hosted-intake.ts';
+import { hostedName } from '../../../forge/hosted-forge.ts';
+import {
+  createHostedIntake,
+  type HostedIntake,
+  type HostedIntakeDeps,
+  type HostedTaken,
+} from '../../hosted-intake.ts';
 import { hostedKey, isOfHost, writePayload } from '../hosted-delivery.ts';
 import type { HostedIntakeEvent } from '../hosted-event.ts';
 import type { Later } from '../lanes.ts';
@@ -63,6 +68,8 @@ export interface World {
   readonly events: HostedIntakeEvent[];
   /** A row, as the webhook's route writes it; the intake is told where it runs. */
   deliver(event: ForgeEvent, id?: string): Promise<string>;
+  /** Time goes on until then. */
+  passUntil(isTrue: () => boolean): Promise<void>;
   /** Time goes on until nothing waits, runs or pauses. */
   settle(): Promise<void>;
   /** Another intake on the same database, as after a restart; it sweeps. */
@@ -118,11 +125,24 @@ export const openWorld = async (database: Database, more: Partial<HostedIntakeDe
     });
   let intake = make();
   const open = async (kind: 'offered' | 'baseline' = 'offered'): Promise<ChangeListing[]> => {
-      const states = ['queued', 'judging', 'judged', 'failed'] as const;
-      const { changes } = await database.changes.list({ kinds: [kind], states, limit: 1000 });
-      const own = changes.filter(({ repository }) => repository.startsWith(`${forge.host}/`));
-      return own.toSorted((one, other) => one.repository.localeCompare(other.repository) || one.number - other.number);
-    };
+    const states = ['queued', 'judging', 'judged', 'failed'] as const;
+    const { changes } = await database.changes.list({ kinds: [kind], states, limit: 1000 });
+    const own = changes.filter(({ repository }) => repository.startsWith(`${forge.host}/`));
+    return own.toSorted(
+      (one, other) => one.repository.localeCompare(other.repository) || one.number - other.number,
+    );
+  };
+  const passUntil = async (isTrue: () => boolean): Promise<void> => {
+    for (let quiet = 0; !isTrue(); ) {
+      await turn();
+      // A pause ends only when nothing else can go on.
+      quiet = calls.running() > 0 ? 0 : quiet + 1;
+      if (quiet > 5 && !isTrue()) {
+        time.ring();
+        quiet = 0;
+      }
+    }
+  };
   let deliveries = 0;
   return {
     database,
@@ -141,17 +161,8 @@ export const openWorld = async (database: Database, more: Partial<HostedIntakeDe
       if (kept !== 'done') intake.take(delivery);
       return delivery.key;
     },
-    async settle() {
-      // A pause ends only when nothing else can go on.
-      for (let quiet = 0; !isIdle(intake); ) {
-        await turn();
-        quiet = calls.running() > 0 ? 0 : quiet + 1;
-        if (quiet > 5 && !isIdle(intake)) {
-          time.ring();
-          quiet = 0;
-        }
-      }
-    },
+    passUntil,
+    settle: () => passUntil(() => isIdle(intake)),
     async unfinished() {
       const rows = await database.deliveries.unfinished(100_000);
       return rows.filter((row) => isOfHost(row, forge.host));
@@ -200,9 +211,16 @@ export const wantedOf = (forge: FakeHostedForge): unknown[] =>
     .toSorted((one, other) => one.repository.name.localeCompare(other.repository.name))
     .flatMap(({ repository: { name }, changes }) =>
       [...changes.values()]
-        .filter(({ isOpen, baseBranch }) => isOpen && forge.permits(name, null) && forge.permits(name, baseBranch))
+        .filter(
+          ({ isOpen, baseBranch }) => isOpen && forge.permits(name, null) && forge.permits(name, baseBranch),
+        )
         .toSorted((one, other) => one.number - other.number)
-        .map(({ number, headSha, baseBranch }) => [hostedName(forge.host, name), number, headSha, baseBranch]),
+        .map(({ number, headSha, baseBranch }) => [
+          hostedName(forge.host, name),
+          number,
+          headSha,
+          baseBranch,
+        ]),
     );
 
 export const keptOf = (changes: readonly ChangeListing[]): unknown[] =>
