@@ -142,6 +142,24 @@ it('judges a pull request: red, fixed, green', { timeout: 120_000 }, async () =>
   });
 });
 
+it('judges again at the press of a button', { timeout: 120_000 }, async () => {
+  const { control } = github;
+  const { sha } = await control.push({
+    ...{ repository, branch: 'once-more', from: 'main', by: 'alice' },
+    files: { 'beta.sh': 'echo broken beta; exit 1' },
+  });
+  const { number } = await control.openPull({ repository, head: 'once-more', by: 'alice' });
+  await untilShown(sha, { EkaCI: 'failure', 'EkaCI: packages: beta': 'failure' });
+  const judgedAtMs = (await changeOf(number)).updatedAtMs;
+  const run = (await control.readChecks({ repository, sha })).find(({ name }) => name === 'EkaCI');
+  await control.rerequestRun({ run: run?.id ?? 0, by: 'alice' });
+  await until(async () => {
+    const { state, updatedAtMs } = await changeOf(number);
+    return state === 'judged' && updatedAtMs > judgedAtMs ? true : null;
+  });
+  await untilShown(sha, { EkaCI: 'failure', 'EkaCI: packages: beta': 'failure' });
+});
+
 it('finds what webhooks did not tell, from forks too, when it starts', { timeout: 120_000 }, async () => {
   await server?.stop();
   const { control } = github;

@@ -371,6 +371,47 @@ it('ends what it may not reach any more, and takes it back', async () => {
   });
 });
 
+it('judges again what somebody presses a button for, and nothing of others', async () => {
+  await withWorld(async (world) => {
+    const { repository, changes } = world.forge.addRepository('owner/one');
+    changes.set(1, newOffer(1));
+    changes.set(2, newOffer(2));
+    await world.intake().start();
+    await world.settle();
+    const open = await world.open();
+    for (const change of open) {
+      const row = await world.database.changes.find(change.id);
+      if (row !== null) await world.database.changes.save({ ...row, state: 'failed', fault: 'X: y' });
+    }
+    const [first] = open;
+    if (first === undefined) throw new Error('nothing is open');
+    const states = async () =>
+      Object.fromEntries((await world.open()).map(({ id, state }) => [id === first.id, state]));
+    const press = (externalId: string | null, headSha = first.head) =>
+      world.deliver({
+        ...{ kind: 'gate-rerun', repository, by: null },
+        gate: { gateId: 1, name: 'EkaCI', externalId, headSha },
+      });
+    await press('none of ours');
+    await press(null);
+    await press(`${first.id}/summary`, fakeSha(99));
+    await world.settle();
+    expect(await states()).toEqual({ true: 'failed', false: 'failed' });
+    world.taken.length = 0;
+    await press(`${first.id}/summary`);
+    await press(`${first.id}/`);
+    await world.settle();
+    expect(await states()).toEqual({ true: 'queued', false: 'failed' });
+    expect(world.taken.map(({ queued }) => queued.map(({ id }) => id))).toEqual([[first.id]]);
+    for (const { head } of open) {
+      await world.deliver({ kind: 'gates-rerun', repository, by: null, headSha: head });
+    }
+    await world.settle();
+    expect(await states()).toEqual({ true: 'queued', false: 'queued' });
+    expect(await world.unfinished()).toEqual([]);
+  });
+});
+
 it('finishes what it does not act on, and says so', async () => {
   await withWorld(async (world) => {
     const { repository } = world.forge.addRepository('owner/one');
@@ -388,7 +429,6 @@ it('finishes what it does not act on, and says so', async () => {
         text: 'hi',
         createdAtMs: 1,
       },
-      { kind: 'gates-rerun', repository, by: author, headSha: fakeSha(1) },
       { kind: 'branch-pushed', repository, by: author, branch: 'topic', before: null, after: fakeSha(1) },
       { kind: 'repository-visibility', repository, by: author, isPrivate: true },
     ];

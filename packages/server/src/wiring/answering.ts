@@ -35,9 +35,10 @@ interface Serving {
 const upkeepForHttp = (
   { database }: ServerParts,
   { dbPath, retention }: ServerOptions,
-  { facts, upkeep }: { readonly facts: ServerFacts; readonly upkeep: Upkeep },
+  { facts, upkeep, hosted }: Pick<Serving, 'facts' | 'upkeep' | 'hosted'>,
 ): HttpDeps['upkeep'] => ({
   ...upkeep,
+  warnings: async () => [...(await upkeep.warnings()), ...hosted.intake.warnings()],
   logDays: retention === null ? null : retention.logMaxAgeMs / dayMs,
   drain: {
     ...upkeep.drain,
@@ -91,7 +92,7 @@ export const openHttp = async (
     isReady: () => facts.phase === 'serving',
     findRepository: (address) =>
       findServedName(address, { repositories: options.repositories, hosted: forges }),
-    upkeep: upkeepForHttp(parts, options, { facts, upkeep }),
+    upkeep: upkeepForHttp(parts, options, { facts, upkeep, hosted }),
     repositories: () => [
       ...repositoriesOnWire(forge, freshness.onHold()),
       ...hostedOnWire(hosted.intake.repositories(), freshness.onHold()),

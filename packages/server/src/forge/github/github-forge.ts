@@ -72,6 +72,12 @@ const listOf = async (
   return { repository, changes, isComplete, branches };
 };
 
+/** One repository that cannot be read does not hide the others. */
+const toNothing = (error: unknown): null => {
+  if (error instanceof GithubError && !error.mayPass) return null;
+  throw error;
+};
+
 /** A repository that two apps reach comes once, by the first. */
 async function* listAll(
   { apps, signal }: Asking,
@@ -87,7 +93,9 @@ async function* listAll(
       for (const repository of (await listRepositories(client, signal)).items) {
         if (seen.has(repository.id) || !apps.isPermitted(repository.name, null)) continue;
         seen.add(repository.id);
-        yield await listOf(client, repository, signal);
+        const listing = await listOf(client, repository, signal).catch(toNothing);
+        // What is not listed is asked for by itself.
+        if (listing !== null) yield listing;
       }
     }
   }
@@ -116,9 +124,12 @@ export const createGithubForge = (deps: GithubForgeDeps): HostedForge => {
     read(delivery) {
       const received = receiveWebhook(delivery, webhookSecrets);
       if (received.kind === 'refused') return received;
-      const { deliveryId: id, eventName, reading } = received;
+      const { deliveryId: id, eventName, appId, reading } = received;
       if (reading.kind === 'ignored') return { kind: 'ignored', id, name: reading.name, why: reading.why };
-      const { event } = reading;
+      const { event, ownerAppId } = reading;
+      if (ownerAppId !== null && ownerAppId !== appId) {
+        return { kind: 'ignored', id, name: eventName, why: 'is of a check run of another app' };
+      }
       if (accessKinds.has(event.kind)) apps.forgetInstallations();
       return { kind: 'event', id, name: eventName, event };
     },

@@ -195,10 +195,33 @@ class HostedForgeIntake implements ForgeIntake {
         await this.#finish(work);
         this.#tell({ ...work.work, host: this.#deps.forge.host });
         return 'noted';
+      case 'again': {
+        const isQueued = await this.#judgeAgain(work.work);
+        await this.#finish(work);
+        return isQueued ? 'applied' : 'unchanged';
+      }
       case 'nothing':
         await this.#finish(work);
         return 'not-acted-on';
     }
+  }
+
+  /** Twice is as once: what is queued or being judged stays so. @returns whether anything is judged again */
+  async #judgeAgain(asked: Extract<HostedWork, { kind: 'again' }>): Promise<boolean> {
+    const { forge, database, clock } = this.#deps;
+    const repository = hostedName(forge.host, asked.repository);
+    const states = ['judged', 'failed'] as const;
+    const { changes } = await database.changes.list({ repository, kinds: ['offered'], states, limit: 1000 });
+    const wanted = changes.filter(
+      ({ id, head }) => head === asked.headSha && (asked.changeId === null || asked.changeId === id),
+    );
+    for (const { id } of wanted) {
+      const which = { drvs: [], failuresOf: id, askedOf: id, atMs: clock() };
+      const cleared = await database.changes.clearFailures(which);
+      const queued = cleared.changes.filter(({ state }) => state === 'queued');
+      if (queued.length > 0) this.#deps.onTaken({ repository, queued, ended: [] });
+    }
+    return wanted.length > 0;
   }
 
   async #look(work: Work, sight: Sight): Promise<ProcessedOutcome> {

@@ -1,5 +1,7 @@
 // What follows from what was told: where to look, what ends, or nothing.
+import type { CommitSha } from '@eka-ci/core/ids';
 import type { ForgeAccessEvent } from '../../forge/forge-event.ts';
+import { changeIdOfGate } from '../report/change-gates.ts';
 import type { HostedPayload, Sight } from './hosted-delivery.ts';
 import { nameOfSight } from './look.ts';
 
@@ -14,6 +16,13 @@ export type HostedWork =
   /** What we may reach has changed: everything is looked at. */
   | { readonly kind: 'sweep' }
   | { readonly kind: 'renamed'; readonly repository: string; readonly oldName: string }
+  /** Somebody wants a commit judged again: as that change, or as all that it is the head of. */
+  | {
+      readonly kind: 'again';
+      readonly repository: string;
+      readonly headSha: CommitSha;
+      readonly changeId: string | null;
+    }
   | { readonly kind: 'nothing' };
 
 export interface PlacedWork {
@@ -36,6 +45,12 @@ export const lookWork = (sight: Sight): PlacedWork => ({
 const own = (work: HostedWork, name: string): PlacedWork => ({ lane: ownLane, name, work });
 
 const end = (ended: Ended): PlacedWork => own({ kind: 'end', ended }, `end ${JSON.stringify(ended)}`);
+
+const again = (work: Extract<HostedWork, { kind: 'again' }>): PlacedWork => ({
+  lane: work.repository,
+  name: `again ${JSON.stringify([work.headSha, work.changeId])}`,
+  work,
+});
 
 const workOfAccess = (event: ForgeAccessEvent): PlacedWork => {
   switch (event.kind) {
@@ -78,6 +93,17 @@ export const workOf = (payload: HostedPayload): PlacedWork => {
       const work: HostedWork = { kind: 'renamed', repository: repository.name, oldName };
       return own(work, `renamed ${JSON.stringify([oldName, repository.name])}`);
     }
+    case 'gates-rerun': {
+      const { repository, headSha } = payload;
+      return again({ kind: 'again', repository: repository.name, headSha, changeId: null });
+    }
+    case 'gate-rerun': {
+      const { repository, gate } = payload;
+      const changeId = changeIdOfGate(gate.externalId ?? '');
+      // None of ours.
+      if (changeId === null) return own({ kind: 'nothing' }, 'nothing');
+      return again({ kind: 'again', repository: repository.name, headSha: gate.headSha, changeId });
+    }
     case 'access-given':
     case 'access-ended':
     case 'access-suspended':
@@ -91,8 +117,6 @@ export const workOf = (payload: HostedPayload): PlacedWork => {
     case 'comment-created':
     case 'review-submitted':
     case 'review-dismissed':
-    case 'gate-rerun':
-    case 'gates-rerun':
     case 'gate-action':
     case 'outside-run-held':
     case 'outside-run-goes-on':
@@ -117,6 +141,8 @@ export const describeWork = (work: HostedWork): string => {
       return `${work.oldName} is ${work.repository} now`;
     case 'sweep':
       return 'what may be reached';
+    case 'again':
+      return `${work.headSha.slice(0, 12)} of ${work.repository}, once more`;
     case 'nothing':
       return 'what is not acted on';
   }
