@@ -15,8 +15,8 @@ import type { GraphMetrics } from './graph-metrics.ts';
 import type { LiveConnections } from './live/live-connections.ts';
 import type { OperatorActions } from './operator-actions.ts';
 import type { RateLimits } from './rate-limit.ts';
-import type { WebhookDeps } from './routes/webhooks.ts';
 import type { HttpUpkeep } from './upkeep-facts.ts';
+import type { WebhookDeps } from './webhook-deps.ts';
 import type { WorkMetrics } from './work-metrics.ts';
 
 /** What the running server says of itself; read for each answer. */

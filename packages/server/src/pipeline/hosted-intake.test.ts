@@ -385,8 +385,8 @@ it('judges again what somebody presses a button for, and nothing of others', asy
     }
     const [first] = open;
     if (first === undefined) throw new Error('nothing is open');
-    const states = async () =>
-      Object.fromEntries((await world.open()).map(({ id, state }) => [id === first.id, state]));
+    const states = async (): Promise<Record<string, string>> =>
+      Object.fromEntries((await world.open()).map(({ id, state }) => [String(id === first.id), state]));
     const press = (externalId: string | null, headSha = first.head) =>
       world.deliver({
         ...{ kind: 'gate-rerun', repository, by: null },

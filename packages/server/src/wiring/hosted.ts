@@ -1,6 +1,6 @@
 // What hosted forges tell: webhooks become rows, and rows become changes.
 
-import type { WebhookDeps } from '../http/routes/webhooks.ts';
+import type { WebhookDeps } from '../http/webhook-deps.ts';
 import { createWebhookMetrics } from '../http/webhook-metrics.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { DeliveryLine } from '../pipeline/delivery-line.ts';

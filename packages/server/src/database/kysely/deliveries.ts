@@ -49,7 +49,10 @@ export const deliveryCalls = (session: Session): DeliveryCalls => ({
       .where('done_at_ms', 'is', null)
       .$if(after !== undefined, (query) =>
         query.where('sequence', '>', (expression) =>
-          expression.selectFrom('deliveries').select('sequence').where('key', '=', after ?? ''),
+          expression
+            .selectFrom('deliveries')
+            .select('sequence')
+            .where('key', '=', after ?? ''),
         ),
       )
       .orderBy('sequence')

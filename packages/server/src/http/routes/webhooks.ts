@@ -1,30 +1,16 @@
 // Where forges tell what happens: proof, then a row on disk, then the answer. What follows from it comes later.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Delivery } from '../../database/database.ts';
 import type { ForgeEvent } from '../../forge/forge-event.ts';
 import type { DeliveryReading, HostedForge, RawDelivery } from '../../forge/hosted-forge.ts';
 import { errorCodeOf } from '../../lib/error-code.ts';
 import type { Logger } from '../../lib/logger.ts';
-import type { DeliveryLine } from '../../pipeline/delivery-line.ts';
 import { hostedKey, writePayload } from '../../pipeline/hosted/hosted-delivery.ts';
 import { HttpError, type HttpErrorCode } from '../errors.ts';
 import type { ApiApp } from '../route.ts';
 import { type BodyRoom, createBodyRoom, type RawBody, takeRawBodies } from '../webhook-body.ts';
-import type { WebhookMetrics, WebhookOutcome } from '../webhook-metrics.ts';
-
-export interface WebhookDeps {
-  readonly forges: readonly HostedForge[];
-  readonly deliveries: Pick<DeliveryLine, 'receive'>;
-  /** Told of each that is on disk and not done. Must not throw. */
-  readonly onReceived: (delivery: Delivery) => void;
-  readonly metrics: WebhookMetrics;
-  readonly logger: Logger;
-  /** Milliseconds since 1970. */
-  readonly clock: () => number;
-  /** Of all bodies that are being received at once. @default 256 MiB */
-  readonly maxBytesAtOnce?: number;
-}
+import type { WebhookDeps } from '../webhook-deps.ts';
+import type { WebhookOutcome } from '../webhook-metrics.ts';
 
 const Answer = z.object({ outcome: z.string() });
 const maxBytesAtOnce = 256 * 1024 * 1024;

@@ -23,7 +23,7 @@ export interface LookDeps {
 }
 
 /** Of open changes; and, for baselines, of what tells where they were judged last. */
-export const openStates: readonly ChangeState[] = ['queued', 'judging', 'judged', 'failed'];
+const openStates: readonly ChangeState[] = ['queued', 'judging', 'judged', 'failed'];
 const currentStates: readonly ChangeState[] = [...openStates, 'closed'];
 
 /** Names what is looked at in its forge. */

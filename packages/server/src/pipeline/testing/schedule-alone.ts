@@ -32,6 +32,14 @@ export interface AloneOptions extends TestSchedulerOptions, Partial<Omit<BuildDe
   readonly wanted: Iterable<NodeId>;
 }
 
+const endedWith = async <Result>(work: Promise<Result>, end: () => Promise<void>): Promise<Result> => {
+  try {
+    return await work;
+  } finally {
+    await end();
+  }
+};
+
 /** One demand on a scheduler of its own, which stops when the demand has ended. */
 export const scheduleAlone = (options: AloneOptions) => {
   const scheduler = createTestScheduler(options);
@@ -45,9 +53,7 @@ export const scheduleAlone = (options: AloneOptions) => {
     wanted: new Set(options.wanted),
   });
   return {
-    finished: builds.finished.finally(async () => {
-      await scheduler.stop();
-    }),
+    finished: endedWith(builds.finished, () => scheduler.stop()),
     expectedLeft: () => builds.expectedLeftS(),
     why: scheduler.why.bind(scheduler),
     scheduler,

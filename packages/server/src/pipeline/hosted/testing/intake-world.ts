@@ -22,7 +22,7 @@ export interface VirtualTime {
   ring(): boolean;
 }
 
-export const createVirtualTime = (startMs = 1_000_000): VirtualTime => {
+const createVirtualTime = (startMs = 1_000_000): VirtualTime => {
   let nowMs = startMs;
   const timers = new Set<{ readonly atMs: number; readonly run: () => void }>();
   return {
