@@ -153,9 +153,13 @@ it.each(refusals)('%s: no verdict, and what to do', async (_what, files, said) =
 });
 
 it('a file that leaves the checkout, one with a syntax error and one that is gone fail their jobs with the reason', async () => {
-  const jobs = ['escapes', 'broken', 'gone'].map((name) => [name, { file: `${name}.nix` }]);
+  const jobs = {
+    escapes: { file: 'escapes.nix' },
+    broken: { file: 'broken.nix' },
+    gone: { file: 'gone.nix' },
+  };
   const repository = await repositoryWith(packages(hello), {
-    '.eka-ci/config.json': JSON.stringify({ jobs: Object.fromEntries(jobs) }),
+    '.eka-ci/config.json': JSON.stringify({ jobs }),
     'escapes.nix': { link: '/etc/passwd' },
     'broken.nix': '{ hello = ; }',
   });
@@ -331,7 +335,7 @@ it('when it is killed nothing is left running, and nothing lies about', async ()
   expect(await readdir(world.temporary)).toEqual([]);
 });
 
-it('Ctrl-C at any moment: the same', async () => {
+it('Ctrl-C at any moment: the same', { timeout: 120_000 }, async () => {
   const busy = Array.from(
     { length: 30 },
     (_, index) => `  p${index} = package "p-${index}" "echo ${index} > $out";`,
