@@ -141,7 +141,7 @@ describe('system programs', () => {
   });
 
   it('are asked for by ekaci only where it judges by itself', async () => {
-    await clone.write('packages/cli/src/main.ts', "console.log('asked', ...process.argv.slice(2));\n");
+    await clone.write('packages/cli/src/ekaci.mjs', "console.log('asked', ...process.argv.slice(2));\n");
     await clone.hide('nix-store');
     await clone.hide('bwrap');
     expect(await clone.run('ekaci', ['status'])).toMatchObject({ status: 0 });

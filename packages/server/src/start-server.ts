@@ -14,16 +14,13 @@ export const startServer = async (options: ServerOptions, deps: ServerDeps): Pro
   const answering = findNix(deps.env);
   // Where no Nix is installed no database is made or upgraded.
   await Promise.race([answering, setImmediate()]);
-  const begun = Promise.allSettled([
+  const [nix, database, server] = await Promise.allSettled([
     answering,
     openSqliteDatabase({ path: options.dbPath, durability: options.durability }),
+    import('./server.ts'),
   ]);
-  const { serveFrom } = await import('./server.ts');
-  const [nix, database] = await begun;
-  if (nix.status === 'rejected') {
-    if (database.status === 'fulfilled') await database.value.close();
-    throw nix.reason;
-  }
-  if (database.status === 'rejected') throw database.reason;
-  return serveFrom({ options, deps, nix: nix.value, database: database.value });
+  if (nix.status === 'fulfilled' && database.status === 'fulfilled' && server.status === 'fulfilled')
+    return server.value.serveFrom({ options, deps, nix: nix.value, database: database.value });
+  if (database.status === 'fulfilled') await database.value.close();
+  throw [nix, database, server].find((one) => one.status === 'rejected')?.reason;
 };
