@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // What is started as `eka-ci-server`: prepares Node for main.ts, which is the program.
-const ours = import.meta.resolve('@eka-ci/process');
-const { keepCompiled } = await import(new URL('compile-cache.mjs', ours).href);
+import { keepCompiled } from '@eka-ci/process/compile-cache';
+
 keepCompiled(process.env);
 await import('./main.ts');
