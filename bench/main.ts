@@ -23,12 +23,17 @@ const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
   'change-summary': async () => (await import('./change-summary.ts')).changeSummary,
 };
 
-const usage = `usage: node bench/main.ts [name...] [--smoke] [--json] [--repetitions N] [--list]
+const usage = `usage: npm run bench -- [name...] [--smoke] [--json] [--repetitions N] [--list] [--help]
   name...          which benchmarks (default: all): ${Object.keys(benchmarks).join(', ')}
   --smoke          small sizes, one repetition: shows that they work, not how fast
   --json           also writes bench/results/<name>.json
   --repetitions N  timed rounds (default 5; more on a noisy machine)
-  --list           names and what they measure`;
+  --list           names and what they measure
+
+examples:
+  npm run bench -- graph order       two of them, in full size
+  npm run bench -- --smoke           all of them, small: do they work?
+  npm run bench -- recovery --json   and keep the figures in bench/results/recovery.json`;
 
 class UsageError extends Error {
   readonly code = 'BENCH_USAGE';
@@ -39,6 +44,7 @@ interface Asked extends RunOptions {
   readonly names: readonly string[];
   readonly json: boolean;
   readonly list: boolean;
+  readonly help: boolean;
 }
 
 const parseCommandLine = (args: readonly string[]): Asked => {
@@ -49,6 +55,7 @@ const parseCommandLine = (args: readonly string[]): Asked => {
       smoke: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
       repetitions: { type: 'string', default: '5' },
     },
   });
@@ -141,6 +148,10 @@ const runBenchmark = async (name: string, asked: Asked): Promise<'passed' | 'fai
 
 const main = async (args: readonly string[]): Promise<number> => {
   const asked = parseCommandLine(args);
+  if (asked.help) {
+    console.log(usage);
+    return 0;
+  }
   const counts = { passed: 0, failed: 0, skipped: 0 };
   for (const name of asked.names) counts[await runBenchmark(name, asked)]++;
   const skipped = counts.skipped === 0 ? '' : `, ${counts.skipped} skipped`;
