@@ -8,7 +8,6 @@ import type { Database } from '../database/database.ts';
 import type { Git } from '../git/git.ts';
 import type { BuildPurpose, BuildStage } from './builds/build.ts';
 import { createOutputRoots } from './builds/output-roots.ts';
-import type { Scheduler } from './builds/scheduler.ts';
 import { openGate, type StartGate } from './builds/start-gate.ts';
 import type { EvaluationLine } from './evaluation-line.ts';
 import type { KeptJobsets } from './kept-jobsets.ts';
@@ -21,7 +20,7 @@ export interface PipelineParts {
   readonly queries?: (options: StoreQueryOptions) => StoreQueries;
   readonly database: Database;
   readonly kept: KeptJobsets | null;
-  readonly scheduler: Pick<Scheduler, 'demand' | 'recordAtRest'>;
+  readonly scheduler: BuildStage['scheduler'];
   readonly evaluations: EvaluationLine;
   readonly graph: PipelineDeps['graph'];
   /** The one that flakes' outputs are taken for. */

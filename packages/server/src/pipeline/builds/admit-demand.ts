@@ -18,6 +18,23 @@ interface Entered {
   readonly ready: readonly NodeId[];
 }
 
+/** What was built since its owner asked the store: wanted no more, unless others want that again. */
+const takeBuilt = (
+  { wanted: { graph, unsettled } }: SchedulerState,
+  demand: OpenDemand,
+  turn: Turn,
+): void => {
+  const { builtSince, graph: own } = demand.asked;
+  builtSince?.close();
+  const left = new Set(demand.wanted);
+  for (const [drv, outcome] of builtSince?.outcomes ?? []) {
+    const [node, here] = [own.find(drv), graph.find(drv)];
+    if (node === undefined || (here !== undefined && unsettled.has(here)) || !left.delete(node)) continue;
+    turn.acts.push(() => demand.tell({ kind: 'build-finished', outcome }));
+  }
+  demand.wanted = left;
+};
+
 /** Null where its graph cannot be built: the demand fails by that, and no other. */
 const enter = async ({ wanted }: SchedulerState, demand: OpenDemand): Promise<Entered | null> => {
   try {
@@ -81,6 +98,7 @@ export const admitDemand = async (state: SchedulerState, demand: OpenDemand, tur
   demand.isAdmitted = true;
   if (demand.asked.signal.aborted) return;
   const { wanted, recorder, running } = state;
+  takeBuilt(state, demand, turn);
   const entered = await enter(state, demand);
   if (entered === null) return;
   const { ids, fresh, ready } = entered;

@@ -291,6 +291,45 @@ describe('building a change', () => {
     expect(stored).toMatchObject({ state: 'interrupted', cause: 'cancelled', attempt: 2 });
   });
 
+  it('takes what another change built since the store was asked for what it is', async () => {
+    const world = await worldOf(
+      'lower = fine "lower" { }; upper = fine "upper" { inherit lower; }; other = fine "other" { };',
+      ['lower', 'upper', 'other'],
+      'nothing = fine "nothing" { };',
+    );
+    // Of a slow store: it answers what was true when it was asked.
+    const asked = Promise.withResolvers<void>();
+    const first = Promise.withResolvers<void>();
+    const slow: BuildStage['store'] = {
+      ...world.stage.store,
+      queryMissing: async (roots) => {
+        const missing = await world.stage.store.queryMissing(roots);
+        asked.resolve();
+        await first.promise;
+        return missing;
+      },
+    };
+    const later = build({ ...world, stage: { ...world.stage, store: slow } });
+    await asked.promise;
+    const { lower, upper, other } = world.set;
+    const [lowerRecord] = world.plan.rootsToBuild.filter((drv) => drv === lower);
+    await build({ ...world, plan: { ...world.plan, rootsToBuild: [lowerRecord!, other!] } });
+    first.resolve();
+    expect(judge(world, await later).kinds).toEqual({
+      ...{ lower: 'newly-succeeding', upper: 'newly-succeeding', other: 'newly-succeeding' },
+    });
+    for (const drv of [lower, upper, other]) {
+      const history = await database.builds.historyOf(drv!);
+      expect(history.map(({ to }) => to)).toEqual(['queued', 'buildable', 'building', 'succeeded']);
+    }
+    const finished = world.events.filter((event) => event.type === 'build-finished');
+    expect(finished.map(({ name, outcome }) => `${name} ${outcome}`).toSorted()).toEqual([
+      ...['lower-head succeeded', 'lower-head succeeded', 'other-head succeeded', 'other-head succeeded'],
+      'upper-head succeeded',
+    ]);
+    expect(finished.at(-1)).toMatchObject({ finished: 3, total: 3 });
+  });
+
   it('learns how long builds take, and goes by it', async () => {
     const slow = (name: string): string => `${name} = shell "${name}-1" "sleep 0.3; echo > $out" { };`;
     const body = `${slow('slow')} quick = shell "quick-1" "echo > $out" { };`;

@@ -10,8 +10,8 @@ import {
   buildMissing,
   isAmong,
   type Progress,
-  queryMissing,
   toNode,
+  withLacking,
 } from './build.ts';
 import { buildFailuresAgain } from './build-again.ts';
 import type { BuildOutcome } from './build-outcome.ts';
@@ -34,7 +34,12 @@ export interface BuiltChange {
 }
 
 /** What is said of each where nothing is built: only what is valid has an outcome. */
-const holdBuilds = (wide: WideChange, missing: MissingPaths, { graph }: BuildRequest): BuiltChange => {
+const holdBuilds = (
+  stage: BuildStage,
+  { graph }: BuildRequest,
+  { wide, missing }: { readonly wide: WideChange; readonly missing: MissingPaths },
+): BuiltChange => {
+  stage.onEvent({ type: 'notice', level: 'warning', message: `nothing is built: ${describeWide(wide)}` });
   const fetched = new Set<string>(missing.willSubstitute);
   const lacking = new Set<DrvPath>(missing.willBuild);
   const reason = `the change waits for approval: ${describeWide(wide)}`;
@@ -59,20 +64,20 @@ export const buildChange = async (
   signal: AbortSignal,
 ): Promise<BuiltChange> => {
   const roots = new Set(request.plans.flatMap((plan) => plan.rootsToBuild));
-  const missing = await queryMissing(stage, [...roots]);
-  const wide = findWide(missing.willBuild.length, request.maxBuilds ?? null);
-  if (wide !== null) {
-    stage.onEvent({ type: 'notice', level: 'warning', message: `nothing is built: ${describeWide(wide)}` });
-    return holdBuilds(wide, missing, request);
-  }
   const progress: Progress = { finished: 0, total: 0 };
-  const run = { side: 'judged', roots: [...roots], missing, progress, signal } as const;
-  const built = new Map(await buildMissing(stage, request, run));
+  const run = { side: 'judged', roots: [...roots], progress, signal } as const;
+  const first = await withLacking(stage, [...roots], async (lacking) => {
+    const wide = findWide(lacking.missing.willBuild.length, request.maxBuilds ?? null);
+    if (wide !== null) return { held: holdBuilds(stage, request, { wide, missing: lacking.missing }) };
+    return { built: new Map(await buildMissing(stage, request, { ...run, lacking })) };
+  });
+  if (first.held !== undefined) return first.held;
+  const { built } = first;
   const known = { roots, built, bases: new Set<DrvPath>(), builtBases: new Map<DrvPath, BuildOutcome>() };
   const change: ChangeBuilds = { stage, request, progress, signal, ...known };
   await buildBases(change);
   const left = request.again ? await buildFailuresAgain(change) : null;
   const told = await readAttempts(change);
   const warnings = [...told.warnings, ...(left === null ? [] : [left])];
-  return { outcomes: withAttempts(outcomesOf(change), told), wide, warnings };
+  return { outcomes: withAttempts(outcomesOf(change), told), wide: null, warnings };
 };

@@ -6,8 +6,8 @@ import { findStandingFailure, type PastBuild, type TryAgain } from '@eka-ci/core
 import { baseNameOf } from '@eka-ci/nix/store-path';
 import type { BuildEnding } from '@eka-ci/protocol/build-request';
 import type { Database } from '../../database/database.ts';
-import type { GraphLease, SharedGraph } from '../graph/shared-graph.ts';
-import { type BuildStage, buildMissing, queryMissing } from './build.ts';
+import type { SharedGraph } from '../graph/shared-graph.ts';
+import { type BuildStage, buildMissing, type Lacking, withLacking } from './build.ts';
 import type { BuildOutcome } from './build-outcome.ts';
 import type { StepToRecord } from './record.ts';
 
@@ -74,21 +74,24 @@ const isFixedOutput = (graph: DrvGraph, path: DrvPath): boolean => {
   return node !== undefined && graph.isFixedOutput(node);
 };
 
-const buildOn = async (
-  deps: BuildDerivationDeps & { readonly lease: GraphLease },
-  { drv, ...again }: TryAgain & { readonly drv: DrvPath },
-  signal: AbortSignal,
+interface Order extends TryAgain {
+  readonly drv: DrvPath;
+  readonly graph: DrvGraph;
+  readonly signal: AbortSignal;
+}
+
+const buildLacking = async (
+  deps: BuildDerivationDeps,
+  { drv, graph, signal, ...again }: Order,
+  lacking: Lacking,
 ): Promise<BuildEnding> => {
-  const { database, builds, lease, failureAge } = deps;
-  const { graph } = lease;
-  await lease.ingest([drv], signal);
-  const missing = await queryMissing(builds, [drv]);
+  const { database, builds, failureAge } = deps;
   // A download that failed says nothing of the next try.
-  const telling = missing.willBuild.filter((path) => path === drv || !isFixedOutput(graph, path));
+  const telling = lacking.missing.willBuild.filter((path) => path === drv || !isFixedOutput(graph, path));
   const past = await database.builds.statesOf(telling);
   const failure = findStandingFailure(drv, past.values(), { ...again, age: failureAge() });
   if (failure !== null) return recordStanding(deps, drv, failure);
-  const run = { side: 'judged', roots: [drv], missing, progress: { finished: 0, total: 0 }, signal } as const;
+  const run = { side: 'judged', roots: [drv], lacking, progress: { finished: 0, total: 0 }, signal } as const;
   // What speaks against it was looked at above.
   const believes = 'no-failure';
   const outcomes = await buildMissing(builds, { graph, plans: [] }, { ...run, believes });
@@ -107,7 +110,11 @@ export const buildDerivation = async (
 ): Promise<BuildEnding> => {
   const lease = deps.graph.lease();
   try {
-    return await buildOn({ ...deps, lease }, order, signal);
+    await lease.ingest([order.drv], signal);
+    const { graph } = lease;
+    return await withLacking(deps.builds, [order.drv], (lacking) =>
+      buildLacking(deps, { ...order, graph, signal }, lacking),
+    );
   } finally {
     lease.release();
   }

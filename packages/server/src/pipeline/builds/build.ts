@@ -10,6 +10,7 @@ import type { BuildEvent, BuildOutcome } from './build-outcome.ts';
 import { readExpectedDurations } from './expected-durations.ts';
 import type { OutputRoots } from './output-roots.ts';
 import type { BuildDemand, Scheduler } from './scheduler.ts';
+import type { SuccessMemory } from './success-memory.ts';
 
 /** What builds are for: it decides their place among those of others. */
 export interface BuildPurpose {
@@ -21,7 +22,7 @@ export interface BuildPurpose {
 }
 
 export interface BuildStage {
-  readonly scheduler: Pick<Scheduler, 'demand' | 'recordAtRest'>;
+  readonly scheduler: Pick<Scheduler, 'demand' | 'recordAtRest' | 'rememberSuccesses'>;
   readonly purpose: BuildPurpose;
   /** What was recorded, and what was learnt from it. */
   readonly records: Pick<Database, 'builds' | 'packages'>;
@@ -52,8 +53,7 @@ export interface Progress {
   total: number;
 }
 
-/** A run's events in the words of a review. */
-/** @param etaS null where nobody knows */
+/** A run's events in the words of a review. @param etaS null where nobody knows */
 const createReporter = (
   stage: BuildStage,
   { graph }: BuildRequest,
@@ -130,15 +130,18 @@ interface WantedBuilds extends Pick<Run, 'progress' | 'signal'> {
   readonly roots: readonly NodeId[];
   /** @default as the purpose has it */
   readonly believes?: BuildDemand['believes'];
+  /** Of what the store lacked when it was asked. @default it was not asked */
+  readonly builtSince?: SuccessMemory;
   /** True: once more, after everything else. @default false */
   readonly isSecondTry?: boolean;
 }
 
 /** What a baseline finds counts for all changes to come: a failure that was seen once is looked at again. */
-const demandFor = ({ purpose }: BuildStage, { isSecondTry = false, believes }: WantedBuilds) => ({
+const demandFor = ({ purpose }: BuildStage, { isSecondTry = false, believes, builtSince }: WantedBuilds) => ({
   ...purpose,
   ...(purpose.class === 'base-branch' && { believes: 'repeated-failures' as const }),
   ...(believes !== undefined && { believes }),
+  ...(builtSince !== undefined && { builtSince }),
   ...(isSecondTry && { class: 'flaky-retry' as const, believes: 'no-failure' as const }),
 });
 
@@ -180,23 +183,38 @@ export const buildWanted = async (
   }
 };
 
-/** @throws StoreQueryError, DerivationLostError */
-export const queryMissing = async (stage: BuildStage, roots: readonly DrvPath[]): Promise<MissingPaths> => {
-  const missing = await stage.store.queryMissing(roots);
-  const lost = missing.unknown[0];
-  if (lost !== undefined) throw new DerivationLostError(lost);
-  return missing;
+/** What the store lacked when it was asked, and what was built since. */
+export interface Lacking {
+  readonly missing: MissingPaths;
+  readonly builtSince: SuccessMemory;
+}
+
+/** @returns what `use` does @throws StoreQueryError, DerivationLostError, and what `use` does */
+export const withLacking = async <Result>(
+  { scheduler, store }: BuildStage,
+  roots: readonly DrvPath[],
+  use: (lacking: Lacking) => Promise<Result>,
+): Promise<Result> => {
+  const builtSince = scheduler.rememberSuccesses();
+  try {
+    const missing = await store.queryMissing(roots);
+    const lost = missing.unknown[0];
+    if (lost !== undefined) throw new DerivationLostError(lost);
+    return await use({ missing, builtSince });
+  } finally {
+    builtSince.close();
+  }
 };
 
 interface MissingBuilds extends Run, Pick<WantedBuilds, 'believes'> {
-  readonly missing: MissingPaths;
+  readonly lacking: Lacking;
 }
 
 /** Builds what `roots` lack: derivations of the graph. @returns outcomes of what was wanted; all else was valid already */
 export const buildMissing = async (
   stage: BuildStage,
   request: BuildRequest,
-  { side, roots, missing, progress, signal, believes }: MissingBuilds,
+  { side, roots, lacking: { missing, builtSince }, progress, signal, believes }: MissingBuilds,
 ): Promise<ReadonlyMap<DrvPath, BuildOutcome>> => {
   const { graph } = request;
   const rootNodes = roots.map((root) => toNode(graph, root));
@@ -208,5 +226,5 @@ export const buildMissing = async (
   stage.onEvent({ type: 'building', side, toBuild, toSubstitute: fetched.size });
   for (const root of rootNodes) if (!wanted.has(root)) keepOutputs(stage, graph, root);
   const again = believes === undefined ? {} : { believes };
-  return buildWanted(stage, request, { wanted, roots: rootNodes, progress, signal, ...again });
+  return buildWanted(stage, request, { wanted, roots: rootNodes, progress, signal, builtSince, ...again });
 };

@@ -3,7 +3,7 @@ import type { AttrOutcome, OutcomeLookup } from '@eka-ci/core/attr-outcome';
 import type { DrvPath } from '@eka-ci/core/ids';
 import { basesNeeded } from '@eka-ci/core/verdict';
 import { toAttrOutcome } from './attr-outcome.ts';
-import { type BuildRequest, type BuildStage, buildMissing, type Progress, queryMissing } from './build.ts';
+import { type BuildRequest, type BuildStage, buildMissing, type Progress, withLacking } from './build.ts';
 import type { BuildOutcome } from './build-outcome.ts';
 
 export interface ChangeBuilds {
@@ -48,8 +48,10 @@ export const buildBases = async (change: ChangeBuilds): Promise<void> => {
   const { judged } = outcomesOf(change);
   const asked: OutcomeLookup = { judged, base: (drv) => (bases.has(drv) ? valid : unasked) };
   const roots = [...new Set(request.plans.flatMap((plan) => basesNeeded(plan, asked)))];
-  const missing = await queryMissing(stage, roots);
-  const run = { side: 'base', roots, missing, progress, signal } as const;
-  for (const [drv, outcome] of await buildMissing(stage, request, run)) builtBases.set(drv, outcome);
+  const run = { side: 'base', roots, progress, signal } as const;
+  const found = await withLacking(stage, roots, (lacking) =>
+    buildMissing(stage, request, { ...run, lacking }),
+  );
+  for (const [drv, outcome] of found) builtBases.set(drv, outcome);
   for (const base of roots) bases.add(base);
 };

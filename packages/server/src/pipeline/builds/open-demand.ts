@@ -9,6 +9,8 @@ type Outcomes = ReadonlyMap<DrvPath, BuildOutcome>;
 export class OpenDemand {
   readonly asked: BuildDemand;
   readonly finished: Promise<Outcomes>;
+  /** Of its own graph: what is still to be built. */
+  wanted: ReadonlySet<NodeId>;
   /** Its own nodes that are not settled, in the scheduler's graph. */
   readonly left = new Set<NodeId>();
   /** Its turn came: what it wants is among what is wanted, or it is not to be carried out. */
@@ -25,6 +27,7 @@ export class OpenDemand {
   constructor(asked: BuildDemand, onFault: (error: unknown) => void) {
     const { promise, resolve, reject } = Promise.withResolvers<Outcomes>();
     this.asked = asked;
+    this.wanted = asked.wanted;
     this.finished = promise;
     this.#resolve = resolve;
     this.#reject = reject;

@@ -17,6 +17,7 @@ import { SchedulerState, type Turn } from './scheduler-state.ts';
 import { type EndedBuild, settleBuild } from './settle-build.ts';
 import { endUnbuildable, startBuilds } from './start-builds.ts';
 import { openGate, type StartGate } from './start-gate.ts';
+import type { SuccessMemory } from './success-memory.ts';
 import { explainWait } from './why-waiting.ts';
 
 interface AtRest {
@@ -105,6 +106,10 @@ class SchedulerLoop implements Scheduler {
     demand.finished.then(removed, removed);
     this.#tell({ kind: 'demanded', demand });
     return { finished: demand.finished, expectedLeftS: () => this.#expectedLeftS(demand) };
+  }
+
+  rememberSuccesses(): SuccessMemory {
+    return this.#state.successes.open();
   }
 
   recordAtRest(steps: readonly StepToRecord[]): Promise<readonly RecordedTransition[]> {

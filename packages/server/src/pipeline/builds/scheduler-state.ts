@@ -8,6 +8,7 @@ import type { OpenDemand } from './open-demand.ts';
 import type { Recorder, StepToRecord } from './record.ts';
 import type { RunningBuilds } from './running-builds.ts';
 import type { SchedulerDeps } from './scheduler.ts';
+import { SuccessMemories } from './success-memory.ts';
 import { WantedBuilds } from './wanted-builds.ts';
 
 /** To be recorded, and then to be done and told. */
@@ -28,6 +29,7 @@ export class SchedulerState {
   readonly deps: SchedulerDeps;
   readonly recorder: Recorder;
   readonly running: RunningBuilds;
+  readonly successes = new SuccessMemories();
   wanted = new WantedBuilds();
   #tries = new Map<NodeId, Tries>();
   /** Ready, but something else makes one of their outputs: by that. */

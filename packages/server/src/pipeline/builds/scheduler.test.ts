@@ -342,6 +342,26 @@ describe('several demands', () => {
     await running.stop();
   });
 
+  it('take what was built since they asked the store, and build what the store lost since', async () => {
+    const made = await makeCase([plan(), plan([0])]);
+    const builder = builderOf(made);
+    const running = open({ builder });
+    const early = running.rememberSuccesses();
+    const lower = new Set([made.ids[0]!]);
+    await running.demand(demandOf(made, { wanted: lower })).finished;
+    const told: string[] = [];
+    const onEvent = (event: BuildEvent): void => void told.push(event.kind);
+    const outcomes = await running.demand(demandOf(made, { builtSince: early, onEvent })).finished;
+    expect(statesOf(outcomes)).toEqual(['succeeded built', 'succeeded built']);
+    expect(told.toSorted()).toEqual(['build-finished', 'build-finished', 'build-started']);
+    expect(builder.calls).toHaveLength(2);
+    // Asked after all that: its outputs were collected.
+    const late = running.rememberSuccesses();
+    await running.demand(demandOf(made, { wanted: lower, builtSince: late })).finished;
+    expect(builder.calls).toHaveLength(3);
+    expect(early.outcomes.size).toBe(1);
+  });
+
   it('refuse a graph that cannot be built, and that demand alone', async () => {
     const made = await makeCase([plan()]);
     const graph = new DrvGraph();

@@ -10,6 +10,7 @@ import type { SlotsInUse } from './placement.ts';
 import type { StepToRecord } from './record.ts';
 import type { AttemptDeps } from './run-attempt.ts';
 import type { StartGate } from './start-gate.ts';
+import type { SuccessMemory } from './success-memory.ts';
 
 /** What somebody wants built. */
 export interface BuildDemand {
@@ -20,6 +21,11 @@ export interface BuildDemand {
   readonly graph: DrvGraph;
   /** What must be built: neither valid nor to be fetched. Inputs outside of it count as valid. */
   readonly wanted: ReadonlySet<NodeId>;
+  /**
+   * Opened before anybody asked what is to be built: of `wanted`, what has succeeded since is not built again, and told
+   * as it was. Closed when the demand is taken up. @default the answer is as of now
+   */
+  readonly builtSince?: SuccessMemory;
   /** Seconds; asked for each of `wanted`. @default 1 */
   readonly durationOf?: (node: NodeId) => number;
   /** The change it is for, which transitions are told with; null for none. */
@@ -71,6 +77,8 @@ export interface SchedulerView {
 
 export interface Scheduler extends SchedulerView {
   demand(asked: BuildDemand): DemandedBuilds;
+  /** To be opened before the store is asked what it lacks, and handed to the demand that comes of the answer. */
+  rememberSuccesses(): SuccessMemory;
   /** Enqueues derivations that nobody wants built now and records these steps; those of others are left out. */
   recordAtRest(steps: readonly StepToRecord[]): Promise<readonly RecordedTransition[]>;
   /** Looks for what could run and does not, and mends it. @returns how many derivations were found so */

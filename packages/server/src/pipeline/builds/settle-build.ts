@@ -69,6 +69,7 @@ const endTried = (
     ...{ logFile, logFault, durationMs: result.durationMs },
     lastLines: step.step === 'succeed' ? [] : lastLines,
   };
+  if (outcome.state === 'succeeded') turn.acts.push(() => state.successes.keep(outcome));
   state.settle(step.node, () => ({ kind: 'build-finished', outcome }), turn);
 };
 

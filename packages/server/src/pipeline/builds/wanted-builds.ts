@@ -61,7 +61,7 @@ export class WantedBuilds {
   }
 
   /** Into this graph, inputs first. @returns their ids here @throws DrvGraphError DRV_GRAPH_CYCLE, _INCOMPLETE */
-  async copy({ asked: { graph, wanted, durationOf } }: OpenDemand): Promise<NodeId[]> {
+  async copy({ asked: { graph, durationOf }, wanted }: OpenDemand): Promise<NodeId[]> {
     const ids: NodeId[] = [];
     for (const node of graph.closureOf(wanted, (id) => wanted.has(id))) {
       if (!graph.isComplete(node)) {
