@@ -2,6 +2,8 @@
 import type { CommitSha } from '@eka-ci/core/ids';
 import type { EventRepository, ForgeEvent, OfferedChange } from './forge-event.ts';
 import type { DeliveryReading, HostedForge, HostedForgeFault, HostedListing } from './hosted-forge.ts';
+import type { ChangedPaths, HostedMerging, MergeOutcome, MergeRules } from './hosted-merging.ts';
+import type { ForgeRight, HostedTalk } from './hosted-talk.ts';
 
 interface FakeRepository {
   readonly repository: EventRepository;
@@ -29,6 +31,19 @@ export interface FakeHostedForge extends HostedForge {
   onAsked: (what: string) => Promise<void> | void;
   readonly asked: string[];
   addRepository(name: string): FakeRepository;
+  /** By `owner/repo login`. @default none */
+  readonly rights: Map<string, ForgeRight>;
+  /** By sha, in milliseconds since 1970. @default nobody tells */
+  readonly commitTimes: Map<CommitSha, number>;
+  /** In the order in which they were asked for; a repeated one is there twice. */
+  readonly reactions: { readonly commentId: number; readonly reaction: string }[];
+  /** What we said, by `owner/repo#number key`. */
+  readonly comments: Map<string, string>;
+  mergeRulesOf: (repository: string, baseBranch: string) => MergeRules;
+  /** What becomes of a merge, and of an entry into the queue; `merged` closes the change. */
+  merging: (what: 'merge' | 'enqueue', change: OfferedChange | undefined) => MergeOutcome;
+  /** By `owner/repo#number`. @default there are none */
+  readonly diffs: Map<string, Omit<ChangedPaths, 'headSha'>>;
 }
 
 export class FakeForgeFault extends Error implements HostedForgeFault {
@@ -73,6 +88,66 @@ const readDelivery: HostedForge['read'] = ({ headers, body }): DeliveryReading =
 };
 
 let nextRepositoryId = 1;
+
+type Ask = (what: string, signal: AbortSignal) => Promise<void>;
+
+const createTalk = (forge: () => FakeHostedForge, ask: Ask): HostedTalk => ({
+  async rightOf(repository, { login }, signal) {
+    await ask(`right ${repository} ${login}`, signal);
+    return forge().rights.get(`${repository} ${login}`) ?? 'none';
+  },
+  async react({ repository, number }, { commentId, reaction }, signal) {
+    await ask(`react ${repository}#${number}`, signal);
+    forge().reactions.push({ commentId, reaction });
+    return true;
+  },
+  async putComment({ repository, number }, { key, text }, { signal }) {
+    await ask(`comment ${repository}#${number}`, signal);
+    const { comments } = forge();
+    comments.set(`${repository}#${number} ${key}`, text);
+    return [...comments.keys()].indexOf(`${repository}#${number} ${key}`) + 1;
+  },
+  async committedAt(repository, sha, signal) {
+    await ask(`commit ${repository} ${sha}`, signal);
+    return forge().commitTimes.get(sha) ?? null;
+  },
+});
+
+const createMerging = (forge: () => FakeHostedForge, ask: Ask): HostedMerging => {
+  const changeOf = (repository: string, number: number) =>
+    forge().repositories.get(repository)?.changes.get(number);
+  const mergeAs = (what: 'merge' | 'enqueue', repository: string, number: number): MergeOutcome => {
+    const change = changeOf(repository, number);
+    const outcome = forge().merging(what, change);
+    if (outcome.kind === 'merged' && change !== undefined) {
+      forge().repositories.get(repository)?.changes.set(number, { ...change, isOpen: false });
+    }
+    return outcome;
+  };
+  return {
+    async mergeRules({ repository, baseBranch }, signal) {
+      await ask(`rules ${repository} ${baseBranch}`, signal);
+      return forge().mergeRulesOf(repository, baseBranch);
+    },
+    async merge({ repository, number }, { headSha, method }, signal) {
+      await ask(`merge ${repository}#${number} ${headSha} ${method}`, signal);
+      const isSame = changeOf(repository, number)?.headSha === headSha;
+      return isSame ? mergeAs('merge', repository, number) : { kind: 'head-moved' };
+    },
+    async enqueue({ repository, number }, { headSha }, signal) {
+      await ask(`enqueue ${repository}#${number} ${headSha}`, signal);
+      const isSame = changeOf(repository, number)?.headSha === headSha;
+      return isSame ? mergeAs('enqueue', repository, number) : { kind: 'head-moved' };
+    },
+    async changedPaths({ repository, number }, signal) {
+      await ask(`paths ${repository}#${number}`, signal);
+      const change = changeOf(repository, number);
+      if (change === undefined) return null;
+      const diff = forge().diffs.get(`${repository}#${number}`) ?? { paths: [], isComplete: true };
+      return { ...diff, headSha: change.headSha };
+    },
+  };
+};
 
 export const createFakeHostedForge = (host = 'forge.example.org', webhookPath = '/github/webhook') => {
   const repositories = new Map<string, FakeRepository>();
@@ -129,6 +204,15 @@ export const createFakeHostedForge = (host = 'forge.example.org', webhookPath = 
       Promise.resolve({ url: `https://${host}/${repository}.git`, authorization: null }),
     headRefOf: (number) => `refs/pull/${number}/head`,
     putGate: () => Promise.resolve(1),
+    rights: new Map(),
+    commitTimes: new Map(),
+    reactions: [],
+    comments: new Map(),
+    diffs: new Map(),
+    mergeRulesOf: () => ({ methods: ['merge', 'squash', 'rebase'], hasQueue: false }),
+    merging: (what) => (what === 'merge' ? { kind: 'merged', mergedAs: null } : { kind: 'queued' }),
+    ...createTalk(() => forge, ask),
+    ...createMerging(() => forge, ask),
   };
   return forge;
 };

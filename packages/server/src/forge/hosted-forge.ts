@@ -4,6 +4,8 @@ import type { CommitSha } from '@eka-ci/core/ids';
 import type { BranchTip, ForgeCapabilities } from './forge.ts';
 import type { EventRepository, ForgeEvent, OfferedChange } from './forge-event.ts';
 import type { Gate } from './gate.ts';
+import type { HostedMerging } from './hosted-merging.ts';
+import type { HostedTalk } from './hosted-talk.ts';
 
 /** As it came over HTTP, before anything of it is believed. */
 export interface RawDelivery {
@@ -56,7 +58,7 @@ export interface HostedForgeFault extends Error {
   readonly retryAtMs: number | null;
 }
 
-export interface HostedForge {
+export interface HostedForge extends HostedTalk, HostedMerging {
   readonly kind: 'github';
   /** Of its web pages, lower case; unique among the forges of a server: `github.com`. */
   readonly host: string;

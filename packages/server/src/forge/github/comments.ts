@@ -1,5 +1,6 @@
 // Answers to people: a reaction to their comment, and a comment of ours, made once and edited in place.
 import { z } from 'zod';
+import type { OwnComment, Reaction } from '../hosted-talk.ts';
 import { apiPath, withQuery } from './api-path.ts';
 import type { ChangeName } from './changes.ts';
 import { cutMarkdown } from './cut-markdown.ts';
@@ -8,14 +9,12 @@ import { GithubError, isGithubError } from './github-error.ts';
 import { Id } from './github-schema.ts';
 import { perPage, readPages } from './pages.ts';
 
-/** accepted, denied, merged, withdrawn or not understood. */
-export type Reaction = 'accepted' | 'denied' | 'merged' | 'confused';
-
 const contents: Readonly<Record<Reaction, string>> = {
   accepted: '+1',
   denied: '-1',
   merged: 'rocket',
-  confused: 'confused',
+  withdrawn: 'confused',
+  unclear: 'confused',
 };
 
 /** Idempotent. @throws GithubError GITHUB_NOT_FOUND where the comment is deleted */
@@ -42,14 +41,7 @@ export const react = async (
 /** GitHub takes 65,536 characters. */
 const mostTextBytes = 65_000;
 
-export interface OwnComment extends ChangeName {
-  /** Tells it apart from our others on the change: letters, digits and `_.:-`. */
-  readonly key: string;
-  /** Markdown. */
-  readonly text: string;
-  /** No earlier than this was it made first: what is older need not be searched. Milliseconds since 1970. */
-  readonly sinceMs: number;
-}
+export interface PlacedComment extends ChangeName, OwnComment {}
 
 const markerOf = (key: string): string => {
   if (!/^[\w.:-]{1,200}$/.test(key)) {
@@ -62,7 +54,7 @@ const markerOf = (key: string): string => {
 };
 
 /** The marker stands first: what is cut, and what the text leaves open, comes after it. */
-const bodyOf = ({ key, text }: OwnComment): string =>
+const bodyOf = ({ key, text }: PlacedComment): string =>
   `${markerOf(key)}\n${cutMarkdown(text, mostTextBytes, '_Cut here, for size._')}`;
 
 const Comment = z.object({
@@ -79,7 +71,7 @@ export interface CommentTarget {
 
 const findOwn = async (
   { client, appId }: CommentTarget,
-  comment: OwnComment,
+  comment: PlacedComment,
   signal: AbortSignal | undefined,
 ): Promise<number | null> => {
   const { repository, number, sinceMs } = comment;
@@ -104,7 +96,7 @@ const findOwn = async (
 
 const write = async (
   { client }: CommentTarget,
-  { comment, id }: { readonly comment: OwnComment; readonly id: number | null },
+  { comment, id }: { readonly comment: PlacedComment; readonly id: number | null },
   signal: AbortSignal | undefined,
 ): Promise<number> => {
   const { repository, number } = comment;
@@ -139,7 +131,7 @@ export const putComment = async (
     knownId,
     signal,
   }: {
-    readonly comment: OwnComment;
+    readonly comment: PlacedComment;
     readonly knownId: number | null;
     readonly signal?: AbortSignal;
   },

@@ -44,6 +44,12 @@ export interface GithubInstallation {
   token(signal?: AbortSignal): Promise<Secret>;
 }
 
+/** What speaks for a repository. @throws GithubError GITHUB_NOT_FOUND where nothing does */
+export type Speak = (
+  place: { readonly repository: string; readonly baseBranch: string | null },
+  signal: AbortSignal,
+) => Promise<GithubInstallation>;
+
 export type AppChoice =
   | ({ readonly kind: 'installation' } & GithubInstallation)
   /** Why each app does not serve it, in their order. */

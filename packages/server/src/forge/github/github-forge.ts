@@ -5,9 +5,11 @@ import type { HostedForge, HostedListing } from '../hosted-forge.ts';
 import { apiPath, withQuery } from './api-path.ts';
 import { findChange, listOpenChanges } from './changes.ts';
 import { putGate } from './gates.ts';
-import { createGithubApps, describeNoApp, type GithubAppDeps, type GithubApps } from './github-apps.ts';
+import { createGithubApps, describeNoApp, type GithubAppDeps, type GithubApps, type Speak } from './github-apps.ts';
 import type { GithubClient, GithubHttp } from './github-client.ts';
 import { GithubError } from './github-error.ts';
+import { createGithubMerging } from './github-merging.ts';
+import { createGithubTalk } from './github-talk.ts';
 import { Id } from './github-schema.ts';
 import { perPage, readPages } from './pages.ts';
 import { findBranchTip, listBranchTips, listRepositories } from './repositories.ts';
@@ -114,6 +116,7 @@ const accessKinds: ReadonlySet<string> = new Set([
 export const createGithubForge = (deps: GithubForgeDeps): HostedForge => {
   const { webUrl, http, webhookSecrets, clock } = deps;
   const apps = createGithubApps({ apps: deps.apps.map((app) => ({ ...app, http })), clock });
+  const speak: Speak = ({ repository, baseBranch }, signal) => speakFor({ apps, signal }, repository, baseBranch);
   const appIds = deps.apps.map(({ id }) => id);
   return {
     kind: 'github',
@@ -154,5 +157,7 @@ export const createGithubForge = (deps: GithubForgeDeps): HostedForge => {
       const { client, appId } = await speakFor({ apps, signal }, repository, baseBranch);
       return putGate({ client, appId, repository }, { gate, knownId: id, signal });
     },
+    ...createGithubTalk(speak),
+    ...createGithubMerging(speak),
   };
 };

@@ -2,23 +2,13 @@
 import type { MergeMethod } from '@eka-ci/core/comment-command';
 import type { CommitSha } from '@eka-ci/core/ids';
 import { z } from 'zod';
+import type { MergeOutcome } from '../hosted-merging.ts';
 import { apiPath } from './api-path.ts';
 import { type ChangeName, findChange } from './changes.ts';
 import type { GithubClient } from './github-client.ts';
 import { GithubError, isGithubError } from './github-error.ts';
 import { Sha } from './github-schema.ts';
 import { askGraphql } from './graphql.ts';
-
-export type MergeOutcome =
-  | { readonly kind: 'merged'; readonly mergedAs: CommitSha | null }
-  | { readonly kind: 'queued' }
-  /** Its head is another by now. */
-  | { readonly kind: 'head-moved' }
-  /** Another change was merged at that moment: ask again. */
-  | { readonly kind: 'base-moved' }
-  /** The forge's own rules do not let it: `says` is what it told, data from outside. */
-  | { readonly kind: 'refused'; readonly says: string }
-  | { readonly kind: 'gone' };
 
 export interface MergeRequest extends ChangeName {
   /** The head that is to be merged. */

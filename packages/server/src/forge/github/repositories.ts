@@ -4,6 +4,7 @@ import type { CommitSha } from '@eka-ci/core/ids';
 import { z } from 'zod';
 import type { BranchTip } from '../forge.ts';
 import type { EventRepository, ForgeUser } from '../forge-event.ts';
+import type { ForgeRight } from '../hosted-talk.ts';
 import { apiPath, withQuery } from './api-path.ts';
 import type { GithubClient } from './github-client.ts';
 import { orNull } from './github-error.ts';
@@ -138,9 +139,6 @@ export const findCommitterDate = async (
   return found?.find((one) => one.sha === sha)?.commit.committer?.date ?? null;
 };
 
-/** What somebody may do in a repository; whoever is allowed one may do all that stand before it. */
-export type RepositoryRight = 'none' | 'read' | 'write' | 'admin';
-
 const Permission = z.object({
   permission: z.string(),
   user: z.object({ id: Id }).nullish(),
@@ -153,7 +151,7 @@ export const findRight = async (
   client: GithubClient,
   { repository, user }: { readonly repository: string; readonly user: Pick<ForgeUser, 'id' | 'login'> },
   signal?: AbortSignal,
-): Promise<RepositoryRight> => {
+): Promise<ForgeRight> => {
   const found = await orNull(
     client.call(
       {

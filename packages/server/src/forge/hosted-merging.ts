@@ -1,0 +1,54 @@
+// Part of the port to hosted forges: merging exactly what was judged, by the forge's own rules.
+import type { MergeMethod } from '@eka-ci/core/comment-command';
+import type { CommitSha } from '@eka-ci/core/ids';
+import type { ChangePlace } from './hosted-talk.ts';
+
+export type MergeOutcome =
+  | { readonly kind: 'merged'; readonly mergedAs: CommitSha | null }
+  /** It is in its branch's merge queue. */
+  | { readonly kind: 'queued' }
+  /** Its head is another by now. */
+  | { readonly kind: 'head-moved' }
+  /** Another change was merged at that moment: ask again. */
+  | { readonly kind: 'base-moved' }
+  /** The forge's own rules do not let it: `says` is what it told, data from outside. */
+  | { readonly kind: 'refused'; readonly says: string }
+  | { readonly kind: 'gone' };
+
+export interface MergeRules {
+  /** By the repository's settings; null where the forge does not tell us. */
+  readonly methods: readonly MergeMethod[] | null;
+  /** The branch takes changes through a merge queue alone, by the queue's own method. */
+  readonly hasQueue: boolean;
+}
+
+/** Of the diff of a change: full paths, also those that it removed or renamed away. */
+export interface ChangedPaths {
+  /** The head that the diff is of. */
+  readonly headSha: CommitSha;
+  readonly paths: readonly string[];
+  /** False: there are more than the forge tells. */
+  readonly isComplete: boolean;
+}
+
+/** All methods reject with HostedForgeFault, where nobody can tell what became of it: ask again. */
+export interface HostedMerging {
+  mergeRules(
+    place: Pick<ChangePlace, 'repository'> & { readonly baseBranch: string },
+    signal: AbortSignal,
+  ): Promise<MergeRules>;
+  /** Idempotent: what is merged already is `merged`. Never any other head than this. */
+  merge(
+    place: ChangePlace,
+    what: { readonly headSha: CommitSha; readonly method: MergeMethod },
+    signal: AbortSignal,
+  ): Promise<MergeOutcome>;
+  /** Idempotent: what is in the queue already is `queued`. */
+  enqueue(
+    place: ChangePlace,
+    what: { readonly headSha: CommitSha },
+    signal: AbortSignal,
+  ): Promise<MergeOutcome>;
+  /** Null where there is no such change. */
+  changedPaths(place: ChangePlace, signal: AbortSignal): Promise<ChangedPaths | null>;
+}
