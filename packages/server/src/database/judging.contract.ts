@@ -1,21 +1,14 @@
 // Contract of the port's queue: deliveries, what they make of changes, and leases.
-import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
+import type { CommitSha } from '@eka-ci/core/ids';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { BranchUpdate, ChangeResult, Database } from './database.ts';
+import type { BranchUpdate, Database } from './database.ts';
+import { judgedResult } from './testing/samples.ts';
 
 type HeadMoved = Extract<BranchUpdate, { kind: 'head-moved' }>;
 
 const repository = 'owner/set';
 const shaOf = (digit: string): CommitSha => digit.repeat(40) as CommitSha;
-const judged: ChangeResult = {
-  state: 'judged',
-  base: shaOf('9'),
-  judgedTree: 'd'.repeat(40) as TreeSha,
-  title: 'libpng: 1 -> 2',
-  conclusion: 'success',
-  summaryJson: '{}',
-  markdown: '# fine',
-};
+const judged = judgedResult({ base: shaOf('9') });
 
 let database: Database;
 let told: number;
@@ -86,8 +79,8 @@ export const judgingContract = (open: () => Promise<Database>): void => {
 
   it('applies a delivery once, and knows a head that is the current one', async () => {
     expect((await tell(moved('one', '1'), 'k')).queued).not.toBeNull();
-    expect(await tell(moved('one', '2'), 'k')).toEqual({ queued: null, ended: [] });
-    expect(await tell(moved('one', '1'))).toEqual({ queued: null, ended: [] });
+    expect(await tell(moved('one', '2'), 'k')).toEqual({ queued: null, awaiting: null, ended: [] });
+    expect(await tell(moved('one', '1'))).toEqual({ queued: null, awaiting: null, ended: [] });
     expect(await database.deliveries.unfinished(10)).toEqual([]);
     const { changes } = await database.changes.list({ limit: 10 });
     expect(changes).toHaveLength(1);

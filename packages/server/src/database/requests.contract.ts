@@ -1,20 +1,13 @@
 // Contract of the port's changes beside those of branches: baselines, what is asked for by hand, second tries, and the
 // end of what nobody needs.
-import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
+import type { CommitSha } from '@eka-ci/core/ids';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { BranchUpdate, ChangeResult, Database, NewSubmission } from './database.ts';
+import type { BranchUpdate, Database, NewSubmission } from './database.ts';
+import { judgedResult } from './testing/samples.ts';
 
 const repository = 'owner/set';
 const shaOf = (digit: string): CommitSha => digit.repeat(40) as CommitSha;
-const judged: ChangeResult = {
-  state: 'judged',
-  base: null,
-  judgedTree: 'd'.repeat(40) as TreeSha,
-  title: 'all of it',
-  conclusion: 'success',
-  summaryJson: '{}',
-  markdown: '# fine',
-};
+const judged = judgedResult();
 const submission: NewSubmission = {
   id: '6b1f3b9e-6f4e-4b1c-9d0b-0d7f6f0a1c11',
   repository: '/srv/set',

@@ -3,25 +3,17 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DrvGraph } from '@eka-ci/core/drv-graph';
-import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
+import type { CommitSha } from '@eka-ci/core/ids';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createFakeBuilder } from '../builder/builder.fake.ts';
-import type { ChangeResult, Database, StoredChange } from '../database/database.ts';
+import type { Database, StoredChange } from '../database/database.ts';
 import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
 import { packageKeyOf } from '../database/package-key.ts';
-import { newNode, newPath } from '../database/testing/samples.ts';
+import { judgedResult, newNode, newPath } from '../database/testing/samples.ts';
 import { type JudgeEvent, startJudgeLoop } from './judge-loop.ts';
 import { createTestScheduler } from './testing/schedule-alone.ts';
 
-const judged: Extract<ChangeResult, { state: 'judged' }> = {
-  state: 'judged',
-  base: '9'.repeat(40) as CommitSha,
-  judgedTree: 'd'.repeat(40) as TreeSha,
-  title: 'a title',
-  conclusion: 'success',
-  summaryJson: '{}',
-  markdown: '',
-};
+const judged = judgedResult({ base: '9'.repeat(40) as CommitSha, markdown: '' });
 
 const hourMs = 3_600_000;
 let nowMs = 10 * hourMs;

@@ -5,25 +5,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { DrvGraph } from '@eka-ci/core/drv-graph';
-import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
+import type { CommitSha } from '@eka-ci/core/ids';
 import { expect, it, onTestFinished, type TestContext } from 'vitest';
 import { createFakeBuilder } from '../builder/builder.fake.ts';
-import type { ChangeResult, StoredChange } from '../database/database.ts';
+import type { StoredChange } from '../database/database.ts';
 import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
-import { newNode, newPath } from '../database/testing/samples.ts';
+import { judgedResult, newNode, newPath } from '../database/testing/samples.ts';
 import { mountSmallDisk } from '../database/testing/small-disk.ts';
 import { type JudgeEvent, startJudgeLoop } from './judge-loop.ts';
 import { createTestScheduler } from './testing/schedule-alone.ts';
 
-const judged: Extract<ChangeResult, { state: 'judged' }> = {
-  state: 'judged',
-  base: '9'.repeat(40) as CommitSha,
-  judgedTree: 'd'.repeat(40) as TreeSha,
-  title: 'a title',
-  conclusion: 'success',
-  summaryJson: '{}',
-  markdown: '',
-};
+const judged = judgedResult({ base: '9'.repeat(40) as CommitSha, markdown: '' });
 
 interface Trouble {
   /** Of the database, on a disk of its own. */

@@ -1,23 +1,16 @@
 // The loop on a real database, with judgements that end as the test says.
-import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
+import type { CommitSha } from '@eka-ci/core/ids';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { ChangeResult, Database, StoredChange } from '../database/database.ts';
 import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
+import { judgedResult } from '../database/testing/samples.ts';
 import { type JudgeEvent, type JudgeLoop, type JudgeLoopDeps, startJudgeLoop } from './judge-loop.ts';
 
 type Judged = Extract<ChangeResult, { state: 'judged' }>;
 
 const headBase = 'b'.repeat(40) as CommitSha;
 
-const judged: Judged = {
-  state: 'judged',
-  base: '9'.repeat(40) as CommitSha,
-  judgedTree: 'd'.repeat(40) as TreeSha,
-  title: 'a title',
-  conclusion: 'success',
-  summaryJson: '{}',
-  markdown: '',
-};
+const judged = judgedResult({ base: '9'.repeat(40) as CommitSha, markdown: '' });
 
 let database: Database;
 let loop: JudgeLoop;
@@ -308,4 +301,28 @@ it('lets others go first while what a change needs is on its way', async () => {
   loop.wake();
   await seen('finished', 2);
   expect(order).toEqual(['b', 'a']);
+});
+
+it('has seats of their own for groups of merge queues, which take none of changes', async () => {
+  const started = () => events.flatMap((event) => (event.kind === 'started' ? [event.change.branch] : []));
+  const enqueue = async (branch: string): Promise<void> => {
+    const key = `d${told++}`;
+    await database.deliveries.receive([{ key, payload: '{}', receivedAtMs: 0 }]);
+    const shas = { base: headBase, head: String(told).padStart(40, '0') as CommitSha };
+    const group = { kind: 'group-made', repository: 'r/r', branch, baseBranch: 'main', ...shas } as const;
+    const row = { title: branch, requestJson: '{}', newId: key, awaitsApproval: false };
+    await database.changes.apply([{ deliveryKey: key, update: { ...group, ...row } }], 1);
+    loop.wake();
+  };
+  const { events, seen } = start(untilAborted, { seats: { changes: 1, baselines: 1, groups: 1 } });
+  for (const branch of ['queue/first', 'queue/second']) await enqueue(branch);
+  await seen('started');
+  for (const branch of ['one', 'two']) await push(branch);
+  await seen('started', 2);
+  expect(started()).toEqual(['queue/first', 'one']);
+  const [first] = (await database.changes.list({ kinds: ['group'], states: ['judging'], limit: 9 })).changes;
+  await database.changes.cancel(first?.id ?? '', 2);
+  loop.cancel([first?.id ?? '']);
+  await seen('started', 3);
+  expect(started()).toEqual(['queue/first', 'one', 'queue/second']);
 });

@@ -1,8 +1,8 @@
 // Values that tests of the database store: every one new, so that tests can share a database.
 import type { BuildState } from '@eka-ci/core/build-state';
 import type { DrvNode } from '@eka-ci/core/drv-graph';
-import type { DrvPath } from '@eka-ci/core/ids';
-import type { BuildTransition } from '../database.ts';
+import type { DrvPath, TreeSha } from '@eka-ci/core/ids';
+import type { BuildTransition, ChangeResult } from '../database.ts';
 
 let pathsMade = 0;
 
@@ -33,3 +33,16 @@ export const collect = async <T>(batches: AsyncIterable<readonly T[]>): Promise<
   for await (const batch of batches) all.push(...batch);
   return all;
 };
+
+/** What judging came to, well as it is unless `more` says otherwise. */
+export const judgedResult = (more: Partial<JudgedResult> = {}): JudgedResult => ({
+  state: 'judged',
+  base: null,
+  judgedTree: 'd'.repeat(40) as TreeSha,
+  title: 'libpng: 1 -> 2',
+  conclusion: 'success',
+  summaryJson: '{}',
+  markdown: '# fine',
+  ...more,
+});
+type JudgedResult = Extract<ChangeResult, { state: 'judged' }>;

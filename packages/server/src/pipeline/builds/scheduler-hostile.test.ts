@@ -8,10 +8,10 @@ import { DrvGraph, type DrvNode, type NodeId } from '@eka-ci/core/drv-graph';
 import type { DrvPath } from '@eka-ci/core/ids';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Builder } from '../../builder/builder.ts';
-import type { BuilderPool, Outage, PooledBuilder } from '../../builder/builder-pool.ts';
 import type { Database } from '../../database/database.ts';
 import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
 import { newNode, newPath } from '../../database/testing/samples.ts';
+import { createHandPool, handMachine } from '../testing/hand-pool.ts';
 import { createTestScheduler, type TestSchedulerOptions } from '../testing/schedule-alone.ts';
 import type { BuildOutcome } from './build-outcome.ts';
 import type { KnownFailure } from './known-failures.ts';
@@ -128,40 +128,6 @@ const makeGraphAnew = async (hand: ReturnType<typeof createHandBuilder>): Promis
   }
 };
 
-const createHandPool = (machines: readonly PooledBuilder[]) => {
-  let all = machines;
-  const watchers = new Set<() => void>();
-  const out = new Map<string, Outage>();
-  const tell = (): void => [...watchers].forEach((watcher) => watcher());
-  const pool: BuilderPool = {
-    builders: () => all,
-    outageOf: (name) => {
-      if (all.some((one) => one.name === name)) return out.get(name) ?? null;
-      return { reason: 'it is configured no more', retryAtMs: 0 };
-    },
-    lost: (name, reason) => void out.set(name, { reason, retryAtMs: 0 }),
-    answered: () => {},
-    watch: (onChange) => {
-      watchers.add(onChange);
-      return () => void watchers.delete(onChange);
-    },
-    close: () => Promise.resolve(),
-  };
-  return {
-    pool,
-    out,
-    replace: (now: readonly PooledBuilder[]): void => {
-      all = now;
-      tell();
-    },
-  };
-};
-
-const machine = (name: string, builder: Builder, isLocal = false): PooledBuilder => ({
-  ...builder,
-  ...{ name, isLocal, slots: { build: 2, fixedOutput: 1 }, speed: 1, mandatoryFeatures: [] },
-});
-
 const failureBefore: KnownFailure = {
   ...{ cause: 'builder-exit', message: 'failed before', attempt: 1, logFile: null },
   ...{ lastLines: [], endedAtMs: 1, builtAgain: true },
@@ -224,8 +190,8 @@ describe('a fault of the database', () => {
 describe('builders that go', () => {
   it('leave what only they could build unsatisfiable, and what it held up', async () => {
     const [here, far] = [createHandBuilder(), createHandBuilder(['aarch64-linux'])];
-    const local = machine('here', here.builder, true);
-    const hand = createHandPool([local, machine('far', far.builder)]);
+    const local = handMachine('here', here.builder, { isLocal: true });
+    const hand = createHandPool([local, handMachine('far', far.builder)]);
     open({ builder: here.builder, pool: hand.pool });
     const arm = { system: 'aarch64-linux' };
     const runs = await make('runs', [], arm);
@@ -252,7 +218,7 @@ describe('builders that go', () => {
 describe('a machine', () => {
   it('has not answered by being told to end a build', async () => {
     const far = createHandBuilder();
-    const hand = createHandPool([machine('far', far.builder)]);
+    const hand = createHandPool([handMachine('far', far.builder)]);
     const answered: string[] = [];
     const pool = { ...hand.pool, answered: (name: string) => void answered.push(name) };
     open({ builder: far.builder, pool });

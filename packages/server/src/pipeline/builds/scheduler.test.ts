@@ -10,11 +10,11 @@ import type { DrvPath } from '@eka-ci/core/ids';
 import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createFakeBuilder, type FakeBehaviour } from '../../builder/builder.fake.ts';
-import type { BuilderPool, Outage, PooledBuilder } from '../../builder/builder-pool.ts';
 import type { ChangeListing, Database } from '../../database/database.ts';
 import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
 import { newNode, newPath } from '../../database/testing/samples.ts';
 import { queuedChange } from '../testing/changes.ts';
+import { createHandPool, handMachine } from '../testing/hand-pool.ts';
 import { behaviourOf, expectedStates, type Plan, plansArbitrary } from '../testing/planned-builds.ts';
 import { createTestScheduler, type TestSchedulerOptions } from '../testing/schedule-alone.ts';
 import type { BuildEvent, BuildOutcome } from './build-outcome.ts';
@@ -83,48 +83,6 @@ const demandOf = (made: Case, more: Partial<BuildDemand> = {}): BuildDemand => (
 
 const statesOf = (outcomes: ReadonlyMap<DrvPath, BuildOutcome>): string[] =>
   [...outcomes.values()].map(({ state, cause }) => `${state} ${cause ?? ''}`.trim());
-
-/** A pool of machines that a test takes away and brings back. */
-const createHandPool = (machines: readonly PooledBuilder[]) => {
-  let all = machines;
-  const out = new Map<string, Outage>();
-  const watchers = new Set<() => void>();
-  const tell = (): void => watchers.forEach((watcher) => watcher());
-  const pool: BuilderPool = {
-    builders: () => all,
-    outageOf: (name) => out.get(name) ?? null,
-    lost: (name, reason) => void out.set(name, { reason, retryAtMs: 0 }),
-    answered: () => {},
-    watch: (onChange) => {
-      watchers.add(onChange);
-      return () => void watchers.delete(onChange);
-    },
-    close: () => Promise.resolve(),
-  };
-  return {
-    pool,
-    out,
-    back: (name: string) => {
-      out.delete(name);
-      tell();
-    },
-    replace: (machinesNow: readonly PooledBuilder[]) => {
-      all = machinesNow;
-      tell();
-    },
-  };
-};
-
-const machine = (name: string, builder: Omit<PooledBuilder, keyof Machine>, more: Partial<Machine> = {}) => ({
-  ...builder,
-  slots: { build: 2, fixedOutput: 1 },
-  speed: 1,
-  mandatoryFeatures: [],
-  isLocal: false,
-  ...more,
-  name,
-});
-type Machine = Pick<PooledBuilder, 'slots' | 'speed' | 'mandatoryFeatures' | 'isLocal'>;
 
 interface Wish {
   readonly roots: readonly number[];
@@ -394,9 +352,9 @@ describe('builders', () => {
     const fast = fake(['x86_64-linux', 'aarch64-linux']);
     const picky = fake(['x86_64-linux'], ['kvm']);
     const { pool } = createHandPool([
-      machine('here', here, { isLocal: true }),
-      machine('fast', fast, { speed: 4, slots: { build: 4, fixedOutput: 1 } }),
-      machine('picky', picky, { mandatoryFeatures: ['kvm'] }),
+      handMachine('here', here, { isLocal: true }),
+      handMachine('fast', fast, { speed: 4, slots: { build: 4, fixedOutput: 1 } }),
+      handMachine('picky', picky, { mandatoryFeatures: ['kvm'] }),
     ]);
     const running = open({ builder: here, pool });
     const ends = all.map((one) => running.demand(demandOf(one)).finished);
@@ -423,7 +381,7 @@ describe('builders', () => {
       behave: () => ({ turns: 3, result: isThere ? { kind: 'built', durationMs: 1 } : lost }),
     });
     const here = createFakeBuilder({ behave: () => ({ result: { kind: 'built', durationMs: 1 } }) });
-    const hand = createHandPool([machine('here', here, { isLocal: true }), machine('far', far)]);
+    const hand = createHandPool([handMachine('here', here, { isLocal: true }), handMachine('far', far)]);
     const running = open({ builder: here, pool: hand.pool });
     isThere = false;
     const retried: string[] = [];
@@ -451,7 +409,7 @@ describe('builders', () => {
         result: { kind: 'failed', cause: 'lost-builder', failedDrv, message: 'gone', durationMs: 1 },
       }),
     });
-    const hand = createHandPool([machine('far', far)]);
+    const hand = createHandPool([handMachine('far', far)]);
     const pool = { ...hand.pool, lost: () => {} };
     const outcomes = await open({ builder: far, pool }).demand(demandOf(made)).finished;
     expect(statesOf(outcomes)).toEqual(['failed lost-builder']);
@@ -461,7 +419,7 @@ describe('builders', () => {
   it('that nobody has make a build unsatisfiable, with what all of them lack', async () => {
     const made = await makeCase([plan(), plan([0])], { requiredFeatures: ['quantum'] });
     const here = builderOf(made);
-    const hand = createHandPool([machine('here', here, { isLocal: true }), machine('far', here)]);
+    const hand = createHandPool([handMachine('here', here, { isLocal: true }), handMachine('far', here)]);
     const outcomes = await open({ builder: here, pool: hand.pool }).demand(demandOf(made)).finished;
     expect(statesOf(outcomes)).toEqual(['unsatisfiable', 'unsatisfiable']);
     expect([...outcomes.values()][0]?.message).toMatch(/feature quantum \(here has none\); .*far has none/);
@@ -519,7 +477,7 @@ describe('what is wanted', () => {
       systems: ['aarch64-linux'],
       behave: () => ({ result: { kind: 'built', durationMs: 1 } }),
     });
-    const hand = createHandPool([machine('far', builder)]);
+    const hand = createHandPool([handMachine('far', builder)]);
     hand.out.set('far', { reason: 'gone', retryAtMs: 0 });
     const repaired: (readonly DrvPath[])[] = [];
     const running = open({ builder, pool: hand.pool, onRepaired: (found) => repaired.push(found) });
