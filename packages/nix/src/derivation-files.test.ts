@@ -136,12 +136,17 @@ describe('what the graph keeps', () => {
     const fileOf = (index: number): string =>
       `Derive([("out","${storeDir}/${index}-an-output-path","","")],[("${pathOf('d')}",["a-long-output-name"])],[],` +
       `"aarch64-linux-and-more","",[],[("x","${padding}"),("requiredSystemFeatures","a-long-feature-name kvm")])`;
-    const before = liveBytes();
-    const nodes = Array.from({ length: 60 }, (_, index) =>
-      toDrvNode(pathOf('a'), parseDerivation(Buffer.from(fileOf(index)).toString('latin1'))),
-    );
-    const kept = liveBytes() - before;
-    expect(nodes[7]?.requiredFeatures).toEqual(['a-long-feature-name', 'kvm']);
+    const measure = (): number => {
+      const before = liveBytes();
+      const nodes = Array.from({ length: 60 }, (_, index) =>
+        toDrvNode(pathOf('a'), parseDerivation(Buffer.from(fileOf(index)).toString('latin1'))),
+      );
+      const kept = liveBytes() - before;
+      expect(nodes[7]?.requiredFeatures).toEqual(['a-long-feature-name', 'kvm']);
+      return kept;
+    };
+    // What else lives in this process may grow meanwhile; what is kept would be there each time.
+    const kept = Math.min(measure(), measure(), measure());
     expect(kept).toBeLessThan(10_000_000);
   });
 });
