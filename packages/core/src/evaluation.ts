@@ -9,6 +9,8 @@ export interface PackageMeta {
   readonly licenses: readonly string[];
   /** Handles in the order given: github, else name, else email, else the string itself. */
   readonly maintainers: readonly string[];
+  /** User ids at GitHub (`githubId`) of those that state one, in the order given. */
+  readonly maintainerIds: readonly number[];
   /** `file:line` with the file relative to the repository where it lies inside it. */
   readonly position: string | null;
   readonly broken: boolean;

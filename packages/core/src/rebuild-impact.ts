@@ -131,6 +131,16 @@ const findEdited = (plan: RebuildPlan, graph: DrvGraph, attrs: ReadonlyMap<NodeI
   return reached;
 };
 
+const editedAttrsOf = (plan: RebuildPlan, graph: DrvGraph, edited: ReadonlySet<NodeId>): string[] =>
+  plan.rows.flatMap((row) => {
+    const id = isBuildRow(row) ? graph.find(row.judged.drvPath) : undefined;
+    return id !== undefined && edited.has(id) ? [row.attr] : [];
+  });
+
+/** As RebuildImpact has them. Linear in rebuilt derivations and their edges. */
+export const findEditedAttrs = (plan: RebuildPlan, graph: DrvGraph): string[] =>
+  editedAttrsOf(plan, graph, findEdited(plan, graph, findAttrNodes(plan, graph)));
+
 const compareReferences = (a: DrvReference, b: DrvReference): number => {
   if (a.name !== b.name) return a.name < b.name ? -1 : 1;
   return a.drvPath < b.drvPath ? -1 : 1;
@@ -164,17 +174,13 @@ export const measureRebuildImpact = (
     isCandidate: (id) => fullBlastRadius || attrs.has(id),
     limit: maxTopBlastRadius,
   });
-  const editedAttrs = plan.rows.filter((row) => {
-    const id = isBuildRow(row) ? graph.find(row.judged.drvPath) : undefined;
-    return id !== undefined && edited.has(id);
-  });
   return {
     systems,
     kernels: countByKernel(systems),
     totalRebuilds: plan.rebuilt.buildCount,
     causeCount: causes.length,
     causes: causes.slice(0, maxCauses),
-    editedAttrs: editedAttrs.map(({ attr }) => attr),
+    editedAttrs: editedAttrsOf(plan, graph, edited),
     topBlastRadius: toRows(top, refer).slice(0, maxTopBlastRadius),
   };
 };

@@ -18,6 +18,11 @@ describe('buildChangeSummary', () => {
       reproduce: 'nix-build ./default.nix -A wget',
     });
     expect(wget?.logTail).toHaveLength(3);
+    expect(wget).not.toHaveProperty('position');
+    expect(summary.jobs[0]?.file).toBe('default.nix');
+    expect(summary.jobs[0]?.outcomes.find(({ attr }) => attr === 'nginx')).toMatchObject({
+      position: { file: 'pkgs/nginx.nix', line: 9 },
+    });
   });
 
   it('says why each package rebuilds and which ones were edited', () => {

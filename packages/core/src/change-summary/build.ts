@@ -1,9 +1,10 @@
 // Puts what was planned, judged and measured into one document.
 import type { DrvGraph } from '../drv-graph.ts';
+import type { EvaluationRecord, SourcePosition } from '../evaluation.ts';
 import type { DrvPath } from '../ids.ts';
 import type { PackageChange } from '../package-changes.ts';
 import type { DrvReference, RebuildImpact } from '../rebuild-impact.ts';
-import type { PlanChange, RebuildPlan } from '../rebuild-plan.ts';
+import type { PlanChange, PlanRow, RebuildPlan } from '../rebuild-plan.ts';
 import { explainRebuilds, type RebuildReason } from '../rebuild-reason.ts';
 import { type Conclusion, emptyVerdictCounts, type Verdict, type VerdictRow } from '../verdict.ts';
 import { describeWide, type WideChange } from '../wide-change.ts';
@@ -17,7 +18,7 @@ import type {
   SummarizedSizes,
 } from './document.ts';
 import { describeChange, describeJob, worstOf } from './headline.ts';
-import { formatReproduction, type JobSource } from './reproduce.ts';
+import { fileOf, formatReproduction, type JobSource } from './reproduce.ts';
 import { compareSizes, type SizeCheck, type SizeLookup } from './sizes.ts';
 
 /** A job of which a plan was made. */
@@ -45,6 +46,9 @@ export interface UnjudgedJob {
   readonly conclusion: Conclusion;
   /** For people; may quote messages from outside. */
   readonly reason: string;
+  /** As of `JobSummary`. */
+  readonly file?: string;
+  readonly position?: SourcePosition;
   readonly notices: readonly Notice[];
 }
 
@@ -84,9 +88,29 @@ const findCulprit = (row: VerdictRow, graph: DrvGraph): DrvReference | null => {
   return { drvPath: culprit.drvPath, name: culprit.name, attr: culprit.attr ?? null };
 };
 
-const summarizeOutcome = (row: VerdictRow, { graph, source }: JudgedJob): SummarizedOutcome => {
+/** `file:line`, as packages state it. */
+const readPosition = (text: string | null | undefined): SourcePosition | null => {
+  const [, file, line] = /^(.+):(\d{1,15})$/s.exec(text ?? '') ?? [];
+  return file === undefined || line === undefined ? null : { file, line: Number(line), column: 1 };
+};
+
+const statedPosition = (record: EvaluationRecord | null): SourcePosition | null =>
+  record === null || record.kind === 'failed' ? null : readPosition(record.meta?.position);
+
+const positionOf = (row: VerdictRow, planned: PlanRow | undefined): SourcePosition | null => {
+  if (row.evaluation !== null && row.evaluation.position !== null) return row.evaluation.position;
+  if (planned === undefined) return null;
+  return statedPosition(planned.judged) ?? statedPosition(planned.base);
+};
+
+const summarizeOutcome = (
+  row: VerdictRow,
+  { graph, source }: JudgedJob,
+  planned: ReadonlyMap<string, PlanRow>,
+): SummarizedOutcome => {
   const { outcome } = row;
   const failed = isFailure(row);
+  const position = failed ? positionOf(row, planned.get(row.attr)) : null;
   return {
     kind: row.kind,
     attr: row.attr,
@@ -106,6 +130,7 @@ const summarizeOutcome = (row: VerdictRow, { graph, source }: JudgedJob): Summar
     substituted: outcome?.substituted ?? false,
     reproduce:
       failed && source !== null ? formatReproduction(source, row.attr, row.evaluation !== null) : null,
+    ...(position !== null && { position }),
   };
 };
 
@@ -138,18 +163,25 @@ const summarizeSizes = ({ verdict, sizes, sizeCheck }: JudgedJob): SummarizedSiz
   };
 };
 
+const rowsOfFailures = ({ plan, verdict }: JudgedJob): ReadonlyMap<string, PlanRow> => {
+  const failed = new Set(verdict.rows.filter(isFailure).map(({ attr }) => attr));
+  return new Map(plan.rows.flatMap((row) => (failed.has(row.attr) ? [[row.attr, row] as const] : [])));
+};
+
 const summarizeJudged = (job: JudgedJob): JobSummary => {
-  const { plan, graph, verdict, impact } = job;
+  const { plan, graph, verdict, impact, source } = job;
+  const planned = rowsOfFailures(job);
   return {
     job: plan.job,
     conclusion: verdict.conclusion,
     headline: describeJob(verdict),
     notJudged: null,
+    ...(source !== null && { file: fileOf(source) }),
     attributes: plan.counts,
     outcomeCounts: verdict.counts,
     systems: verdict.systems,
     packageChanges: explainChanges(job, explainRebuilds(plan, graph), new Set(impact?.editedAttrs)),
-    outcomes: verdict.rows.map((row) => summarizeOutcome(row, job)),
+    outcomes: verdict.rows.map((row) => summarizeOutcome(row, job, planned)),
     rebuildImpact: impact,
     sizes: summarizeSizes(job),
     notices: job.notices,
@@ -175,11 +207,20 @@ const noAttributes: Readonly<Record<PlanChange, number>> = {
   unevaluable: 0,
 };
 
-const summarizeUnjudged = ({ job, conclusion, reason, notices }: UnjudgedJob): JobSummary => ({
+const summarizeUnjudged = ({
+  job,
+  conclusion,
+  reason,
+  file,
+  position,
+  notices,
+}: UnjudgedJob): JobSummary => ({
   job,
   conclusion,
   headline: unjudgedHeadlines[conclusion],
   notJudged: reason,
+  ...(file !== undefined && { file }),
+  ...(position !== undefined && { position }),
   attributes: noAttributes,
   outcomeCounts: emptyVerdictCounts(),
   systems: [],

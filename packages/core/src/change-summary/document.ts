@@ -1,7 +1,7 @@
 // The change summary's data: plain, immutable, the same as JSON at the API, Markdown on a forge and pages.
 import type { BaseOutcome } from '../attr-outcome.ts';
 import type { FailureCause, InterruptionCause } from '../build-state.ts';
-import type { EvaluationFailure, UnavailableReason } from '../evaluation.ts';
+import type { EvaluationFailure, SourcePosition, UnavailableReason } from '../evaluation.ts';
 import type { PackageChange } from '../package-changes.ts';
 import type { DrvReference, RebuildImpact } from '../rebuild-impact.ts';
 import type { PlanChange } from '../rebuild-plan.ts';
@@ -58,6 +58,8 @@ export interface SummarizedOutcome {
   readonly substituted: boolean;
   /** A command for the reader's shell in a checkout of the judged tree; only for failures. */
   readonly reproduce: string | null;
+  /** Of a failure: where it is in the code, or else where the package says that it is; where either is known. */
+  readonly position?: SourcePosition;
 }
 
 export interface SummarizedSizes {
@@ -76,6 +78,10 @@ export interface JobSummary {
   readonly headline: string;
   /** Why there is nothing below: no plan was made. Null where there was one. */
   readonly notJudged: string | null;
+  /** What it evaluates, relative to the repository's root as its configuration has it; where it has one. */
+  readonly file?: string;
+  /** Where in the code its evaluation failed as a whole; where that is known. */
+  readonly position?: SourcePosition;
   /** Attributes by what the plan says of them. */
   readonly attributes: Readonly<Record<PlanChange, number>>;
   /** Rows of the verdict by kind, those that are only counted included. */

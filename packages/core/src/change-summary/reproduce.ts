@@ -15,6 +15,9 @@ export type JobSource =
       readonly output: string;
     };
 
+/** What a job evaluates, relative to the repository's root. */
+export const fileOf = (source: JobSource): string => (source.kind === 'flake' ? 'flake.nix' : source.file);
+
 /** Characters that a reader cannot see, or that end a line where they are pasted. */
 const unpasteable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
 

@@ -15,7 +15,7 @@ const before: PackageSet = {
   curl: { version: '8.11', inputs: ['openssl'], maintainers: ['ann'], licenses: ['curl'] },
   git: { version: '2.47', inputs: ['curl', 'openssl'] },
   wget: { version: '1.24', inputs: ['openssl'] },
-  nginx: { version: '1.27', inputs: ['openssl'] },
+  nginx: { version: '1.27', inputs: ['openssl'], position: 'pkgs/nginx.nix:9' },
   legacy: { version: '0.9', inputs: ['openssl'] },
   jq: { version: '1.7', licenses: ['MIT'], maintainers: ['bob'] },
   oldTool: { version: '4' },

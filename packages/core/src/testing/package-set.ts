@@ -27,6 +27,8 @@ export interface PackageSpec {
   readonly pname?: string;
   readonly licenses?: readonly string[];
   readonly maintainers?: readonly string[];
+  readonly maintainerIds?: readonly number[];
+  readonly position?: string;
   /** No meta at all. */
   readonly metaless?: boolean;
   readonly failing?: string;
@@ -98,7 +100,8 @@ const metaOf = (key: string, spec: PackageSpec): PackageMeta => ({
   version: spec.version ?? null,
   licenses: spec.licenses ?? [],
   maintainers: spec.maintainers ?? [],
-  position: null,
+  maintainerIds: spec.maintainerIds ?? [],
+  position: spec.position ?? null,
   broken: spec.broken ?? false,
   insecure: false,
   unfree: spec.unfree !== undefined,

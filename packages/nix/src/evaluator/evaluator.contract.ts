@@ -106,6 +106,7 @@ export const describeEvaluator = (name: string, make: (nix: NixInstallation) => 
             position: 'pkgs/hello.nix:7',
             licenses: ['MIT', 'custom', 'Apache License', 'own words'],
             maintainers: ['ada', 'Grace', 'x@example.org', 'plain'],
+            maintainerIds: [42],
             broken: false,
             insecure: false,
             unfree: false,
@@ -182,7 +183,9 @@ export const describeEvaluator = (name: string, make: (nix: NixInstallation) => 
             metaError: containing('in meta'),
           });
         }
-        expect(named(seen, 'metaPartly')).toMatchObject({ meta: { licenses: ['MIT'], maintainers: [] } });
+        expect(named(seen, 'metaPartly')).toMatchObject({
+          meta: { licenses: ['MIT'], maintainers: [], maintainerIds: [] },
+        });
       });
     });
 

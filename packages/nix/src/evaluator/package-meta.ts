@@ -45,6 +45,12 @@ const labelsOf = (value: unknown, names: readonly string[]): string[] =>
     return label === undefined || label === null ? [] : [label];
   });
 
+const userIdsOf = (maintainers: readonly unknown[]): number[] =>
+  maintainers.slice(0, 200).flatMap((one) => {
+    const id = fieldsOf(one)?.['githubId'];
+    return typeof id === 'number' && Number.isSafeInteger(id) && id > 0 ? [id] : [];
+  });
+
 const isUnfree = (license: unknown): boolean =>
   (Array.isArray(license) ? license : [license]).some((one) => fieldsOf(one)?.['free'] === false);
 
@@ -59,6 +65,7 @@ export const cleanMeta = (raw: unknown): PackageMeta => {
     maintainers: Array.isArray(meta['maintainers'])
       ? labelsOf(meta['maintainers'], ['github', 'name', 'email'])
       : [],
+    maintainerIds: Array.isArray(meta['maintainers']) ? userIdsOf(meta['maintainers']) : [],
     position: textOf(meta['position']),
     broken: meta['broken'] === true,
     insecure: meta['insecure'] === true || (Array.isArray(vulnerabilities) && vulnerabilities.length > 0),

@@ -57,6 +57,10 @@ const metaFunctions = `
     if found != null then found else attempt (text (value.\${name} or null))) null names;
   label = names: value: attempt (if b.isAttrs value then firstText names value else text value);
   labels = names: values: b.filter (value: value != null) (b.map (label names) values);
+  # Larger ones are no numbers to who reads JSON, and would stand for somebody else.
+  userId = one: attempt (if b.isAttrs one && b.isInt (one.githubId or null) && one.githubId > 0
+    && one.githubId <= 9007199254740991 then one.githubId else null);
+  userIds = values: b.filter (id: id != null) (b.map userId values);
   metaOf = package:
     let
       given = package.meta or { };
@@ -76,6 +80,7 @@ const metaFunctions = `
       version = attempt (text (package.version or null));
       licenses = labels [ "spdxId" "shortName" "fullName" ] licenses;
       maintainers = if b.isList maintainers then labels [ "github" "name" "email" ] (listOf maintainers) else [ ];
+      maintainerIds = if b.isList maintainers then userIds (listOf maintainers) else [ ];
       position = attempt (text (meta.position or null));
       broken = flag "broken";
       insecure = flag "insecure" || (b.isList vulnerabilities && vulnerabilities != [ ]);

@@ -9,6 +9,7 @@ const meta = JSON.stringify({
   version: null,
   licenses: [],
   maintainers: [],
+  maintainerIds: [],
   position: null,
   broken: false,
   insecure: false,

@@ -14,6 +14,7 @@ export const MetaFacts = z.object({
   version: z.string().nullable(),
   licenses: z.array(z.string()),
   maintainers: z.array(z.string()),
+  maintainerIds: z.array(z.int().positive()),
   position: z.string().nullable(),
   broken: z.boolean(),
   insecure: z.boolean(),

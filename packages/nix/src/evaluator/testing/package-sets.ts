@@ -16,7 +16,7 @@ const refusing = (name: string, meta: string): string =>
 export const packageSet = `{ system ? "x86_64-linux" }: {
   hello = ${drv('hello-1.0')} // { pname = "hello"; version = "1.0"; meta = {
     license = [ { spdxId = "MIT"; fullName = "no"; free = true; } { shortName = "custom"; } { fullName = "Apache License"; } "own words" 7 ];
-    maintainers = [ { github = "ada"; name = "no"; } { name = "Grace"; } { email = "x@example.org"; } "plain" { } ];
+    maintainers = [ { github = "ada"; name = "no"; githubId = 42; } { name = "Grace"; githubId = "43"; } { email = "x@example.org"; githubId = 0 - 44; } "plain" { githubId = 9007199254740992; } { githubId = throw "no"; } ];
     position = toString ./pkgs/hello.nix + ":7"; description = x: x; broken = { }; platforms = [ system ];
   }; };
   two = ${drv('two-2.0', 'outputs = [ "out" "dev" ];')};
