@@ -3,16 +3,25 @@ import type { AskedOfBuilder, Hindrances } from '@eka-ci/core/hindrances';
 import type { CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
 
 /**
- * queued → judging → judged (it has a conclusion), or failed (it has a fault). superseded: its branch has a newer head;
- * closed: its branch is gone. What was concluded before that stays readable.
+ * queued → judging → judged (it has a conclusion), or failed (it has a fault). awaiting-approval, before queued: somebody
+ * must let it go, for it comes from outside. superseded: its branch has a newer head; closed: its branch is gone. What was
+ * concluded before that stays readable.
  */
-export type ChangeState = 'queued' | 'judging' | 'judged' | 'failed' | 'superseded' | 'closed';
+export type ChangeState =
+  | 'awaiting-approval'
+  | 'queued'
+  | 'judging'
+  | 'judged'
+  | 'failed'
+  | 'superseded'
+  | 'closed';
 
 /**
  * branch: a branch of a served repository that wants to join its base. baseline: a base branch itself, judged against
  * where it was. submitted: somebody asked for it by hand. offered: what a hosted forge has to be joined into a branch.
+ * group: what a forge's merge queue made of such, judged as it is against the commit that it stands on.
  */
-export type ChangeKind = 'branch' | 'baseline' | 'submitted' | 'offered';
+export type ChangeKind = 'branch' | 'baseline' | 'submitted' | 'offered' | 'group';
 
 /** One head of one branch to be judged. */
 export interface ChangeListing {
@@ -24,11 +33,11 @@ export interface ChangeListing {
    * user named it; never with credentials.
    */
   readonly repository: string;
-  /** From 1 in each repository; the same for all heads of one branch, for ever. A baseline has 0; an offered one, the forge's. */
+  /** From 1 in each repository; the same for all heads of one branch, for ever. A baseline and a group have 0; an offered one, the forge's. */
   readonly number: number;
-  /** Of a submitted one the head's revision, as it was asked for. Of an offered one `pull/` and its number. */
+  /** Of a submitted one the head's revision, as it was asked for. Of an offered one `pull/` and its number. A group has one of its own. */
   readonly branch: string;
-  /** What an offered one wants to join; null for others. */
+  /** What an offered one or a group is to be joined into; null for others. */
   readonly baseBranch: string | null;
   /** Null: it is judged against nothing, as if everything in it were new. */
   readonly base: CommitSha | null;
@@ -52,7 +61,7 @@ export interface ChangeListing {
   readonly faults: number;
   /** Milliseconds since 1970: it is not tried again before; null where nothing was tried yet. */
   readonly retryAtMs: number | null;
-  /** Somebody with the right to do so said that it may build however much it takes. */
+  /** Somebody with the right to do so let it go, from wherever it comes and however much it takes. */
   readonly approved: boolean;
 }
 
@@ -61,7 +70,7 @@ export interface StoredChange extends ChangeListing {
   readonly summaryJson: string | null;
   /** The same as a forge shows it. */
   readonly markdown: string | null;
-  /** What was submitted or offered, as JSON text; parsed by whoever knows its schema. Null for branches. */
+  /** What was submitted, offered or put into a queue, as JSON text; parsed by whoever knows its schema. Null for branches. */
   readonly requestJson: string | null;
 }
 
@@ -96,7 +105,7 @@ export interface ChangeQuery {
   readonly limit: number;
 }
 
-/** What was learnt about one branch of a repository, or about one change that a hosted forge offers. */
+/** What was learnt about one branch of a repository, or about what a hosted forge offers or has in a merge queue. */
 export type BranchUpdate =
   | {
       readonly kind: 'head-moved';
@@ -140,8 +149,28 @@ export type BranchUpdate =
       readonly title: string;
       readonly requestJson: string;
       readonly newId: string;
+      /**
+       * True: its author may have nothing evaluated here. It waits, unless this head was approved before; false lets go
+       * what waits.
+       */
+      readonly awaitsApproval: boolean;
     }
-  | { readonly kind: 'offer-closed'; readonly repository: string; readonly number: number };
+  | { readonly kind: 'offer-closed'; readonly repository: string; readonly number: number }
+  | {
+      /** Supersedes what was on the same branch before. */
+      readonly kind: 'group-made';
+      readonly repository: string;
+      readonly branch: string;
+      readonly baseBranch: string;
+      readonly base: CommitSha;
+      readonly head: CommitSha;
+      readonly title: string;
+      readonly requestJson: string;
+      readonly newId: string;
+      /** As of what is offered. */
+      readonly awaitsApproval: boolean;
+    }
+  | { readonly kind: 'group-gone'; readonly repository: string; readonly branch: string };
 
 /** A delivery's effect. */
 export interface DeliveredUpdate {
@@ -153,7 +182,9 @@ export interface DeliveredUpdate {
 export interface AppliedUpdate {
   /** The change that was queued; null where there was nothing new. */
   readonly queued: ChangeListing | null;
-  /** Ids of what was queued or being judged, and is not wanted any more. */
+  /** The change that waits for approval since now; null where there is none. */
+  readonly awaiting: ChangeListing | null;
+  /** Ids of what waited, or was being judged, and is not wanted any more. */
   readonly ended: readonly string[];
 }
 
@@ -233,7 +264,7 @@ export interface Changes {
   apply(updates: readonly DeliveredUpdate[], atMs: number): Promise<readonly AppliedUpdate[]>;
   /**
    * The first queued change that need not wait for another try, or one whose lease ran out, now `judging` under this
-   * owner's lease; else null. Baselines come after everything else.
+   * owner's lease; else null. Groups come before everything else, baselines after it.
    */
   claimNext(claim: ChangeClaim): Promise<StoredChange | null>;
   /** False: the lease is lost (superseded, closed, taken over); stop the work. */
@@ -264,7 +295,8 @@ export interface Changes {
   ): Promise<{ readonly change: ChangeListing; readonly ended: boolean } | null>;
   /**
    * Judged or failed → queued, at the end of the queue; what was concluded before stays readable until the new end. One
-   * that is queued or being judged stays so, and is approved where that is asked for.
+   * that is queued or being judged stays so, and is approved where that is asked for; as one that awaits approval is,
+   * which is queued by it.
    * @returns null where nothing changed: it is in another state, or unknown
    */
   requeue(
@@ -283,7 +315,8 @@ export interface Changes {
   offerChanged(): Promise<readonly UnsatisfiableChange[]>;
   /**
    * Removes superseded and closed changes, and baselines and submissions that are at rest, last touched before. The
-   * newest row of each number stays, so that numbers are never given twice. @returns how many
+   * newest row of each number stays, so that numbers are never given twice, but for groups, which have none.
+   * @returns how many
    */
   forget(beforeMs: number): Promise<number>;
 }

@@ -1,17 +1,23 @@
 // What every driver of the database port must do. A driver's test runs it on databases of its own.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { approvalContract } from './approvals.contract.ts';
 import { buildContract } from './builds.contract.ts';
 import { changeContract } from './changes.contract.ts';
 import type { Database } from './database.ts';
 import { derivationContract } from './derivations.contract.ts';
 import { failureContract } from './failures.contract.ts';
 import { gateContract } from './gates.contract.ts';
+import { groupContract } from './groups.contract.ts';
 import { jobsetContract } from './jobsets.contract.ts';
 import { judgingContract } from './judging.contract.ts';
+import { maintainerContract } from './maintainers.contract.ts';
+import { mergeContract } from './merges.contract.ts';
 import { offerContract } from './offers.contract.ts';
 import { packageContract } from './packages.contract.ts';
+import { repositoryContract } from './repositories.contract.ts';
 import { requestContract } from './requests.contract.ts';
 import { newNode, step } from './testing/samples.ts';
+import { userContract } from './users.contract.ts';
 
 /** @param open makes an empty database that nobody else uses */
 export const describeDatabase = (name: string, open: () => Promise<Database>): void => {
@@ -47,6 +53,9 @@ export const describeDatabase = (name: string, open: () => Promise<Database>): v
     describe('changes that forges offer', () => {
       offerContract(open);
     });
+    describe('changes that merge queues make', () => {
+      groupContract(given);
+    });
     describe('changes that people ask for', () => {
       requestContract(open);
     });
@@ -55,6 +64,21 @@ export const describeDatabase = (name: string, open: () => Promise<Database>): v
     });
     describe('gates to be sent', () => {
       gateContract(open);
+    });
+    describe('repositories of hosted forges', () => {
+      repositoryContract(given);
+    });
+    describe('approvals', () => {
+      approvalContract(given);
+    });
+    describe('users', () => {
+      userContract(given);
+    });
+    describe('merges and reviews', () => {
+      mergeContract(given);
+    });
+    describe('maintainers', () => {
+      maintainerContract(given);
     });
     describe('closing', () => {
       closingContract(open);

@@ -8,9 +8,15 @@ import type { DrvNode } from '@eka-ci/core/drv-graph';
 import type { EvaluationRecord } from '@eka-ci/core/evaluation';
 import type { BuildAnswer } from '@eka-ci/core/flaky';
 import type { Brand, CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
+import type { Approvals } from './approvals.ts';
 import type { Changes } from './changes.ts';
 import type { Gates } from './gates.ts';
+import type { Maintainers } from './maintainers.ts';
+import type { Merges, Reviews } from './merges.ts';
+import type { Repositories } from './repositories.ts';
+import type { Users } from './users.ts';
 
+export type { Approvals, ApprovedAuthor } from './approvals.ts';
 export type {
   AppliedUpdate,
   BranchUpdate,
@@ -31,6 +37,28 @@ export type {
   UnsatisfiableChange,
 } from './changes.ts';
 export type { GateClaim, GateCounts, GateKey, Gates, StoredGate, WantedGate } from './gates.ts';
+export type {
+  AttrMaintainer,
+  MaintainerRequest,
+  Maintainers,
+} from './maintainers.ts';
+export type {
+  EndedMergeState,
+  Merges,
+  MergeTelling,
+  NewMerge,
+  Reviews,
+  StoredMerge,
+  StoredReview,
+} from './merges.ts';
+export type {
+  NewApiToken,
+  SignedInUser,
+  StoredApiToken,
+  StoredUser,
+  UserKey,
+  Users,
+} from './users.ts';
 
 export interface Database {
   readonly meta: Meta;
@@ -41,6 +69,12 @@ export interface Database {
   readonly changes: Changes;
   readonly deliveries: Deliveries;
   readonly gates: Gates;
+  readonly merges: Merges;
+  readonly reviews: Reviews;
+  readonly maintainers: Maintainers;
+  readonly users: Users;
+  readonly approvals: Approvals;
+  readonly repositories: Repositories;
   /**
    * Writes a copy of everything, as of one moment, while others go on reading and writing. The file must not exist.
    * @throws DatabaseError DATABASE_BACKUP_EXISTS, or as an opening does

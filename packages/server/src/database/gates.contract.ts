@@ -54,6 +54,21 @@ const coalescingContract = (): void => {
     expect(await countsOf()).toBeUndefined();
   });
 
+  it('takes up again what was given up, of that host alone, and nothing else', async () => {
+    const elsewhere = wanted('a', 'says', { host: `${host}.other` });
+    await gates.want([wanted('refused', 'says'), wanted('put off', 'says'), elsewhere], 10);
+    for (const gate of [...(await claim()), ...(await claim(1000, { host: elsewhere.host }))]) {
+      const nextAtMs = gate.name === 'put off' ? 5000 : null;
+      await gates.failed(gate, { fault: 'NO: for good', nextAtMs, atMs: 1001 });
+    }
+    expect(await gates.retryGivenUp(host, 2000)).toBe(1);
+    expect(await gates.retryGivenUp(host, 2000)).toBe(0);
+    const [again, ...others] = await claim(2001);
+    expect(others).toEqual([]);
+    expect(again).toMatchObject({ name: 'refused', attempts: 0 });
+    expect(await claim(2001, { host: elsewhere.host })).toEqual([]);
+  });
+
   it('sends nothing for what is wanted already, sent or not, and takes a new priority', async () => {
     await gates.want([wanted('a', 'queued'), wanted('b', 'queued')], 10);
     expect(await gates.want([wanted('b', 'queued', { priority: 0 })], 20)).toBe(0);

@@ -89,6 +89,8 @@ export interface Gates {
     gate: ClaimedGate,
     failure: { readonly fault: string; readonly nextAtMs: number | null; readonly atMs: number },
   ): Promise<void>;
+  /** What the forge refused is due once more: somebody has changed what kept it from taking it. @returns how many */
+  retryGivenUp(host: string, atMs: number): Promise<number>;
   /** Releases all that this owner had claimed when it died. @returns how many */
   releaseAll(owner: string): Promise<number>;
   find(key: GateKey): Promise<StoredGate | null>;

@@ -17,7 +17,8 @@ const newKey = (): JobsetKey => ({
   settings: 'settings',
 });
 
-const meta = { pname: 'p', version: '1', licenses: ['MIT'], maintainers: ['ü'], position: 'a.nix:1' };
+const maintained = { maintainers: ['ü'], maintainerIds: [2 ** 52 + 1] };
+const meta = { pname: 'p', version: '1', licenses: ['MIT'], ...maintained, position: 'a.nix:1' };
 const flags = { broken: true, insecure: false, unfree: false, unsupported: false };
 
 const newRecord = (index: number): EvaluationRecord => {

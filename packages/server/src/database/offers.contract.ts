@@ -1,20 +1,13 @@
 // Contract of the port's changes that hosted forges offer: known by the forge's number, judged as branches are.
-import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
+import type { CommitSha } from '@eka-ci/core/ids';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import type { BranchUpdate, ChangeResult, Database } from './database.ts';
+import type { BranchUpdate, Database } from './database.ts';
+import { judgedResult } from './testing/samples.ts';
 
 type OfferMoved = Extract<BranchUpdate, { kind: 'offer-moved' }>;
 
 const shaOf = (digit: string): CommitSha => digit.repeat(40) as CommitSha;
-const judged: ChangeResult = {
-  state: 'judged',
-  base: shaOf('b'),
-  judgedTree: 'd'.repeat(40) as TreeSha,
-  title: 'libpng: 1 -> 2',
-  conclusion: 'success',
-  summaryJson: '{}',
-  markdown: '# fine',
-};
+const judged = judgedResult({ base: shaOf('b') });
 
 let database: Database;
 /** No other test has it; the database is shared. */
@@ -38,11 +31,12 @@ const offer = (number: number, digit: string, more: Partial<OfferMoved> = {}): O
   head: shaOf(digit),
   title: `offer ${number}`,
   requestJson: `{"isDraft":false}`,
+  awaitsApproval: false,
   newId: `offered ${told}`,
   ...more,
 });
 const closed = (number: number): BranchUpdate => ({ kind: 'offer-closed', repository, number });
-const nothing = { queued: null, ended: [] };
+const nothing = { queued: null, awaiting: null, ended: [] };
 
 /** The rest waits. */
 const claim = async () => {
@@ -68,6 +62,39 @@ export const offerContract = (open: () => Promise<Database>): void => {
       });
       for (const { id } of changes) await database.changes.cancel(id, 1);
     }
+  });
+
+  it('has what comes from outside wait until somebody lets it go, each head by itself', async () => {
+    const outside = (digit: string, more: Partial<OfferMoved> = {}) =>
+      offer(7, digit, { awaitsApproval: true, ...more });
+    const first = await tell(outside('1'));
+    expect(first).toMatchObject({ queued: null, ended: [], awaiting: { state: 'awaiting-approval' } });
+    expect(await tell(outside('1'))).toEqual(nothing);
+    expect(await database.changes.claimNext({ owner: 'a', nowMs: 0, untilMs: 1e9 })).toBeNull();
+    const id = first.awaiting?.id ?? '';
+    expect(await database.changes.requeue(id, { atMs: 1 })).toBeNull();
+    expect(await database.changes.requeue(id, { atMs: 1, approved: true })).toMatchObject({
+      ...{ id, state: 'queued', approved: true },
+    });
+    expect((await claim()).id).toBe(id);
+    // Another head waits anew; the same one, offered again or for another branch, does not.
+    const second = await tell(outside('2'));
+    expect(second).toMatchObject({ queued: null, ended: [id], awaiting: { approved: false } });
+    expect((await tell(closed(7))).ended).toEqual([second.awaiting?.id]);
+    expect(await tell(outside('1'))).toMatchObject({ queued: null, awaiting: { approved: false } });
+    const again = (await tell(outside('3'))).awaiting?.id ?? '';
+    await database.changes.requeue(again, { atMs: 1, approved: true });
+    expect(await tell(outside('3', { baseBranch: 'staging' }))).toMatchObject({
+      queued: { approved: true, state: 'queued' },
+      ended: [again],
+    });
+  });
+
+  it('lets what waits go once its author needs no approval', async () => {
+    const { awaiting } = await tell(offer(8, '1', { awaitsApproval: true }));
+    const { queued } = await tell(offer(8, '1'));
+    expect(queued).toMatchObject({ id: awaiting?.id, state: 'queued', approved: false });
+    expect(await tell(offer(8, '1', { awaitsApproval: true }))).toEqual(nothing);
   });
 
   it('keeps the number of the forge, the base branch and the request', async () => {
@@ -134,7 +161,7 @@ export const offerContract = (open: () => Promise<Database>): void => {
   it('is closed, and opened again with a row of its own', async () => {
     expect(await tell(closed(9))).toEqual(nothing);
     const first = await tell(offer(9, '1'));
-    expect(await tell(closed(9))).toEqual({ queued: null, ended: [first.queued?.id] });
+    expect(await tell(closed(9))).toEqual({ queued: null, awaiting: null, ended: [first.queued?.id] });
     expect(await tell(closed(9))).toEqual(nothing);
     expect(await database.changes.findByNumber(repository, 9)).toMatchObject({ state: 'closed' });
     const again = await tell(offer(9, '1'));

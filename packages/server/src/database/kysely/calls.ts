@@ -1,5 +1,6 @@
 // Every request that reaches the database: plain data in, plain data out, one transaction each. The port is made
 // of these in port.ts; between the two there may be a thread.
+import { type ApprovalCalls, approvalCalls } from './approvals.ts';
 import { type BuildCalls, buildCalls } from './builds.ts';
 import { type ChangeCalls, changeCalls } from './changes.ts';
 import { type DeliveryCalls, deliveryCalls } from './deliveries.ts';
@@ -8,10 +9,14 @@ import { type FailureCalls, failureCalls } from './failures.ts';
 import { type GateCalls, gateCalls } from './gates.ts';
 import { type JobsetCalls, jobsetCalls } from './jobsets.ts';
 import { type JudgingCalls, judgingCalls } from './judging.ts';
+import { type MaintainerCalls, maintainerCalls } from './maintainers.ts';
+import { type MergeCalls, mergeCalls, type ReviewCalls, reviewCalls } from './merges.ts';
 import { type MetaCalls, metaCalls } from './meta.ts';
 import { type PackageCalls, packageCalls } from './package-builds.ts';
+import { type RepositoryCalls, repositoryCalls } from './repositories.ts';
 import { type RequestCalls, requestCalls } from './requests.ts';
 import type { Session } from './session.ts';
+import { type UserCalls, userCalls } from './users.ts';
 
 export interface Calls {
   readonly meta: MetaCalls;
@@ -25,6 +30,12 @@ export interface Calls {
   readonly failures: FailureCalls;
   readonly deliveries: DeliveryCalls;
   readonly gates: GateCalls;
+  readonly merges: MergeCalls;
+  readonly reviews: ReviewCalls;
+  readonly maintainers: MaintainerCalls;
+  readonly users: UserCalls;
+  readonly approvals: ApprovalCalls;
+  readonly repositories: RepositoryCalls;
 }
 
 export const createCalls = (session: Session): Calls => ({
@@ -39,4 +50,10 @@ export const createCalls = (session: Session): Calls => ({
   failures: failureCalls(session),
   deliveries: deliveryCalls(session),
   gates: gateCalls(session),
+  merges: mergeCalls(session),
+  reviews: reviewCalls(session),
+  maintainers: maintainerCalls(session),
+  users: userCalls(session),
+  approvals: approvalCalls(session),
+  repositories: repositoryCalls(session),
 });

@@ -42,6 +42,7 @@ export const listedColumns = [
 ] as const;
 
 export const priorities: Readonly<Record<ChangeKind, number>> = {
+  group: 0,
   branch: 1,
   offered: 1,
   submitted: 1,

@@ -60,7 +60,7 @@ const findShowing = async (session: Session, drvIds: readonly number[]): Promise
   const rows = await selectIn(
     session,
     'select distinct c.id from change_failures f join changes c on c.id = f.change_id where f.drv_id in ($list) ' +
-      `and c.kind in ('branch', 'baseline', 'offered') and c.state in ('queued', 'judging', 'judged')`,
+      `and c.kind in ('branch', 'baseline', 'offered', 'group') and c.state in ('queued', 'judging', 'judged')`,
     drvIds,
   );
   return [...new Set(rows.map(({ id }) => String(id)))];
@@ -130,7 +130,7 @@ const offerChanged = async (session: Session): Promise<readonly UnsatisfiableCha
   await session.run(`update changes set offer_changed = 1 where state = 'judging'`, []);
   const rows = await session.run(
     `select id, unsatisfiable from changes where unsatisfiable is not null and state = 'judged' ` +
-      `and kind in ('branch', 'baseline', 'offered') order by id`,
+      `and kind in ('branch', 'baseline', 'offered', 'group') order by id`,
     [],
   );
   return rows.map((row) => ({

@@ -267,6 +267,16 @@ export const gateCalls = (session: Session): GateCalls => ({
   claimDue: (claim) => claimDue(session, claim),
   sent: (gate, how) => sent(session, gate, how),
   failed: (gate, failure) => failed(session, gate, failure),
+  async retryGivenUp(host, atMs) {
+    const rows = await session.kysely
+      .updateTable('gates')
+      .set({ next_at_ms: 0, attempts: 0, waiting_since_ms: atMs, updated_at_ms: atMs })
+      .where('host', '=', host)
+      .where(isGivenUp)
+      .returning('host')
+      .execute();
+    return rows.length;
+  },
   async releaseAll(owner) {
     const rows = await session.kysely
       .updateTable('gates')

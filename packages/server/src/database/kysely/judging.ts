@@ -5,6 +5,7 @@ import type {
   BranchUpdate,
   ChangeClaim,
   ChangeKind,
+  ChangeListing,
   ChangeResult,
   DeliveredUpdate,
   Lease,
@@ -34,15 +35,17 @@ interface Retry {
 }
 
 export const live = ['queued', 'judging'] as const;
+/** What its forge shows as not concluded. */
+const unconcluded: readonly string[] = ['awaiting-approval', ...live];
 
-type Moved = Extract<BranchUpdate, { kind: 'head-moved' | 'base-moved' | 'offer-moved' }>;
+type Moved = Extract<BranchUpdate, { kind: 'head-moved' | 'base-moved' | 'offer-moved' | 'group-made' }>;
 
 /**
  * All heads of one thing. A branch as a change or as a baseline: one that was the first may become the second, and back.
- * What is offered goes by the forge's number.
+ * What is offered goes by the forge's number, a group by the branch that was made for it.
  */
 type HeadsOf =
-  | { readonly kind: 'branch' | 'baseline'; readonly repository: string; readonly branch: string }
+  | { readonly kind: 'branch' | 'baseline' | 'group'; readonly repository: string; readonly branch: string }
   | { readonly kind: 'offered'; readonly repository: string; readonly number: number };
 
 const rowsOf = (session: Session, of: HeadsOf) => {
@@ -70,7 +73,7 @@ export const nextNumber = async (session: Session, repository: string): Promise<
   return Number(row?.last ?? 0) + 1;
 };
 
-/** @returns ids of those that were queued or being judged */
+/** @returns ids of those that waited, or were being judged */
 const endOthers = async (
   session: Session,
   of: HeadsOf,
@@ -91,7 +94,7 @@ const endOthers = async (
     session,
     ended.map(({ id }) => id),
   );
-  return ended.filter(({ state }) => live.some((one) => one === state)).map(({ id }) => id);
+  return ended.filter(({ state }) => unconcluded.includes(state)).map(({ id }) => id);
 };
 
 /** A row that waits to be judged, with nothing known of it yet. */
@@ -131,6 +134,9 @@ const headsOf = (update: BranchUpdate): HeadsOf => {
     case 'offer-moved':
     case 'offer-closed':
       return { kind: 'offered', repository, number: update.number };
+    case 'group-made':
+    case 'group-gone':
+      return { kind: 'group', repository, branch: update.branch };
   }
 };
 
@@ -139,6 +145,7 @@ const numberOf = async (session: Session, of: HeadsOf, current: { number: number
     case 'offered':
       return of.number;
     case 'baseline':
+    case 'group':
       return 0;
     case 'branch':
       return current?.number ?? (await nextNumber(session, of.repository));
@@ -166,15 +173,32 @@ const keepTold = async (session: Session, { id, ...current }: Current, update: M
     .execute();
 };
 
+/** Its author may have things built by now. @returns what is queued by that */
+const letGo = async (
+  session: Session,
+  { id, state }: Current,
+  { update, atMs }: { readonly update: Moved; readonly atMs: number },
+): Promise<ChangeListing | null> => {
+  if (state !== 'awaiting-approval' || !('awaitsApproval' in update) || update.awaitsApproval) return null;
+  const row = await session.kysely
+    .updateTable('changes')
+    .set({ state: 'queued', updated_at_ms: atMs })
+    .where('id', '=', id)
+    .returning(listedColumns)
+    .executeTakeFirst();
+  return row === undefined ? null : listingOf(row);
+};
+
 const queueHead = async (session: Session, update: Moved, atMs: number): Promise<AppliedUpdate> => {
   const of = headsOf(update);
   const current = await currentOf(session, of);
   if (current !== undefined && isCurrent(current, update)) {
     await keepTold(session, current, update);
-    return { queued: null, ended: [] };
+    return { queued: await letGo(session, current, { update, atMs }), awaiting: null, ended: [] };
   }
+  const isApproved = current?.approved === 1 && current.head_commit === update.head;
   const ended = await endOthers(session, of, { state: 'superseded', atMs });
-  const isOffer = update.kind === 'offer-moved';
+  const isHosted = update.kind === 'offer-moved' || update.kind === 'group-made';
   const row = queuedRow(
     {
       id: update.newId,
@@ -186,13 +210,17 @@ const queueHead = async (session: Session, update: Moved, atMs: number): Promise
       title: update.title,
       sequence: await takeNumbers(session, 'change', 1),
       number: await numberOf(session, of, current),
-      request_json: isOffer ? update.requestJson : null,
-      base_branch: isOffer ? update.baseBranch : null,
+      request_json: isHosted ? update.requestJson : null,
+      base_branch: isHosted ? update.baseBranch : null,
     },
     atMs,
   );
-  await session.kysely.insertInto('changes').values(row).execute();
-  return { queued: listingOf(row), ended };
+  const awaits = 'awaitsApproval' in update && update.awaitsApproval && !isApproved;
+  const state = awaits ? 'awaiting-approval' : 'queued';
+  const stored = { ...row, state, approved: isApproved ? 1 : 0 } as const;
+  await session.kysely.insertInto('changes').values(stored).execute();
+  const listing = listingOf(stored);
+  return { queued: awaits ? null : listing, awaiting: awaits ? listing : null, ended };
 };
 
 const applyOne = async (session: Session, update: BranchUpdate, atMs: number): Promise<AppliedUpdate> => {
@@ -200,11 +228,17 @@ const applyOne = async (session: Session, update: BranchUpdate, atMs: number): P
     case 'head-moved':
     case 'base-moved':
     case 'offer-moved':
+    case 'group-made':
       return queueHead(session, update, atMs);
     case 'branch-gone':
     case 'base-gone':
     case 'offer-closed':
-      return { queued: null, ended: await endOthers(session, headsOf(update), { state: 'closed', atMs }) };
+    case 'group-gone':
+      return {
+        queued: null,
+        awaiting: null,
+        ended: await endOthers(session, headsOf(update), { state: 'closed', atMs }),
+      };
   }
 };
 
@@ -214,7 +248,7 @@ const apply = async (session: Session, updates: readonly DeliveredUpdate[], atMs
   const applied: AppliedUpdate[] = [];
   for (const { deliveryKey, update } of updates) {
     if (await isDeliveryDone(session, deliveryKey)) {
-      applied.push({ queued: null, ended: [] });
+      applied.push({ queued: null, awaiting: null, ended: [] });
       continue;
     }
     applied.push(await applyOne(session, update, atMs));

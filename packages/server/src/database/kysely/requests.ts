@@ -95,7 +95,11 @@ const requeue: Changes['requeue'] extends (...args: infer Args) => infer Result
       ...unleased,
     })
     .where('id', '=', id)
-    .where('state', 'in', ['judged', 'failed'])
+    .where('state', 'in', [
+      'judged',
+      'failed',
+      ...(approved === undefined ? [] : (['awaiting-approval'] as const)),
+    ])
     .returning(listedColumns)
     .executeTakeFirst();
   if (row !== undefined) return listingOf(row);
@@ -118,11 +122,12 @@ const forget = async (session: Session, beforeMs: number): Promise<number> => {
       ]),
     )
     // The newest of a branch stays: its number is given for ever, and a baseline is what the next one starts from. Of
-    // what was submitted the newest of each repository holds the place of the numbers before.
+    // what was submitted the newest of each repository holds the place of the numbers before. A group has neither.
     .where('sequence', 'not in', (expression) =>
       expression
         .selectFrom('changes as newest')
         .select((columns) => columns.fn.max('newest.sequence').as('sequence'))
+        .where('newest.kind', '<>', 'group')
         .groupBy(['newest.kind', 'newest.repository', branchUnlessSubmitted]),
     )
     .returning('id')

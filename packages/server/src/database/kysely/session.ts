@@ -86,7 +86,15 @@ export const insertRows = async (
  */
 export const takeNumbers = async (
   session: Session,
-  counter: 'derivation' | 'transition' | 'jobset' | 'change' | 'delivery' | 'gate',
+  counter:
+    | 'derivation'
+    | 'transition'
+    | 'jobset'
+    | 'change'
+    | 'delivery'
+    | 'gate'
+    | 'merge'
+    | 'maintainer-request',
   count: number,
 ): Promise<number> => {
   const row = await session.kysely

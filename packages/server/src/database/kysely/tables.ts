@@ -14,6 +14,52 @@ export interface Tables {
   change_failures: ChangeFailureTable;
   deliveries: DeliveryTable;
   gates: GateTable;
+  merge_requests: MergeRequestTable;
+  reviews: ReviewTable;
+  attr_maintainers: AttrMaintainerTable;
+  maintainer_requests: MaintainerRequestTable;
+  change_packages: ChangePackagesTable;
+  users: UserTable;
+  api_tokens: ApiTokenTable;
+  revoked_sessions: RevokedSessionTable;
+  approved_authors: ApprovedAuthorTable;
+  held_runs: HeldRunTable;
+  hosted_repositories: HostedRepositoryTable;
+  former_names: FormerNameTable;
+}
+
+/** Repositories of hosted forges by the forge's number. */
+export interface HostedRepositoryTable {
+  host: string;
+  repository_id: number;
+  name: string;
+  /** As `repositoryKey` gives it: unique on its host, as of the next. */
+  name_key: string;
+}
+
+/** Names that they had, and that nobody has now. */
+export interface FormerNameTable {
+  host: string;
+  name_key: string;
+  repository_id: number;
+  name: string;
+  at_ms: number;
+}
+
+export interface ApprovedAuthorTable {
+  /** Of the forge; this and the next are the key. */
+  host: string;
+  user_id: number;
+  login: string;
+  approved_by: string;
+  at_ms: number;
+}
+
+/** Runs of a forge's own CI that wait for somebody's approval there. */
+export interface HeldRunTable {
+  host: string;
+  run_id: number;
+  at_ms: number;
 }
 
 export interface CounterTable {
@@ -186,4 +232,104 @@ export interface GateTable {
   fault: string | null;
   place_json: string;
   wanted_json: string;
+}
+
+/** See StoredUser of the port. */
+export interface UserTable {
+  host: string;
+  user_id: number;
+  login: string;
+  /** The same in lower case. */
+  login_key: string;
+  /** 0 or 1. */
+  promoted: number;
+  listed_as: string | null;
+  created_at_ms: number;
+  signed_in_at_ms: number;
+}
+
+/** See NewApiToken of the port. */
+export interface ApiTokenTable {
+  id: string;
+  host: string;
+  user_id: number;
+  name: string;
+  hash: string;
+  created_at_ms: number;
+  expires_at_ms: number | null;
+  used_at_ms: number | null;
+}
+
+export interface RevokedSessionTable {
+  id: string;
+  /** It would not be believed after that anyway. */
+  expires_at_ms: number;
+}
+
+/** See StoredMerge of the port. */
+export interface MergeRequestTable {
+  id: number;
+  repository: string;
+  number: number;
+  head_sha: string;
+  base_branch: string;
+  method: string | null;
+  by_id: number;
+  by_login: string;
+  comment_id: number | null;
+  /** 0 or 1. */
+  needs_reviews: number;
+  asked_at_ms: number;
+  state: string;
+  attempts: number;
+  next_at_ms: number;
+  fault: string | null;
+  /** 0 or 1: the state is one that nothing follows. */
+  ended: number;
+  reaction: string | null;
+  reply: string | null;
+  /** 0 or 1; 0 while it is open. */
+  told: number;
+  updated_at_ms: number;
+}
+
+/** See StoredReview of the port. */
+export interface ReviewTable {
+  repository: string;
+  number: number;
+  reviewer_id: number;
+  reviewer_login: string;
+  review_id: number;
+  /** `dismissed` too: what comes late must not bring it back. */
+  verdict: string;
+  reviewed_sha: string | null;
+  at_ms: number;
+}
+
+/** See AttrMaintainer of the port. */
+export interface AttrMaintainerTable {
+  host: string;
+  attr: string;
+  user_id: number;
+  login: string;
+  granted_by: string;
+  at_ms: number;
+}
+
+/** See MaintainerRequest of the port. */
+export interface MaintainerRequestTable {
+  id: number;
+  host: string;
+  attr: string;
+  user_id: number;
+  login: string;
+  state: string;
+  asked_at_ms: number;
+  decided_by: string | null;
+  decided_at_ms: number | null;
+}
+
+export interface ChangePackagesTable {
+  change_id: string;
+  packages_json: string;
 }

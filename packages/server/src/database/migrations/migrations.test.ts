@@ -130,6 +130,43 @@ const expectSeventhSamples = async (database: Database): Promise<void> => {
   expect(gate).toMatchObject({ version: 3, sentVersion: 2, forgeId: Number.MAX_SAFE_INTEGER, attempts: 1 });
 };
 
+/** What the eighth's say. */
+const expectEighthSamples = async (database: Database): Promise<void> => {
+  const bob = { host: 'github.com', userId: Number.MAX_SAFE_INTEGER };
+  expect(await database.approvals.isApproved(bob)).toBe(true);
+  const run = { host: 'github.com', runId: Number.MAX_SAFE_INTEGER - 1 };
+  expect(await database.approvals.isRunHeld(run)).toBe(true);
+};
+
+/** What the ninth's say. */
+const expectNinthSamples = async (database: Database): Promise<void> => {
+  const octocat = { host: 'github.com', id: 583_231, login: 'Octocat', promoted: true, listedAs: 'octocat' };
+  expect(await database.users.useToken('a'.repeat(64), 4000)).toMatchObject(octocat);
+  expect(await database.users.ofSession(octocat, 's1')).toBeNull();
+};
+
+/** What the tenth's say. */
+const expectTenthSamples = async (database: Database): Promise<void> => {
+  const repository = 'github.com/owner/set';
+  expect(await database.merges.unfinished()).toMatchObject([
+    { id: 1, state: 'merging', method: 'squash', commentId: Number.MAX_SAFE_INTEGER, telling: null },
+  ]);
+  expect(await database.reviews.of(repository, 1234)).toMatchObject([{ reviewerId: 8, verdict: 'approved' }]);
+  expect(await database.maintainers.of('hello')).toMatchObject([{ userId: 8, login: 'bob' }]);
+  const granted = { state: 'granted', by: 'operator', atMs: 9000 } as const;
+  expect(await database.maintainers.decide(1, granted)).toMatchObject({ attr: 'curl', state: 'granted' });
+  expect(await database.maintainers.attrsOf('github.com', 8)).toEqual(['curl', 'hello']);
+  expect(await database.maintainers.packagesOf('c5')).toBe('{}');
+};
+
+/** What the eleventh's say. */
+const expectEleventhSamples = async (database: Database): Promise<void> => {
+  const [host, repositoryId, name] = ['github.com', Number.MAX_SAFE_INTEGER, 'Owner/Set'];
+  expect(await database.repositories.list()).toEqual([
+    { host, repositoryId, name, formerNames: ['Owner/Old-Set'] },
+  ]);
+};
+
 /** Whatever it was upgraded from, it takes what is new. */
 const expectNewOffer = async (database: Database): Promise<void> => {
   expect(await database.changes.find('c1')).toMatchObject({ baseBranch: null });
@@ -143,6 +180,7 @@ const expectNewOffer = async (database: Database): Promise<void> => {
     head: 'h77' as CommitSha,
     title: 'new',
     requestJson: '{}',
+    awaitsApproval: false,
     newId: 'c77',
   } as const;
   const [applied] = await database.changes.apply([{ deliveryKey: 'new', update }], 9000);
@@ -170,6 +208,10 @@ describe('migrations', () => {
         if (count >= 5) await expectFifthSamples(database);
         if (count >= 6) await expectSixthSamples(database);
         if (count >= 7) await expectSeventhSamples(database);
+        if (count >= 8) await expectEighthSamples(database);
+        if (count >= 9) await expectNinthSamples(database);
+        if (count >= 10) await expectTenthSamples(database);
+        if (count >= 11) await expectEleventhSamples(database);
         await expectNewOffer(database);
       } finally {
         await database.close();

@@ -6,6 +6,10 @@ import { listChangesByKind } from './0004-list-changes-by-kind.ts';
 import { learnFromBuilds } from './0005-learn-from-builds.ts';
 import { clearFailures } from './0006-clear-failures.ts';
 import { offerChanges } from './0007-offered-changes.ts';
+import { keepApprovals } from './0008-approvals.ts';
+import { keepUsers } from './0009-keep-users.ts';
+import { keepMerges } from './0010-merges.ts';
+import { keepRepositories } from './0011-repositories.ts';
 import type { ColumnTypes, SchemaMigration } from './schema-migration.ts';
 
 export const migrations: readonly SchemaMigration[] = [
@@ -16,6 +20,10 @@ export const migrations: readonly SchemaMigration[] = [
   learnFromBuilds,
   clearFailures,
   offerChanges,
+  keepApprovals,
+  keepUsers,
+  keepMerges,
+  keepRepositories,
 ];
 
 export const columnTypes: Readonly<Record<'sqlite' | 'postgres', ColumnTypes>> = {

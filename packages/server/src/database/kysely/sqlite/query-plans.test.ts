@@ -97,6 +97,7 @@ it('finds an offered change by its number, and lists several kinds in their orde
     baseBranch: 'main',
     title: 't',
     requestJson: '{}',
+    awaitsApproval: false,
   };
   const commits = { base: 'b' as CommitSha, head: 'h' as CommitSha };
   const update = { kind: 'offer-moved', ...offer, ...commits, newId: 'one' } as const;
@@ -114,4 +115,61 @@ it('finds an offered change by its number, and lists several kinds in their orde
   const listed = await plansOf(() => calls.changes.list({ repository, states: ['judged'], limit: 10 }));
   const inOrder = 'SEARCH changes USING INDEX changes_by_kind (repository=? AND kind=?)';
   expect(listed).toEqual([inOrder, inOrder]);
+});
+
+it('finds who asks by what they show, in each request', async () => {
+  const { users } = calls;
+  const key = { host: 'github.com', id: 1 };
+  const told = await plansOf(async () => {
+    await users.signIn({ ...key, login: 'alice', atMs: 1, isListed: true });
+    const token = { user: key, id: 't', name: 'n', hash: 'h', createdAtMs: 1, expiresAtMs: null };
+    await users.addToken(token, 10);
+    await users.useToken('h', 1);
+    await users.ofSession(key, 's');
+    await users.tokensOf(key);
+    await users.findByLogin('github.com', 'ALICE');
+    await users.list({ after: key, limit: 10 });
+    await users.removeToken(key, 't');
+    await users.forget(1);
+  });
+  expect(told.length).toBeGreaterThan(10);
+  // Of few tokens of one user the newest come first.
+  for (const plan of told)
+    expect(plan.replace('USE TEMP B-TREE FOR LAST TERM OF ORDER BY', '')).not.toMatch(/SCAN|TEMP/);
+});
+
+it('reads of merges, reviews and maintainers what is asked for', async () => {
+  const { merges, reviews, maintainers, changes } = calls;
+  const repository = 'github.com/o/r';
+  const headSha = 'h' as CommitSha;
+  const merge = { repository, number: 1, headSha, baseBranch: 'main', method: null, byId: 1, byLogin: 'a' };
+  const review = { repository, number: 1, reviewerId: 1, reviewerLogin: 'a', reviewId: 1, atMs: 1 };
+  const person = { host: 'github.com', attr: 'hello', userId: 1, login: 'a' };
+  const told = await plansOf(async () => {
+    await merges.ask({ ...merge, commentId: 5, needsReviews: false, askedAtMs: 1 });
+    await merges.ask({ ...merge, commentId: null, needsReviews: false, askedAtMs: 1 });
+    await merges.unfinished();
+    await merges.findByComment(repository, 5);
+    await merges.findOpen(repository, 1);
+    await merges.step(2, 'merging', 2);
+    await merges.putOff(2, { fault: 'F', nextAtMs: 3, atMs: 2 });
+    await merges.end(2, { state: 'merged', telling: { reaction: 'merged', reply: null }, atMs: 3 });
+    await merges.told(2, 4);
+    await merges.forget(5);
+    await reviews.save({ ...review, verdict: 'approved', reviewedSha: headSha });
+    await reviews.dismiss(review);
+    await reviews.of(repository, 1);
+    await maintainers.add({ ...person, grantedBy: 'root', atMs: 1 });
+    await maintainers.of('hello');
+    await maintainers.attrsOf('github.com', 1);
+    await maintainers.remove(person);
+    await maintainers.decide((await maintainers.request({ ...person, askedAtMs: 1 }))?.id ?? 0, {
+      ...{ state: 'granted', by: 'root', atMs: 2 },
+    });
+    await maintainers.packagesOf('c1');
+    await changes.list({ repository, branch: 'pull/1', kinds: ['offered'], states: ['judged'], limit: 1 });
+  });
+  expect(told.length).toBeGreaterThan(20);
+  for (const plan of told)
+    expect(plan).not.toMatch(/SCAN (?!merge_requests USING INDEX merge_requests_unfinished)|TEMP/);
 });
