@@ -62,7 +62,7 @@ type ChangeEvent =
   | { readonly kind: 'change-base-changed'; readonly change: OfferedChange; readonly oldBaseBranch: string };
 
 /** `ref` is the full name of the ref that holds the group, `refs/heads/…`. */
-interface MergeGroup {
+export interface MergeGroup {
   readonly ref: string;
   readonly headSha: CommitSha;
   readonly baseSha: CommitSha;
@@ -103,6 +103,8 @@ type TalkEvent =
       readonly kind: 'review-submitted';
       readonly change: Pick<OfferedChange, 'number' | 'headSha' | 'baseBranch'>;
       readonly reviewer: ForgeUser;
+      /** Unique in its forge; a later one has a larger one. */
+      readonly reviewId: number;
       readonly verdict: ReviewVerdict;
       /** The commit that was looked at; null where the forge does not say. */
       readonly reviewedSha: CommitSha | null;
@@ -110,7 +112,9 @@ type TalkEvent =
   | {
       readonly kind: 'review-dismissed';
       readonly change: Pick<OfferedChange, 'number' | 'headSha' | 'baseBranch'>;
+      /** Whose review it was. */
       readonly reviewer: ForgeUser;
+      readonly reviewId: number;
     };
 
 type GateEvent =
@@ -123,8 +127,7 @@ type GateEvent =
  * A run of the forge's own CI for a change from outside. A person let it go exactly where the same `runId` is first held
  * and then goes on; a run that was never held goes on too, and says nothing about anybody's approval.
  */
-type OutsideRunEvent = {
-  readonly kind: 'outside-run-held' | 'outside-run-goes-on';
+type OutsideRunEvent = ({ readonly kind: 'outside-run-held' } | { readonly kind: 'outside-run-goes-on' }) & {
   readonly runId: number;
   readonly headSha: CommitSha;
   readonly headRepository: ForgeRepositoryId | null;

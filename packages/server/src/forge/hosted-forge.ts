@@ -2,7 +2,7 @@
 // knows its words.
 import type { CommitSha } from '@eka-ci/core/ids';
 import type { BranchTip, ForgeCapabilities } from './forge.ts';
-import type { EventRepository, ForgeEvent, OfferedChange } from './forge-event.ts';
+import type { EventRepository, ForgeEvent, ForgeRepositoryId, OfferedChange } from './forge-event.ts';
 import type { Gate } from './gate.ts';
 import type { HostedMerging } from './hosted-merging.ts';
 import type { HostedTalk } from './hosted-talk.ts';
@@ -49,6 +49,16 @@ export interface GatePlace {
   readonly baseBranch: string | null;
 }
 
+/** What came of asking a forge to tell something once more. */
+export interface Retold {
+  /** Things that it was asked to tell. */
+  readonly asked: number;
+  /** What is for the next time. */
+  readonly left: number;
+  /** What it tells is refused here, because it proves nothing: it was asked for nothing. */
+  readonly isUnproven: boolean;
+}
+
 /** Thrown by methods that ask the forge. */
 export interface HostedForgeFault extends Error {
   readonly code: string;
@@ -63,6 +73,8 @@ export interface HostedForge extends HostedTalk, HostedMerging {
   /** Of its web pages, lower case; unique among the forges of a server: `github.com`. */
   readonly host: string;
   readonly capabilities: ForgeCapabilities;
+  /** Its people have the ids by which packages name their maintainers (`githubId`): those of github.com. */
+  readonly knowsGithubIds: boolean;
   /** Where it sends its webhooks on this server: `/github/webhook`. */
   readonly webhookPath: string;
   /** Largest body that it ever sends, in bytes. */
@@ -75,8 +87,21 @@ export interface HostedForge extends HostedTalk, HostedMerging {
   findChange(repository: string, number: number, signal: AbortSignal): Promise<OfferedChange | null>;
   /** Null where the branch is gone. @throws HostedForgeFault */
   findBranchTip(repository: string, branch: string, signal: AbortSignal): Promise<CommitSha | null>;
+  /**
+   * By its number, as it is now: under whatever name, which is the one that is asked for or another. Null where there is
+   * none, we may not see it, or the permissions do not name it as it is called now.
+   * @param repository its `id` is 0 where nobody knows it: then by its name @throws HostedForgeFault
+   */
+  findRepository(repository: ForgeRepositoryId, signal: AbortSignal): Promise<EventRepository | null>;
   /** Everything that is served, one repository after the other. @throws HostedForgeFault */
   listings(signal: AbortSignal): AsyncIterable<HostedListing>;
+  /**
+   * Has it tell what it tried in vain to tell us since then, as far as no listing shows it; a bounded number at a time,
+   * each thing once. It comes as webhooks do. @param sinceMs milliseconds since 1970 @throws HostedForgeFault
+   */
+  retell(sinceMs: number, signal: AbortSignal): Promise<Retold>;
+  /** Sentences for operators on what could be served and is not, as of the last listings; they name nothing hidden. */
+  leftOut(): readonly string[];
   /** For git, without credentials. */
   cloneUrl(repository: string): string;
   /** @throws HostedForgeFault */

@@ -1,6 +1,7 @@
 // Part of the port to hosted forges: merging exactly what was judged, by the forge's own rules.
 import type { MergeMethod } from '@eka-ci/core/comment-command';
 import type { CommitSha } from '@eka-ci/core/ids';
+import type { OfferedChange } from './forge-event.ts';
 import type { ChangePlace } from './hosted-talk.ts';
 
 export type MergeOutcome =
@@ -31,7 +32,17 @@ export interface ChangedPaths {
   readonly isComplete: boolean;
 }
 
-/** All methods reject with HostedForgeFault, where nobody can tell what became of it: ask again. */
+/** What a merge queue made of changes: a commit on a branch of its own, which is merged as it is or not at all. */
+export interface QueuedGroup {
+  readonly headSha: CommitSha;
+  /** Its parent: the tip of the branch that it joins, or the group before it in the queue. */
+  readonly baseSha: CommitSha;
+  readonly baseBranch: string;
+  /** Whose commits it holds and its branch does not: its own change, and those of the groups that it stands on. */
+  readonly members: readonly Pick<OfferedChange, 'number' | 'headSha' | 'author'>[];
+}
+
+/** All methods that ask the forge reject with HostedForgeFault, where nobody can tell what became of it: ask again. */
 export interface HostedMerging {
   mergeRules(
     place: Pick<ChangePlace, 'repository'> & { readonly baseBranch: string },
@@ -49,6 +60,14 @@ export interface HostedMerging {
     what: { readonly headSha: CommitSha },
     signal: AbortSignal,
   ): Promise<MergeOutcome>;
+  /** Whether it is a merge queue that makes branches of such a name; asks nobody. */
+  isGroupBranch(branch: string): boolean;
+  /** Null where no queue has that commit for that branch. */
+  findGroup(
+    place: { readonly repository: string; readonly branch: string },
+    headSha: CommitSha,
+    signal: AbortSignal,
+  ): Promise<QueuedGroup | null>;
   /** Null where there is no such change. */
   changedPaths(place: ChangePlace, signal: AbortSignal): Promise<ChangedPaths | null>;
 }

@@ -15,9 +15,12 @@ const repository = (isPrivate: boolean): EventRepository => ({
 const open = (event: ForgeEvent, listings: readonly HostedListing[] = []) =>
   withoutPrivate({
     read: () => ({ kind: 'event', id: '1', name: 'push', event }),
+    host: 'forge.example',
+    leftOut: () => [],
     listings: async function* () {
       yield* listings;
     },
+    findRepository: ({ id }: { id: number }) => Promise.resolve(repository(id === 1)),
     // Nothing else of it is asked.
   } as unknown as HostedForge);
 
@@ -48,9 +51,17 @@ it('lets through what is public, and nothing that is private', async () => {
     }),
   );
   const seen: HostedListing[] = [];
-  for await (const one of open({ kind: 'ping' }, listings).listings(new AbortController().signal))
-    seen.push(one);
+  const forge = open({ kind: 'ping' }, listings);
+  const { signal } = new AbortController();
+  for await (const one of forge.listings(signal)) seen.push(one);
   expect(seen).toEqual([listings[1]]);
+  // It says how many there are, and nothing by which they could be known.
+  expect(forge.leftOut()).toEqual([
+    expect.stringContaining('1 private repository of forge.example is not served'),
+  ]);
+  expect(forge.leftOut().join()).not.toContain('me/set');
+  const find = (id: number) => forge.findRepository({ id, name: 'me/set' }, signal);
+  expect([await find(1), await find(2)]).toEqual([null, repository(false)]);
 });
 
 it('takes one that becomes private for one that is gone', () => {

@@ -5,14 +5,21 @@ import type { HostedForge, HostedListing } from '../hosted-forge.ts';
 import { apiPath, withQuery } from './api-path.ts';
 import { findChange, listOpenChanges } from './changes.ts';
 import { putGate } from './gates.ts';
-import { createGithubApps, describeNoApp, type GithubAppDeps, type GithubApps, type Speak } from './github-apps.ts';
+import {
+  createGithubApps,
+  describeNoApp,
+  type GithubAppDeps,
+  type GithubApps,
+  type Speak,
+} from './github-apps.ts';
 import type { GithubClient, GithubHttp } from './github-client.ts';
 import { GithubError } from './github-error.ts';
 import { createGithubMerging } from './github-merging.ts';
-import { createGithubTalk } from './github-talk.ts';
 import { Id } from './github-schema.ts';
+import { createGithubTalk } from './github-talk.ts';
 import { perPage, readPages } from './pages.ts';
-import { findBranchTip, listBranchTips, listRepositories } from './repositories.ts';
+import { findBranchTip, findRepository, listBranchTips, listRepositories } from './repositories.ts';
+import { createRetelling } from './retell.ts';
 import { receiveWebhook } from './webhook.ts';
 
 export interface GithubForgeDeps {
@@ -24,6 +31,9 @@ export interface GithubForgeDeps {
   readonly apps: readonly Omit<GithubAppDeps, 'http'>[];
   /** Null: the operator waived the proof of webhooks. */
   readonly webhookSecrets: readonly Secret[] | null;
+  readonly knowsGithubIds: boolean;
+  /** Webhooks of other hosts come to the same address, and are proven by the same secret. @default false */
+  readonly hasNeighbours?: boolean;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
 }
@@ -37,6 +47,16 @@ export const webUrlOf = (apiUrl: string): string => {
   if (url.hostname === 'api.github.com') return 'https://github.com';
   return url.origin;
 };
+
+/**
+ * Whether people there are those of github.com. What is at a loopback address stands for it, as in tests and demos: an
+ * Enterprise server is given by its own name, and numbers its people anew.
+ */
+export const isOfGithubCom = (apiUrl: string): boolean =>
+  ['api.github.com', '127.0.0.1', '[::1]', 'localhost'].includes(new URL(apiUrl).hostname);
+
+/** Unique among the forges of a server. */
+const hostOf = (webUrl: string): string => new URL(webUrl).host.toLowerCase();
 
 const Installation = z.object({ id: Id, suspended_at: z.string().nullish() });
 
@@ -116,18 +136,28 @@ const accessKinds: ReadonlySet<string> = new Set([
 export const createGithubForge = (deps: GithubForgeDeps): HostedForge => {
   const { webUrl, http, webhookSecrets, clock } = deps;
   const apps = createGithubApps({ apps: deps.apps.map((app) => ({ ...app, http })), clock });
-  const speak: Speak = ({ repository, baseBranch }, signal) => speakFor({ apps, signal }, repository, baseBranch);
+  const speak: Speak = ({ repository, baseBranch }, signal) =>
+    speakFor({ apps, signal }, repository, baseBranch);
   const appIds = deps.apps.map(({ id }) => id);
+  const retell = createRetelling();
+  /** Where one address is for several, each takes what is its own alone. */
+  const isOurs = (from: string | null): boolean =>
+    deps.hasNeighbours !== true || from?.toLowerCase() === hostOf(webUrl);
   return {
     kind: 'github',
-    host: new URL(webUrl).host.toLowerCase(),
+    host: hostOf(webUrl),
     capabilities: { comments: true, statuses: true },
+    knowsGithubIds: deps.knowsGithubIds,
     webhookPath: '/github/webhook',
     maxBodyBytes,
     read(delivery) {
       const received = receiveWebhook(delivery, webhookSecrets);
       if (received.kind === 'refused') return received;
-      const { deliveryId: id, eventName, appId, reading } = received;
+      const { deliveryId: id, eventName, appId, host: from, reading } = received;
+      if (!isOurs(from) && !(reading.kind === 'event' && reading.event.kind === 'ping')) {
+        const message = `it is of ${from ?? 'nobody knows which host'}, which none of github_apps is of`;
+        return { kind: 'refused', status: 401, reason: 'other-host', message };
+      }
       if (reading.kind === 'ignored') return { kind: 'ignored', id, name: reading.name, why: reading.why };
       const { event, ownerAppId } = reading;
       if (ownerAppId !== null && ownerAppId !== appId) {
@@ -145,7 +175,18 @@ export const createGithubForge = (deps: GithubForgeDeps): HostedForge => {
       const { client } = await speakFor({ apps, signal }, repository, null);
       return findBranchTip(client, { repository, branch }, signal);
     },
+    async findRepository({ id, name }, signal) {
+      const choice = await apps.choose(name, null, signal);
+      if (choice.kind === 'none') return null;
+      const found = await findRepository(choice.client, id === 0 ? name : id, signal);
+      return found === null || !apps.isPermitted(found.name, null) ? null : found;
+    },
     listings: (signal) => listAll({ apps, signal }, appIds),
+    leftOut: () => [],
+    retell(sinceMs, signal) {
+      const appClients = appIds.flatMap((app) => apps.asApp(app) ?? []);
+      return retell({ appClients, sinceMs, signal });
+    },
     cloneUrl: (repository) => `${webUrl}/${repository}.git`,
     async cloneAccess(repository, signal) {
       const speaker = await speakFor({ apps, signal }, repository, null);

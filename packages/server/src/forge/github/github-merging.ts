@@ -3,6 +3,7 @@ import type { HostedMerging } from '../hosted-merging.ts';
 import { listChangedFiles } from './changes.ts';
 import type { Speak } from './github-apps.ts';
 import { enqueueChange, hasMergeQueue, mergeChange } from './merge.ts';
+import { findQueuedGroup, isGroupBranch } from './merge-groups.ts';
 import { findRepository } from './repositories.ts';
 
 export const createGithubMerging = (speak: Speak): HostedMerging => ({
@@ -22,6 +23,11 @@ export const createGithubMerging = (speak: Speak): HostedMerging => ({
     const { repository, number } = place;
     const { client } = await speak(place, signal);
     return enqueueChange(client, { repository, number, ...what }, signal);
+  },
+  isGroupBranch,
+  async findGroup({ repository, branch }, headSha, signal) {
+    const { client } = await speak({ repository, baseBranch: null }, signal);
+    return findQueuedGroup(client, { repository, branch, headSha }, signal);
   },
   async changedPaths(place, signal) {
     const { repository, number } = place;

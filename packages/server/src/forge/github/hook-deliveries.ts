@@ -4,6 +4,7 @@ import { apiPath, withQuery } from './api-path.ts';
 import type { GithubClient } from './github-client.ts';
 import { Moment } from './github-schema.ts';
 import { type PagedList, perPage, readPages } from './pages.ts';
+import { isUnderstood } from './webhook-events.ts';
 
 export interface FailedDelivery {
   /** Of this try: a decimal number that JavaScript cannot hold. */
@@ -20,6 +21,9 @@ const Delivery = z.object({
   delivered_at: Moment,
   status_code: z.int(),
   event: z.string().max(100),
+  action: z.string().max(100).nullish(),
+  /** Somebody asked for this try. */
+  redelivery: z.boolean().optional(),
 });
 type Delivery = z.output<typeof Delivery>;
 
@@ -41,16 +45,12 @@ export const pickFailed = (deliveries: readonly Delivery[], sinceMs: number): Fa
     .toSorted((one, other) => one.triedAtMs - other.triedAtMs);
 };
 
-/**
- * Those of the app's own hook since then that no try brought to us.
- * @param appClient as the app, not as an installation
- */
-export const listFailedDeliveries = async (
+const listDeliveries = async (
   appClient: GithubClient,
   sinceMs: number,
   signal?: AbortSignal,
-): Promise<PagedList<FailedDelivery>> => {
-  const { items, isComplete } = await readPages(
+): Promise<PagedList<Delivery>> =>
+  await readPages(
     appClient,
     {
       operation: 'deliveries.list',
@@ -62,7 +62,59 @@ export const listFailedDeliveries = async (
     // Newest first.
     { mostPages: 100, isEnough: (page) => page.some(({ delivered_at: atMs }) => atMs < sinceMs), signal },
   );
+
+/**
+ * Those of the app's own hook since then that no try brought to us.
+ * @param appClient as the app, not as an installation
+ */
+export const listFailedDeliveries = async (
+  appClient: GithubClient,
+  sinceMs: number,
+  signal?: AbortSignal,
+): Promise<PagedList<FailedDelivery>> => {
+  const { items, isComplete } = await listDeliveries(appClient, sinceMs, signal);
   return { items: pickFailed(items, sinceMs), isComplete };
+};
+
+/** With these we say that the same would not be taken another time either. */
+const refusedForGood = new Set([400, 413, 415]);
+/** Whatever they tell is found by a look at what there is. */
+const seenAnyway = new Set(['ping', 'push', 'pull_request', 'create', 'delete']);
+
+export interface Retellable {
+  /** Oldest first. */
+  readonly deliveries: readonly FailedDelivery[];
+  /** The newest was refused because it proved nothing: our secret is not the app's, and nothing would be taken. */
+  readonly isUnproven: boolean;
+}
+
+/** Failed ones that are worth another try, of which none was asked for yet. Pure. */
+export const pickRetellable = (deliveries: readonly Delivery[], sinceMs: number): Retellable => {
+  const [newest] = deliveries.toSorted((one, other) => other.delivered_at - one.delivered_at);
+  const isUnproven = newest?.status_code === 401;
+  const askedFor = new Set(deliveries.flatMap(({ guid, redelivery }) => (redelivery === true ? [guid] : [])));
+  // Beside them there are many more that nobody here has a use for.
+  const isWanted = new Set(
+    deliveries.flatMap(({ guid, event, action }) => (isUnderstood(event, action) ? [guid] : [])),
+  );
+  const isHopeless = new Set(
+    deliveries.flatMap(({ guid, status_code: status }) => (refusedForGood.has(status) ? [guid] : [])),
+  );
+  const worthIt = pickFailed(deliveries, sinceMs).filter(
+    ({ guid, eventName }) =>
+      isWanted.has(guid) && !askedFor.has(guid) && !isHopeless.has(guid) && !seenAnyway.has(eventName),
+  );
+  return { deliveries: isUnproven ? [] : worthIt, isUnproven };
+};
+
+/** @param appClient as the app, not as an installation */
+export const listRetellable = async (
+  appClient: GithubClient,
+  sinceMs: number,
+  signal?: AbortSignal,
+): Promise<Retellable> => {
+  const { items } = await listDeliveries(appClient, sinceMs, signal);
+  return pickRetellable(items, sinceMs);
 };
 
 /** Has GitHub send it again; it arrives with the same delivery id, so that a second one changes nothing. */

@@ -2,7 +2,7 @@
 import type { CommitSha } from '@eka-ci/core/ids';
 import { describe, expect, it } from 'vitest';
 import { compareFiles, findChange, listChangedFiles, listOpenChanges } from './changes.ts';
-import { listFailedDeliveries, pickFailed, redeliver } from './hook-deliveries.ts';
+import { listFailedDeliveries, pickFailed, pickRetellable, redeliver } from './hook-deliveries.ts';
 import {
   findBranchTip,
   findCommitterDate,
@@ -213,5 +213,33 @@ describe('deliveries of webhooks', () => {
     }));
     expect(pickFailed(tries, sinceMs).map(({ id }) => id)).toEqual(['3']);
     expect(pickFailed([{ ...tries[0]!, status_code: 200 }, ...tries.slice(1)], sinceMs)).toEqual([]);
+  });
+
+  it('are told once more where nobody asked yet and a look would not find them', () => {
+    const one = (
+      id: number,
+      guid: string,
+      more: { status?: number; event?: string; action?: string; again?: true } = {},
+    ) => ({
+      ...{ id: String(id), guid, delivered_at: sinceMs + id, status_code: more.status ?? 502 },
+      ...{ event: more.event ?? 'issue_comment', action: more.action ?? 'created' },
+      ...(more.again && { redelivery: true }),
+    });
+    const arrived = one(9, 'arrived', { status: 202 });
+    const deliveries = [
+      ...[one(1, 'never'), one(2, 'found by looking', { event: 'pull_request', action: 'opened' })],
+      ...[one(3, 'malformed', { status: 400 }), one(3, 'edited', { action: 'edited' })],
+      one(3, 'of no use', { event: 'check_run' }),
+      ...[
+        one(4, 'asked for'),
+        one(5, 'asked for', { again: true }),
+        one(6, 'unproven once', { status: 401 }),
+      ],
+    ];
+    const wanted = pickRetellable([arrived, ...deliveries], sinceMs);
+    expect(wanted.deliveries.map(({ guid }) => guid)).toEqual(['never', 'unproven once']);
+    // Our secret is not the app's: all of it would be refused once more.
+    expect(pickRetellable(deliveries, sinceMs)).toEqual({ deliveries: [], isUnproven: true });
+    expect(pickRetellable([], sinceMs)).toEqual({ deliveries: [], isUnproven: false });
   });
 });

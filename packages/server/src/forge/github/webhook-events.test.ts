@@ -4,6 +4,7 @@ import examples from '@octokit/webhooks-examples';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { hostOfWebhook } from './webhook.ts';
 import { readWebhookEvent } from './webhook-events.ts';
 
 /** The package's types call it a module of something else than it is. */
@@ -87,6 +88,25 @@ describe('every published example', () => {
   it('of GitHub Enterprise Server', () => {
     expect(ofEnterprise.length).toBeGreaterThan(100);
     for (const one of ofEnterprise) expectMeaning(one);
+  });
+
+  it('names the host that it is of, but for a ping', () => {
+    const hostsOf = (all: readonly Example[]) =>
+      new Set(
+        all.flatMap(({ name, payload }) => {
+          const reading = readWebhookEvent(name, payload);
+          const isTold = reading.kind === 'event' && reading.event.kind !== 'ping';
+          return isTold ? [hostOfWebhook(payload)] : [];
+        }),
+      );
+    expect(hostsOf(published)).toEqual(new Set(['github.com']));
+    for (const host of hostsOf(ofEnterprise))
+      expect(host).toMatch(/^octocoders\.github\.io$|\.ghe-test\.net$/);
+    expect([{}, { sender: 1 }, { sender: { html_url: 'no' } }].map(hostOfWebhook)).toEqual([
+      null,
+      null,
+      null,
+    ]);
   });
 
   it('comes to these kinds of events, all together', () => {
@@ -254,6 +274,7 @@ describe('other events', () => {
     const approved = { ...review, review: { ...(review['review'] as object), state: 'approved' } };
     expect(eventOf('pull_request_review', approved)).toMatchObject({
       kind: 'review-submitted',
+      reviewId: (review['review'] as { id: number }).id,
       verdict: 'approved',
     });
     expect(readWebhookEvent('check_run', example('check_run', 'requested_action'))).toMatchObject({

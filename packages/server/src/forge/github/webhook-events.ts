@@ -135,10 +135,11 @@ const readReview =
     const change = { number: pull.number, headSha: pull.head.sha, baseBranch: pull.base.ref };
     const reviewer = review.user;
     if (reviewer === null) return skipped('is by an account that is gone');
-    if (kind === 'review-dismissed') return { kind, change, reviewer };
+    const reviewId = review.id;
+    if (kind === 'review-dismissed') return { kind, change, reviewer, reviewId };
     const verdict = verdicts.get(review.state.toLowerCase());
     if (verdict === undefined) return skipped('has a verdict that we have no word for');
-    return { kind, change, reviewer, verdict, reviewedSha: review.commit_id ?? null };
+    return { kind, change, reviewer, reviewId, verdict, reviewedSha: review.commit_id ?? null };
   };
 
 const readGate = (json: unknown) => {
@@ -260,9 +261,19 @@ const readKnown = (name: string, json: unknown): ForgeEvent | Skipped => {
   return { ...happening, repository: InRepository.parse(json).repository, by: sender ?? null };
 };
 
+/** `event.action`, or the event alone where it has none. */
+const nameOf = (eventName: string, action: string | null | undefined): string =>
+  action === null || action === undefined ? eventName : `${eventName}.${action}`;
+
+/** Whether one of that name may be something that we act on. */
+export const isUnderstood = (eventName: string, action: string | null | undefined): boolean => {
+  const name = nameOf(eventName, action);
+  return ofAccess.has(name) || inRepository.has(name);
+};
+
 const readEvent = (eventName: string, json: unknown): WebhookReading => {
   const { action, installation } = Envelope.parse(json);
-  const name = action === undefined ? eventName : `${eventName}.${action}`;
+  const name = nameOf(eventName, action);
   const event = readKnown(name, json);
   if (event.kind === 'skipped') return { kind: 'ignored', name, why: event.why };
   return {

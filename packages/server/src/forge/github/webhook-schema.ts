@@ -43,7 +43,7 @@ export const IssueCommentHook = z.object({
 });
 
 export const ReviewHook = z.object({
-  review: z.object({ user: User.nullable(), state: z.string(), commit_id: Sha.nullish() }),
+  review: z.object({ id: Id, user: User.nullable(), state: z.string(), commit_id: Sha.nullish() }),
   pull_request: z.object({ number: Id, head: z.object({ sha: Sha }), base: z.object({ ref: BranchName }) }),
 });
 

@@ -98,6 +98,7 @@ describe('the envelope and the body', () => {
         deliveryId: '72d3162e-cc78-11e3-81ab-4c9367dc0958:79929171',
         eventName: 'ping',
         appId: 79929171,
+        host: null,
         reading: { kind: 'event', event: { kind: 'ping' }, installationId: null, ownerAppId: null },
       });
     }

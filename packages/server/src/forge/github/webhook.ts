@@ -1,4 +1,5 @@
 // One webhook from its raw request to an event: proof first, then envelope, body and meaning.
+import { z } from 'zod';
 import type { Secret } from '../../config/secret.ts';
 import { readWebhookBody, type WebhookRefusal } from './webhook-body.ts';
 import { readWebhookEvent, type WebhookReading } from './webhook-events.ts';
@@ -23,6 +24,8 @@ export type ReceivedWebhook =
       readonly eventName: string;
       /** GitHub's number of the app whose hook it is; null where it does not say. */
       readonly appId: number | null;
+      /** Of its web pages, as the body itself says: that is proven with it, and no header is. Null where it does not. */
+      readonly host: string | null;
       readonly reading: Exclude<WebhookReading, WebhookRefusal>;
     }
   | {
@@ -60,6 +63,16 @@ const refuse = (refusal: { readonly reason: RefusalReason; readonly message: str
   message: refusal.message,
 });
 
+const Page = z.object({ html_url: z.string().optional() }).nullish().catch(null);
+const Pages = z.object({ repository: Page, organization: Page, sender: Page });
+
+/** Of the web pages that the body names; null where it names none. */
+export const hostOfWebhook = (json: unknown): string | null => {
+  const pages = Pages.safeParse(json).data;
+  const url = pages?.repository?.html_url ?? pages?.organization?.html_url ?? pages?.sender?.html_url;
+  return url === undefined ? null : (URL.parse(url)?.host ?? null);
+};
+
 /** @param secrets null: the operator waived the proof; an empty list proves nothing */
 export const receiveWebhook = (
   { headers, body }: RawWebhook,
@@ -77,5 +90,5 @@ export const receiveWebhook = (
   const reading = readWebhookEvent(eventName, read.json);
   return reading.kind === 'refused'
     ? refuse(reading)
-    : { kind: 'received', deliveryId, eventName, appId, reading };
+    : { kind: 'received', deliveryId, eventName, appId, host: hostOfWebhook(read.json), reading };
 };
