@@ -188,7 +188,7 @@ it('tells once of what is queued and what ends, with the numbers and names of th
   await withWorld(async (world) => {
     const { forge, taken } = world;
     const { changes } = forge.addRepository('owner/one');
-    changes.set(12, newOffer(12, { title: 'zlib: 1.3 -> 1.4', isDraft: true, headRepository: null }));
+    changes.set(12, newOffer(12, { title: 'zlib: 1.3 -> 1.4', headRepository: null }));
     await world.intake().start();
     await until(() => isIdle(world.intake()));
     expect(taken).toMatchObject([
@@ -207,7 +207,6 @@ it('tells once of what is queued and what ends, with the numbers and names of th
       author: { id: 7, login: 'somebody' },
       headBranch: 'patch-1',
       headRepository: null,
-      isDraft: true,
     });
     changes.set(12, newOffer(12, { headSha: fakeSha(77) }));
     const key = await world.deliver(movedEvent(forge, 'owner/one', 12), 'moved');
@@ -221,6 +220,27 @@ it('tells once of what is queued and what ends, with the numbers and names of th
     await world.deliver(movedEvent(forge, 'owner/one', 12), 'another');
     await until(() => isIdle(world.intake()));
     expect(taken).toHaveLength(2);
+  });
+});
+
+it('does not judge a draft before it is ready', async () => {
+  await withWorld(async (world) => {
+    const { forge, taken } = world;
+    const { changes } = forge.addRepository('owner/one');
+    changes.set(1, newOffer(1, { isDraft: true }));
+    await world.intake().start();
+    await world.deliver(movedEvent(forge, 'owner/one', 1));
+    await until(() => isIdle(world.intake()));
+    expect(taken).toEqual([]);
+    changes.set(1, newOffer(1));
+    await world.deliver(movedEvent(forge, 'owner/one', 1));
+    await until(() => isIdle(world.intake()));
+    const id = taken[0]?.queued[0]?.id;
+    expect(taken).toMatchObject([{ queued: [{ number: 1 }], ended: [] }]);
+    changes.set(1, newOffer(1, { isDraft: true }));
+    await world.deliver(movedEvent(forge, 'owner/one', 1));
+    await until(() => isIdle(world.intake()));
+    expect(taken.slice(1)).toMatchObject([{ queued: [], ended: [id] }]);
   });
 });
 
@@ -430,18 +450,18 @@ it('finishes what it does not act on, and says so', async () => {
         createdAtMs: 1,
       },
       { kind: 'branch-pushed', repository, by: author, branch: 'topic', before: null, after: fakeSha(1) },
-      { kind: 'repository-visibility', repository, by: author, isPrivate: true },
     ];
     for (const event of told) await world.deliver(event);
+    // It was seen under that name already.
     await world.deliver({ kind: 'repository-renamed', repository, by: author, oldName: 'owner/old' });
     await world.settle();
     const processed = world.events.flatMap((one) =>
       one.kind === 'processed' ? [[one.event, one.outcome]] : [],
     );
     expect(sorted(processed)).toEqual(
-      sorted([...told.map(({ kind }) => [kind, 'not-acted-on']), ['repository-renamed', 'noted']]),
+      sorted([...told.map(({ kind }) => [kind, 'not-acted-on']), ['repository-renamed', 'unchanged']]),
     );
-    expect(world.events.filter(({ kind }) => kind === 'renamed')).toMatchObject([{ oldName: 'owner/old' }]);
+    expect(world.events.filter(({ kind }) => kind === 'renamed')).toEqual([]);
     expect(await world.unfinished()).toEqual([]);
   });
 });

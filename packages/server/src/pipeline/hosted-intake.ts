@@ -7,10 +7,13 @@ import type { HostedIntakeEvent } from './hosted/hosted-event.ts';
 import type { HostedRepositoryStatus } from './hosted/hosted-statuses.ts';
 import type { Later } from './hosted/lanes.ts';
 
-export type { HostedTaken } from './hosted/forge-intake.ts';
+export type { HostedTaken } from './hosted/hosted-taken.ts';
 
 export interface HostedIntakeDeps
-  extends Pick<ForgeIntakeDeps, 'database' | 'baselines' | 'clock' | 'onTaken' | 'onEvent'> {
+  extends Pick<
+    ForgeIntakeDeps,
+    'database' | 'baselines' | 'clock' | 'act' | 'approval' | 'groupApproval' | 'onTaken' | 'onEvent'
+  > {
   readonly forges: readonly ForgeIntakeDeps['forge'][];
   /** @default setTimeout */
   readonly later?: Later;
@@ -37,9 +40,13 @@ export interface HostedIntake {
   start(): Promise<void>;
   /** Of a stored delivery that is not done. Before start() it is left to that. */
   take(delivery: Delivery): void;
+  /** Somebody let a change go: what waits for that too is looked at again. What that misses, a sweep finds. */
+  approved(): void;
   /** What is served, as it was seen; by forge. Names private repositories too. */
   repositories(): readonly HostedRepositoryStatus[];
-  /** A sentence for each forge that cannot be asked at all. */
+  /** `owner/repo` as it is called now, of a name in any case that it has or had; null where nobody has. */
+  nameNow(host: string, repository: string): string | null;
+  /** A sentence for each forge that cannot be asked at all, and for what of one is not served. */
   warnings(): readonly string[];
   counts(): HostedIntakeCounts;
   /** Begins nothing more; resolves when nothing runs. What is not done is taken up by the next start. Idempotent. */
@@ -87,7 +94,10 @@ class StoredHostedIntake implements HostedIntake {
   }
 
   async start(): Promise<void> {
-    if (this.#phase !== 'new') return;
+    if (!this.#isNew()) return;
+    // What is told meanwhile is a row, and read with the others.
+    for (const intake of this.#forges.values()) await intake.load();
+    if (!this.#isNew()) return;
     this.#phase = 'started';
     await this.#readRows();
     for (const intake of this.#forges.values()) intake.start();
@@ -99,12 +109,21 @@ class StoredHostedIntake implements HostedIntake {
     else this.#isBehind = true;
   }
 
+  approved(): void {
+    if (this.#phase !== 'started') return;
+    for (const intake of this.#forges.values()) intake.approved();
+  }
+
   repositories(): readonly HostedRepositoryStatus[] {
     return [...this.#forges.values()].flatMap((intake) => intake.statuses.all());
   }
 
+  nameNow(host: string, repository: string): string | null {
+    return this.#forges.get(host)?.names.find(repository) ?? null;
+  }
+
   warnings(): readonly string[] {
-    return [...this.#forges.values()].flatMap((intake) => intake.statuses.warnings());
+    return [...this.#forges.values()].flatMap((intake) => intake.warnings());
   }
 
   counts(): HostedIntakeCounts {
@@ -122,6 +141,10 @@ class StoredHostedIntake implements HostedIntake {
     this.#endPause?.();
     await Promise.all([...this.#forges.values()].map((intake) => intake.stop()));
     await this.#reading;
+  }
+
+  #isNew(): boolean {
+    return this.#phase === 'new';
   }
 
   #hasRoom(): boolean {

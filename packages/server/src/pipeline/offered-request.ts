@@ -15,7 +15,6 @@ export const OfferedRequest = z.object({
   headBranch: z.string(),
   /** `owner/repo`; null where a fork was deleted. */
   headRepository: z.string().nullable(),
-  isDraft: z.boolean(),
 });
 export type OfferedRequest = z.output<typeof OfferedRequest>;
 

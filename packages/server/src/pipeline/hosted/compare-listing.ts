@@ -1,8 +1,9 @@
-// What a forge has against what is known here: what must happen so that both are the same. Pure but for new ids.
+// What a forge has against what is known here: what must happen so that both are the same.
 import type { BranchUpdate, ChangeListing } from '../../database/database.ts';
 import { type HostedListing, hostedName } from '../../forge/hosted-forge.ts';
 import type { Sight } from './hosted-delivery.ts';
 import { isBaseline, isWanted, type LookDeps, nameOfSight, updateOfChange, updateOfTip } from './look.ts';
+import { groupsToLookAt } from './look-at-group.ts';
 
 /** What is known here of the repository of a listing. */
 export interface KnownHere {
@@ -10,6 +11,8 @@ export interface KnownHere {
   readonly offered: readonly ChangeListing[];
   /** The newest of each branch, also where it is closed. */
   readonly baselines: readonly ChangeListing[];
+  /** Groups of merge queues that are open. */
+  readonly groups: readonly ChangeListing[];
 }
 
 export interface SeenUpdate {
@@ -28,26 +31,40 @@ export interface Differences {
   readonly missing: readonly Sight[];
 }
 
-type Rules = Pick<LookDeps, 'forge' | 'baselines'>;
+type Rules = Pick<LookDeps, 'forge' | 'baselines' | 'approval'>;
+
+/** Ends what is asked meanwhile. */
+interface Seen {
+  /** Names of what was looked at since the listing began: that is newer than the listing. */
+  readonly lookedAt: ReadonlySet<string>;
+  readonly signal: AbortSignal;
+}
 
 const noneKnown: ChangeListing | undefined = undefined;
 
-const compareChanges = (
+const compareChanges = async (
   rules: Rules,
-  listing: HostedListing,
-  known: readonly ChangeListing[],
-): Differences => {
+  { listing, known }: { readonly listing: HostedListing; readonly known: readonly ChangeListing[] },
+  { lookedAt, signal }: Seen,
+): Promise<Differences> => {
   const { forge } = rules;
   const { repository } = listing;
   const open = new Map(known.map((change) => [change.number, change]));
   const listed = new Set(listing.changes.map(({ number }) => number));
   const sightOf = (number: number): Sight => ({ kind: 'seen-change', repository, number });
-  const updates = listing.changes.flatMap((change): SeenUpdate[] => {
+  const updates: SeenUpdate[] = [];
+  for (const change of listing.changes) {
     const here = open.get(change.number) ?? noneKnown;
     const isSame = here?.head === change.headSha && here.baseBranch === change.baseBranch;
-    if (isWanted(forge, repository.name, change) ? isSame : here === undefined) return [];
-    return [{ update: updateOfChange(forge, repository, change), sight: sightOf(change.number) }];
-  });
+    // Its author may have been given rights since.
+    const waits = isSame && here.state === 'awaiting-approval';
+    if (isWanted(forge, repository.name, change) ? isSame && !waits : here === undefined) continue;
+    const sight = sightOf(change.number);
+    if (lookedAt.has(nameOfSight(sight))) continue;
+    const update = await updateOfChange(rules, { repository, change }, signal);
+    if (waits && update.kind === 'offer-moved' && update.awaitsApproval) continue;
+    updates.push({ update, sight });
+  }
   const missing = known.filter(({ number }) => !listed.has(number)).map(({ number }) => sightOf(number));
   return { updates, missing: listing.isComplete ? missing : [] };
 };
@@ -70,14 +87,18 @@ const compareTips = (rules: Rules, listing: HostedListing, known: readonly Chang
   return { updates, missing: listing.isComplete ? missing : [] };
 };
 
-/** @param lookedAt names of what was looked at since the listing began: that is newer than the listing */
-export const compareListing = (
+/** @throws HostedForgeFault, DatabaseError */
+export const compareListing = async (
   rules: Rules,
   { listing, known }: { readonly listing: HostedListing; readonly known: KnownHere },
-  lookedAt: ReadonlySet<string>,
-): Differences => {
-  const parts = [compareChanges(rules, listing, known.offered), compareTips(rules, listing, known.baselines)];
-  const isNew = (sight: Sight): boolean => !lookedAt.has(nameOfSight(sight));
+  seen: Seen,
+): Promise<Differences> => {
+  const parts = [
+    await compareChanges(rules, { listing, known: known.offered }, seen),
+    compareTips(rules, listing, known.baselines),
+    { updates: [], missing: groupsToLookAt(rules.forge, listing, known.groups) },
+  ];
+  const isNew = (sight: Sight): boolean => !seen.lookedAt.has(nameOfSight(sight));
   return {
     updates: parts.flatMap(({ updates }) => updates).filter(({ sight }) => isNew(sight)),
     missing: parts.flatMap(({ missing }) => missing).filter(isNew),

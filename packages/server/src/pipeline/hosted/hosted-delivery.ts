@@ -2,12 +2,22 @@
 import type { CommitSha } from '@eka-ci/core/ids';
 import { z } from 'zod';
 import type { Delivery } from '../../database/database.ts';
-import type { EventRepository, ForgeEvent } from '../../forge/forge-event.ts';
+import type { EventRepository, ForgeEvent, MergeGroup } from '../../forge/forge-event.ts';
 
 /** Something that was seen to differ from what is known here, without having been told. */
 export type Sight =
   | { readonly kind: 'seen-change'; readonly repository: EventRepository; readonly number: number }
-  | { readonly kind: 'seen-branch'; readonly repository: EventRepository; readonly branch: string };
+  | { readonly kind: 'seen-branch'; readonly repository: EventRepository; readonly branch: string }
+  | {
+      /** A branch that a merge queue makes. */
+      readonly kind: 'seen-group';
+      readonly repository: EventRepository;
+      readonly branch: string;
+      /** What was told of it; null where it was only seen. */
+      readonly told: Omit<MergeGroup, 'ref'> | null;
+      /** The commit of which the end was told; null where none was. */
+      readonly endedSha: CommitSha | null;
+    };
 
 export type HostedPayload = ForgeEvent | Sight;
 
@@ -49,13 +59,8 @@ const change = z.object({
 });
 const reviewed = z.object({ number: id, headSha: sha, baseBranch: branch });
 const gate = z.object({ gateId: id, name: z.string(), externalId: z.string().nullable(), headSha: sha });
-const group = z.object({
-  ref: z.string(),
-  headSha: sha,
-  baseSha: sha,
-  baseBranch: branch,
-  changeNumber: id.nullable(),
-});
+const toldGroup = z.object({ headSha: sha, baseSha: sha, baseBranch: branch, changeNumber: id.nullable() });
+const group = toldGroup.extend({ ref: z.string() });
 
 /** Every happening of a repository tells which one, and who caused it. */
 const inRepository = { repository, by: user.nullable() };
@@ -95,11 +100,15 @@ const payloadSchema = z.discriminatedUnion('kind', [
     kind: z.literal('review-submitted'),
     change: reviewed,
     reviewer: user,
+    reviewId: z.number(),
     verdict: z.enum(['approved', 'changes-requested', 'commented']),
     reviewedSha: sha.nullable(),
     ...inRepository,
   }),
-  z.object({ kind: z.literal('review-dismissed'), change: reviewed, reviewer: user, ...inRepository }),
+  z.object({
+    ...{ kind: z.literal('review-dismissed'), change: reviewed, reviewer: user, reviewId: z.number() },
+    ...inRepository,
+  }),
   z.object({ kind: z.literal('gate-rerun'), gate, ...inRepository }),
   z.object({ kind: z.literal('gates-rerun'), headSha: sha, ...inRepository }),
   z.object({ kind: z.literal('gate-action'), gate, action: z.string(), ...inRepository }),
@@ -137,6 +146,13 @@ const payloadSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ping') }),
   z.object({ kind: z.literal('seen-change'), repository, number: id }),
   z.object({ kind: z.literal('seen-branch'), repository, branch }),
+  z.object({
+    kind: z.literal('seen-group'),
+    repository,
+    branch,
+    told: toldGroup.nullable(),
+    endedSha: sha.nullable(),
+  }),
 ]);
 
 type Readable = { readonly kind: z.output<typeof payloadSchema>['kind'] };

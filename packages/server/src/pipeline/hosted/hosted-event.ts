@@ -1,5 +1,7 @@
 // What happens to that which hosted forges told: the events of their intake, for log and metrics.
 
+import type { Retold } from '../../forge/hosted-forge.ts';
+
 /** not-acted-on: it was understood, and nothing here follows from it. */
 export type ProcessedOutcome = 'applied' | 'unchanged' | 'noted' | 'not-acted-on' | 'given-up';
 
@@ -54,4 +56,8 @@ export type HostedIntakeEvent =
       readonly failures: number;
       readonly pauseMs: number;
     }
+  /** What could not be brought here is told once more. */
+  | ({ readonly kind: 'retold'; readonly host: string } & Retold)
+  /** It is asked for after the next sweep. */
+  | { readonly kind: 'not-retold'; readonly host: string; readonly error: unknown }
   | { readonly kind: 'database-fault'; readonly error: unknown };

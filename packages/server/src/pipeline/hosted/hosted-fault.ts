@@ -5,7 +5,7 @@ import { errorCodeOf } from '../../lib/error-code.ts';
 /** A forge that names a time further away is asked all the same. */
 const longestRestMs = 60 * 60_000;
 
-const isForgeFault = (error: unknown): error is HostedForgeFault =>
+export const isForgeFault = (error: unknown): error is HostedForgeFault =>
   error instanceof Error && 'mayPass' in error && typeof error.mayPass === 'boolean' && 'retryAtMs' in error;
 
 /** The database's too: it is back soon, or the server ends. A fault without a code is a bug, and is not tried again. */

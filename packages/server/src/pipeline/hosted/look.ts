@@ -11,24 +11,39 @@ import type {
 import { type BaselineRule, type BranchTip, baselineBuildOf } from '../../forge/forge.ts';
 import type { EventRepository, OfferedChange } from '../../forge/forge-event.ts';
 import { type HostedForge, hostedName } from '../../forge/hosted-forge.ts';
+import type { ApprovalPolicy } from '../approval/approval-policy.ts';
 import { lastJudgedTip } from '../intake.ts';
 import type { OfferedRequest } from '../offered-request.ts';
 import type { Sight } from './hosted-delivery.ts';
+import { lookAtGroup } from './look-at-group.ts';
 
 export interface LookDeps {
   readonly forge: HostedForge;
   readonly database: Pick<Database, 'changes'>;
   /** Which branches are kept as baselines beside the default branch; the first that matches counts. */
   readonly baselines: readonly BaselineRule[];
+  /** Whether a change must wait until somebody lets it go. @default none must */
+  readonly approval?: ApprovalPolicy;
+  /** The same of the changes that a merge queue tests. @default none must */
+  readonly groupApproval?: ApprovalPolicy;
 }
 
 /** Of open changes; and, for baselines, of what tells where they were judged last. */
-const openStates: readonly ChangeState[] = ['queued', 'judging', 'judged', 'failed'];
+const openStates: readonly ChangeState[] = ['awaiting-approval', 'queued', 'judging', 'judged', 'failed'];
 const currentStates: readonly ChangeState[] = [...openStates, 'closed'];
 
 /** Names what is looked at in its forge. */
-export const nameOfSight = (sight: Sight): string =>
-  JSON.stringify([sight.repository.name, sight.kind === 'seen-change' ? sight.number : sight.branch]);
+export const nameOfSight = (sight: Sight): string => {
+  const { name } = sight.repository;
+  switch (sight.kind) {
+    case 'seen-change':
+      return JSON.stringify([name, sight.number]);
+    case 'seen-branch':
+      return JSON.stringify([name, sight.branch]);
+    case 'seen-group':
+      return JSON.stringify([name, 'group', sight.branch]);
+  }
+};
 
 const requestOf = (
   forge: HostedForge,
@@ -43,18 +58,18 @@ const requestOf = (
   author: change.author === null ? null : { id: change.author.id, login: change.author.login },
   headBranch: change.headBranch,
   headRepository: change.headRepository?.name ?? null,
-  isDraft: change.isDraft,
 });
 
-/** What is open and may join the branch that it wants to. */
+/** What is open, ready, and may join the branch that it wants to: a draft is looked at when it is none any more. */
 export const isWanted = (forge: HostedForge, repository: string, change: OfferedChange): boolean =>
-  change.isOpen && forge.isPermitted(repository, change.baseBranch);
+  change.isOpen && !change.isDraft && forge.isPermitted(repository, change.baseBranch);
 
-export const updateOfChange = (
-  forge: HostedForge,
-  repository: EventRepository,
-  change: OfferedChange,
-): BranchUpdate => {
+/** @throws HostedForgeFault, DatabaseError */
+export const updateOfChange = async (
+  { forge, approval }: Pick<LookDeps, 'forge' | 'approval'>,
+  { repository, change }: { readonly repository: EventRepository; readonly change: OfferedChange },
+  signal: AbortSignal,
+): Promise<BranchUpdate> => {
   const { number } = change;
   const name = hostedName(forge.host, repository.name);
   if (!isWanted(forge, repository.name, change)) return { kind: 'offer-closed', repository: name, number };
@@ -69,6 +84,7 @@ export const updateOfChange = (
     title: change.title,
     requestJson: JSON.stringify(requestOf(forge, repository, change)),
     newId: randomUUID(),
+    awaitsApproval: (await approval?.awaits({ forge, repository: repository.name }, change, signal)) ?? false,
   };
 };
 
@@ -79,6 +95,7 @@ export const isBaseline = (
   branch: string,
 ): boolean =>
   baselineBuildOf({ baseBranch: defaultBranch, baselines }, branch) !== null &&
+  !forge.isGroupBranch(branch) &&
   forge.isPermitted(name, branch);
 
 /** @param known the branch's newest baseline */
@@ -127,7 +144,7 @@ const newestBaseline = async (
 };
 
 /**
- * How it is now; null for a branch that is not judged by itself.
+ * How it is now; null for a branch that is not judged by itself, and for a group of which its queue tells nothing yet.
  * @throws HostedForgeFault, DatabaseError
  */
 export const lookAt = async (
@@ -142,8 +159,9 @@ export const lookAt = async (
     const { number } = sight;
     const change = forge.isPermitted(name, null) ? await forge.findChange(name, number, signal) : null;
     if (change === null) return { kind: 'offer-closed', repository, number };
-    return updateOfChange(forge, sight.repository, change);
+    return updateOfChange(deps, { repository: sight.repository, change }, signal);
   }
+  if (sight.kind === 'seen-group') return lookAtGroup(deps, sight, signal);
   const { branch } = sight;
   const known = await newestBaseline(database, repository, branch);
   if (!isBaseline(deps, sight.repository, branch)) {

@@ -6,10 +6,14 @@ import { OfferUnreadableError, readOffered } from '../offered-request.ts';
 import type { Sight } from './hosted-delivery.ts';
 import { type LookDeps, readKnown } from './look.ts';
 
+/** Of changes that come from hosted forges. */
+export const hostedKinds = ['offered', 'baseline', 'group'] as const;
+export type HostedKind = (typeof hostedKinds)[number];
+
 /** With the `owner/repo` of each. */
 export const openHere = async (
   { forge, database }: Pick<LookDeps, 'forge' | 'database'>,
-  kind: 'offered' | 'baseline',
+  kind: HostedKind,
 ): Promise<(readonly [string, ChangeListing])[]> => {
   const prefix = hostedName(forge.host, '');
   const open = await readKnown(database, { kind, closedToo: false });
@@ -41,9 +45,7 @@ export const sightOf = async (
   }
   const row = await database.changes.find(id);
   const known = row === null ? null : repositoryOf(row);
-  return {
-    kind: 'seen-change',
-    repository: known ?? { ...unknown, defaultBranch: baseBranch ?? 'main' },
-    number,
-  };
+  const repository = known ?? { ...unknown, defaultBranch: baseBranch ?? 'main' };
+  if (kind === 'group') return { kind: 'seen-group', repository, branch, told: null, endedSha: null };
+  return { kind: 'seen-change', repository, number };
 };

@@ -12,6 +12,7 @@ import {
 import { hostedKey, isOfHost, writePayload } from '../hosted-delivery.ts';
 import type { HostedIntakeEvent } from '../hosted-event.ts';
 import type { Later } from '../lanes.ts';
+import type { HostedKind } from '../open-here.ts';
 
 const minuteMs = 60_000;
 
@@ -74,7 +75,7 @@ export interface World {
   settle(): Promise<void>;
   /** Another intake on the same database, as after a restart; it sweeps. */
   restart(): Promise<void>;
-  open(kind?: 'offered' | 'baseline'): Promise<ChangeListing[]>;
+  open(kind?: HostedKind): Promise<ChangeListing[]>;
   unfinished(): Promise<readonly Delivery[]>;
   close(): Promise<void>;
 }
@@ -97,8 +98,13 @@ const countCalls = (database: Database) => {
         };
       },
     });
-  const { changes, deliveries } = database;
-  return { changes: counted(changes), deliveries: counted(deliveries), running: () => running };
+  const { changes, deliveries, repositories } = database;
+  return {
+    changes: counted(changes),
+    deliveries: counted(deliveries),
+    repositories: counted(repositories),
+    running: () => running,
+  };
 };
 
 let worlds = 0;
@@ -124,7 +130,7 @@ export const openWorld = async (database: Database, more: Partial<HostedIntakeDe
       ...more,
     });
   let intake = make();
-  const open = async (kind: 'offered' | 'baseline' = 'offered'): Promise<ChangeListing[]> => {
+  const open = async (kind: HostedKind = 'offered'): Promise<ChangeListing[]> => {
     const states = ['queued', 'judging', 'judged', 'failed'] as const;
     const { changes } = await database.changes.list({ kinds: [kind], states, limit: 1000 });
     const own = changes.filter(({ repository }) => repository.startsWith(`${forge.host}/`));
@@ -176,7 +182,7 @@ export const openWorld = async (database: Database, more: Partial<HostedIntakeDe
     async close() {
       await intake.stop();
       // What is left is nobody's: another world shares the database.
-      for (const { id } of [...(await open()), ...(await open('baseline'))]) {
+      for (const { id } of [...(await open()), ...(await open('baseline')), ...(await open('group'))]) {
         await database.changes.cancel(id, 1);
       }
     },
@@ -212,7 +218,8 @@ export const wantedOf = (forge: FakeHostedForge): unknown[] =>
     .flatMap(({ repository: { name }, changes }) =>
       [...changes.values()]
         .filter(
-          ({ isOpen, baseBranch }) => isOpen && forge.permits(name, null) && forge.permits(name, baseBranch),
+          ({ isOpen, isDraft, baseBranch }) =>
+            isOpen && !isDraft && forge.permits(name, null) && forge.permits(name, baseBranch),
         )
         .toSorted((one, other) => one.number - other.number)
         .map(({ number, headSha, baseBranch }) => [

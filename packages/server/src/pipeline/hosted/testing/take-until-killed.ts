@@ -16,7 +16,7 @@ const forge = createFakeHostedForge();
 // The first sweep finds nothing: what is here is here because it was told.
 const intake = createHostedIntake({
   forges: [forge],
-  database: { changes: database.changes, deliveries: line },
+  database: { ...database, deliveries: line },
   baselines: [],
   clock: Date.now,
   onTaken: () => {},
