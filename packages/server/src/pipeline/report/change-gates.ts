@@ -2,7 +2,8 @@
 import { toCode, toCodeBlock } from '@eka-ci/core/change-summary/escape';
 import type { Conclusion } from '@eka-ci/core/verdict';
 import type { ChangeListing } from '../../database/database.ts';
-import type { Gate, GateConclusion, GateState } from '../../forge/gate.ts';
+import type { Gate, GateAction, GateAnnotation, GateConclusion, GateState } from '../../forge/gate.ts';
+import { annotationsAt, positionOfFault, type ReportedPosition } from './annotations.ts';
 
 /** As much of a change's row as gates need. */
 export type ReportedChange = Pick<ChangeListing, 'id' | 'head' | 'baseBranch'> & {
@@ -21,6 +22,10 @@ export interface ReportedSummary {
     readonly conclusion: Conclusion;
     readonly headline: string;
     readonly notJudged: string | null;
+    /** What it evaluates. */
+    readonly file?: string | undefined;
+    /** Where its evaluation failed as a whole. */
+    readonly position?: ReportedPosition | undefined;
     readonly outcomes: readonly ReportedOutcome[];
   }[];
 }
@@ -34,6 +39,10 @@ export interface ReportedOutcome {
   readonly culprit: { readonly name: string } | null;
   readonly logTail: readonly string[];
   readonly reproduce: string | null;
+  /** What Nix says of the evaluation; null where that went well. */
+  readonly evaluation?: { readonly message: string } | null | undefined;
+  /** Where it is in the code. */
+  readonly position?: ReportedPosition | undefined;
 }
 
 export interface JobProgress {
@@ -60,6 +69,7 @@ interface Shown {
   readonly state: GateState;
   readonly title: string;
   readonly summary: string;
+  readonly annotations?: readonly GateAnnotation[];
 }
 
 const kinds = { job: 'job:', failure: 'failure:' } as const;
@@ -70,7 +80,11 @@ const textOf = (of: string): string => {
   return `EkaCI: ${of.slice(of.indexOf(':') + 1)}`;
 };
 
-const gateOf = (change: ReportedChange, of: string, { state, title, summary }: Shown): Gate => ({
+const gateOf = (
+  change: ReportedChange,
+  of: string,
+  { state, title, summary, annotations = [] }: Shown,
+): Gate => ({
   name: nameOf(change, textOf(of)),
   headSha: change.head,
   externalId: `${change.id}${separator}${of}`,
@@ -78,6 +92,7 @@ const gateOf = (change: ReportedChange, of: string, { state, title, summary }: S
   title,
   summary,
   detailsUrl: change.detailsUrl,
+  ...(annotations.length > 0 && { annotations }),
 });
 
 /** What is still pending at the end of a judgement will not become anything else by itself. */
@@ -99,6 +114,46 @@ export const queuedGates = (change: ReportedChange): Gate[] => [
   }),
 ];
 
+/** What a pressed button sends back. */
+export const approveAction = 'approve';
+
+const approveButton: GateAction = {
+  identifier: approveAction,
+  label: 'Approve',
+  description: 'Evaluate and build this head',
+};
+
+const howToApprove =
+  'Whoever may write to this repository lets it go: by the button *Approve*, a comment `@eka-ci approve`, or an approving review.';
+
+/** It comes from outside: nothing of it is evaluated before somebody lets it go. */
+export const awaitingGates = (change: ReportedChange): Gate[] => [
+  {
+    ...gateOf(change, '', {
+      state: concluded('action-required'),
+      title: 'Waiting for approval',
+      summary: `It comes from outside, and nothing of it is evaluated or built before it is approved. ${howToApprove} A newer head waits again.`,
+    }),
+    actions: [approveButton],
+  },
+];
+
+/**
+ * The same of what a merge queue made. Not concluded: a queue drops what a required check concludes of in any other way
+ * than well.
+ */
+export const awaitingGroupGates = (change: ReportedChange): Gate[] => [
+  {
+    ...gateOf(change, '', {
+      state: { kind: 'queued' },
+      title: 'Waiting for approval',
+      summary:
+        'It holds a change by somebody who may not write to this repository, and nobody has approved that. Whoever may write lets it go: by the button *Approve*, or by approving the change.',
+    }),
+    actions: [approveButton],
+  },
+];
+
 /** @param title one sentence on how far it is */
 export const runningGates = (change: ReportedChange, title: string, jobs: readonly JobProgress[]): Gate[] => [
   gateOf(change, '', { state: inProgress, title, summary: 'It is being judged.' }),
@@ -117,19 +172,27 @@ export const judgedGates = (
   { conclusion, headline, jobs }: ReportedSummary,
   markdown: string,
 ): Gate[] => [
-  ...jobs.map(({ job, conclusion: jobConclusion, headline: jobHeadline, notJudged }) =>
-    gateOf(change, `${kinds.job}${job}`, {
+  ...jobs.map(({ job, conclusion: jobConclusion, headline: jobHeadline, notJudged, ...of }) => {
+    const pointed = { position: of.position ?? null, file: of.file ?? null };
+    const isFailed = notJudged !== null && jobConclusion === 'failure';
+    return gateOf(change, `${kinds.job}${job}`, {
       state: concluded(jobConclusion),
       title: jobHeadline,
       summary: notJudged === null ? 'The change summary tells the rest.' : quote(notJudged),
-    }),
-  ),
-  gateOf(change, 'summary', { state: concluded('neutral'), title: headline, summary: markdown }),
-  gateOf(change, '', {
-    state: concluded(conclusion),
-    title: headline,
-    summary: 'The change summary tells the rest.',
+      annotations: isFailed
+        ? annotationsAt(pointed, { title: `${job} cannot be evaluated`, message: notJudged })
+        : [],
+    });
   }),
+  gateOf(change, 'summary', { state: concluded('neutral'), title: headline, summary: markdown }),
+  {
+    ...gateOf(change, '', {
+      state: concluded(conclusion),
+      title: headline,
+      summary: `The change summary tells the rest.${conclusion === 'action-required' ? ` ${howToApprove}` : ''}`,
+    }),
+    ...(conclusion === 'action-required' && { actions: [approveButton] }),
+  },
 ];
 
 /** Text from outside, which must not be read as anything else. */
@@ -142,6 +205,10 @@ export const failedGates = (change: ReportedChange, fault: string): Gate[] => {
     state: concluded('failure'),
     title: `It could not be judged: ${code}`,
     summary: quote(fault),
+    annotations: annotationsAt(
+      { position: positionOfFault(fault), file: null },
+      { title: 'The configuration cannot be read', message: fault },
+    ),
   };
   return [gateOf(change, '', shown)];
 };
@@ -159,14 +226,15 @@ export const endedGates = (change: ReportedChange): Gate[] => [
   gateOf(change, '', {
     state: concluded('cancelled'),
     title: 'Not judged to its end',
-    summary: 'It was closed, or something newer took its place.',
+    summary: 'It was closed or made a draft, or something newer took its place.',
   }),
 ];
 
 const failing: readonly string[] = ['newly-failing', 'newly-unevaluable'];
 
-const failureText = ({ reason, culprit, logTail, reproduce }: ReportedOutcome): string =>
+const failureText = ({ evaluation, reason, culprit, logTail, reproduce }: ReportedOutcome): string =>
   [
+    evaluation === null || evaluation === undefined ? '' : quote(evaluation.message),
     culprit === null ? '' : `Because of ${toCode(culprit.name)}.`,
     reason === null ? '' : quote(reason),
     logTail.length === 0 ? '' : toCodeBlock(logTail),
@@ -175,22 +243,49 @@ const failureText = ({ reason, culprit, logTail, reproduce }: ReportedOutcome): 
     .filter((part) => part !== '')
     .join('\n\n');
 
+/** Its log is in the gate's own text, where nothing of it is read as anything else. */
+const failureMessage = ({ evaluation, reason, culprit, logTail }: ReportedOutcome): string =>
+  [
+    evaluation?.message ?? '',
+    culprit === null ? '' : `Because of ${culprit.name}.`,
+    reason ?? '',
+    logTail.length === 0 ? '' : 'The end of its log is in the text of the gate.',
+  ]
+    .filter((part) => part !== '')
+    .join('\n');
+
+const failureTitle = ({ kind }: ReportedOutcome): string =>
+  kind === 'newly-failing' ? 'It newly fails to build' : 'It newly fails to evaluate';
+
 /** One for each package that newly fails, named by its job and attribute. */
 export const failureGates = (change: ReportedChange, { jobs }: ReportedSummary): Gate[] =>
-  jobs.flatMap(({ job, outcomes }) =>
+  jobs.flatMap(({ job, file, outcomes }) =>
     outcomes
       .filter(({ kind }) => failing.includes(kind))
-      .map((outcome) =>
-        gateOf(change, `${kinds.failure}${job}: ${outcome.attr}`, {
+      .map((outcome) => {
+        const title = failureTitle(outcome);
+        const said = { title: `${outcome.attr}: ${title}`, message: failureMessage(outcome) };
+        return gateOf(change, `${kinds.failure}${job}: ${outcome.attr}`, {
           state: concluded('failure'),
-          title: outcome.kind === 'newly-failing' ? 'It newly fails to build' : 'It newly fails to evaluate',
+          title,
           summary: failureText(outcome),
-        }),
-      ),
+          annotations: annotationsAt({ position: outcome.position ?? null, file: file ?? null }, said),
+        });
+      }),
   );
 
 export const isFailureGate = (externalId: string): boolean =>
   externalId.includes(`${separator}${kinds.failure}`);
+
+/** Somebody asked for its end. */
+export const cancelledGates = (change: ReportedChange): Gate[] => [
+  gateOf(change, '', {
+    state: concluded('cancelled'),
+    title: 'Stopped',
+    summary:
+      'Somebody asked for its end. A re-run, a comment `@eka-ci rebuild`, or a newer head has it judged.',
+  }),
+];
 
 /** What was shown before of the change and is not among what it came to: a job that is gone, a package that is well. */
 export const settledGate = (gate: Gate): Gate => ({

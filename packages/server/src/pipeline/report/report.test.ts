@@ -41,11 +41,13 @@ const summary = {
   jobs: [
     {
       ...{ job: 'packages', conclusion: 'failure', headline: '1 newly fails', notJudged: null },
+      file: 'default.nix',
       outcomes: [
         { kind: 'still-failing', attr: 'old', reason: null, culprit: null, logTail: [], reproduce: null },
         {
           ...{ kind: 'newly-failing', attr: 'curl', reason: 'exit 1 @everyone', culprit: { name: 'zlib' } },
           ...{ logTail: ['```', '</details> no'], reproduce: 'nix-build -A curl' },
+          position: { file: 'pkgs/curl.nix', line: 7, column: 1 },
         },
       ],
     },
@@ -181,6 +183,13 @@ describe('what a forge shows of a change', () => {
     expect(failure).toMatch(/^Because of `zlib`\./);
     // Whatever was printed stays in its block.
     expect(failure).toContain('````\n```\n</details> no\n````');
+    const message = 'Because of zlib.\nexit 1 @everyone\nThe end of its log is in the text of the gate.';
+    expect(shown.get('EkaCI: packages: curl')?.annotations).toEqual([
+      {
+        ...{ path: 'pkgs/curl.nix', startLine: 7, endLine: 7, level: 'failure' },
+        ...{ title: 'curl: It newly fails to build', message },
+      },
+    ]);
     expect(shown.get('EkaCI change summary')).toMatchObject({
       headSha: head,
       summary: '# What changes',
@@ -204,6 +213,23 @@ describe('what a forge shows of a change', () => {
       'EkaCI: packages': 'cancelled: Not judged to its end',
     });
     expect(shown.get('EkaCI')?.summary).toBe('```\nMERGE_CONFLICT: rebase it\n```');
+  });
+
+  it('points at what cannot be evaluated, or read', async () => {
+    send();
+    const change = await take('c1');
+    const [job] = summary.jobs;
+    const position = { file: 'lib/broken.nix', line: 3, column: 9 };
+    const unevaluated = { ...job, notJudged: 'syntax error', position, outcomes: [] };
+    await finish(change, { ...judged, summaryJson: JSON.stringify({ ...summary, jobs: [unevaluated] }) });
+    await expect
+      .poll(() => shown.get('EkaCI: packages')?.annotations)
+      .toMatchObject([{ path: 'lib/broken.nix', startLine: 3, message: 'syntax error' }]);
+    const fault = 'CONFIG_INVALID: .eka-ci/config.json:2:5: no value';
+    await finish(change, { state: 'failed', conclusion: 'failure', fault });
+    await expect
+      .poll(() => shown.get('EkaCI')?.annotations)
+      .toMatchObject([{ path: '.eka-ci/config.json', startLine: 2, message: fault }]);
   });
 
   it('says so of a package that does not fail any more, when it is judged again', async () => {
@@ -309,5 +335,20 @@ describe('the way to the forge', () => {
     nowMs += 3_600_000;
     reporter.judging({ kind: 'started', change });
     await expect.poll(titles).toEqual({ EkaCI: 'in-progress: Being evaluated' });
+  });
+
+  it('is gone again where somebody has changed what kept the forge from taking it', async () => {
+    const refused = { code: 'GITHUB_FORBIDDEN', mayPass: false, retryAtMs: null };
+    faults.push(Object.assign(new Error('no'), refused), Object.assign(new Error('no'), refused));
+    send();
+    await take('c1');
+    await expect.poll(() => events.map(({ kind }) => kind)).toEqual(['given-up']);
+    reporter.accessChanged('another.example');
+    reporter.accessChanged(forge.host);
+    await expect.poll(() => events.map(({ kind }) => kind)).toEqual(['given-up', 'given-up']);
+    // Or has changed it while the server was away.
+    reporter = open();
+    await reporter.reconcile();
+    await expect.poll(titles).toEqual({ EkaCI: 'queued: Waiting to be judged' });
   });
 });

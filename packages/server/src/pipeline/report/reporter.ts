@@ -2,11 +2,20 @@
 // sends it, so nothing that a forge shows stays pending for ever.
 import type { ReviewEvent } from '@eka-ci/protocol/review';
 import { z } from 'zod';
-import type { ChangeListing, Database, StoredChange, StoredGate } from '../../database/database.ts';
+import type {
+  ChangeKind,
+  ChangeListing,
+  Database,
+  StoredChange,
+  StoredGate,
+} from '../../database/database.ts';
 import { chooseFailureGates, type Gate } from '../../forge/gate.ts';
 import type { JudgeEvent } from '../judge-loop.ts';
 import { readOffered } from '../offered-request.ts';
 import {
+  awaitingGates,
+  awaitingGroupGates,
+  cancelledGates,
   changeIdOfGate,
   endedGates,
   failedGates,
@@ -42,10 +51,14 @@ export interface ReporterDeps {
 export interface Reporter {
   /** Changes that wait to be judged since now. */
   queued(changes: readonly ChangeListing[]): void;
+  /** Changes that wait for approval since now. */
+  awaiting(changes: readonly ChangeListing[]): void;
   /** Ids of changes that nobody wants judged any more. */
   ended(ids: readonly string[]): void;
   judging(event: JudgeEvent): void;
   progress(change: StoredChange, event: ReviewEvent): void;
+  /** What we may do on a forge has changed: it is shown what it refused to take. */
+  accessChanged(host: string): void;
   /** What an earlier life of the server left unfinished is shown as it is now. @throws DatabaseError */
   reconcile(): Promise<void>;
   /** Resolves when all that was told is kept. */
@@ -61,6 +74,7 @@ const conclusion = z.enum([
   'action-required',
   'pending',
 ]);
+const position = z.object({ file: z.string(), line: z.number() }).optional();
 const StoredSummary = z.object({
   conclusion,
   headline: z.string(),
@@ -70,6 +84,8 @@ const StoredSummary = z.object({
       conclusion,
       headline: z.string(),
       notJudged: z.string().nullable(),
+      file: z.string().optional(),
+      position,
       outcomes: z.array(
         z.object({
           kind: z.string(),
@@ -78,6 +94,8 @@ const StoredSummary = z.object({
           culprit: z.object({ name: z.string() }).nullable(),
           logTail: z.array(z.string()),
           reproduce: z.string().nullable(),
+          evaluation: z.object({ message: z.string() }).nullish(),
+          position,
         }),
       ),
     }),
@@ -92,6 +110,9 @@ interface Shown {
 
 const plannedTitle = ({ rebuilds, added, removed }: Extract<ReviewEvent, { type: 'planned' }>): string =>
   `${rebuilds} rebuilds, ${added} added, ${removed} removed`;
+
+/** Baselines and what is asked for by hand are shown here alone. */
+const isShown = (kind: ChangeKind): boolean => kind === 'offered' || kind === 'group';
 
 async function* unfinishedOf(
   { database: { gates } }: Pick<ReporterDeps, 'database'>,
@@ -118,16 +139,20 @@ class GateReporter implements Reporter {
 
   queued(changes: readonly ChangeListing[]): void {
     for (const { id, kind } of changes) {
-      if (kind === 'offered') this.#report(id, (change) => queuedGates(change));
+      if (isShown(kind)) this.#report(id, (change) => queuedGates(change));
     }
   }
 
+  awaiting(changes: readonly ChangeListing[]): void {
+    for (const { id } of changes) this.#report(id, gatesOfAwaiting);
+  }
+
   ended(ids: readonly string[]): void {
-    for (const id of ids) this.#report(id, (change) => endedGates(change));
+    for (const id of ids) this.#report(id, gatesAtRest);
   }
 
   judging(event: JudgeEvent): void {
-    if (!('change' in event) || event.change.kind !== 'offered') return;
+    if (!('change' in event) || !isShown(event.change.kind)) return;
     const { id } = event.change;
     switch (event.kind) {
       case 'started':
@@ -151,7 +176,7 @@ class GateReporter implements Reporter {
 
   progress({ id, kind }: StoredChange, event: ReviewEvent): void {
     const shown = this.#shown.get(id);
-    if (kind !== 'offered' || shown === undefined) return;
+    if (!isShown(kind) || shown === undefined) return;
     if (event.type === 'evaluating' && !shown.jobs.has(event.job)) shown.jobs.set(event.job, null);
     else if (event.type === 'planned') shown.jobs.set(event.job, plannedTitle(event));
     else if (event.type === 'build-finished') shown.title = `Built ${event.finished} of ${event.total}`;
@@ -164,7 +189,18 @@ class GateReporter implements Reporter {
     this.#report(id, (change) => runningGates(change, shown.title, jobs));
   }
 
+  accessChanged(host: string): void {
+    const { database, clock, wake, onFault } = this.#deps;
+    this.#work = this.#work
+      .then(async () => {
+        if ((await database.gates.retryGivenUp(host, clock())) > 0) wake();
+      })
+      .catch(onFault);
+  }
+
   async reconcile(): Promise<void> {
+    // What kept a forge from taking something may be mended by now.
+    for (const host of this.#deps.hosts) this.accessChanged(host);
     const ids = new Set<string>();
     for (const host of this.#deps.hosts) {
       for await (const gate of unfinishedOf(this.#deps, host)) {
@@ -190,10 +226,14 @@ class GateReporter implements Reporter {
   ): Promise<void> {
     const { database, publicUrl, clock, wake } = this.#deps;
     const row = await database.changes.find(id);
-    if (row === null || row.kind !== 'offered') return;
+    if (row === null || !isShown(row.kind)) return;
     const { host, repository, defaultBranch } = readOffered(row);
     const { baseBranch, head } = row;
-    const detailsUrl = `${publicUrl}/v1/prs/github/${repository}/${row.number}`;
+    // The first is what its kind alone means.
+    const forge = this.#deps.hosts.indexOf(host) > 0 ? host : 'github';
+    const page =
+      row.kind === 'group' ? `commits/${head}/change-summary` : `prs/${forge}/${repository}/${row.number}`;
+    const detailsUrl = `${publicUrl}/v1/${page}`;
     const wantedNow = gatesOf({ id, head, baseBranch, defaultBranch, detailsUrl }, row);
     if (wantedNow.length === 0) return;
     const stored = await database.gates.ofHead({ host, repository, headSha: head });
@@ -223,9 +263,14 @@ const settle = (id: string, wanted: readonly Gate[], before: readonly Gate[]): G
   return [...gates, ...own.filter(({ name }) => !names.has(name)).map(settledGate)];
 };
 
+const gatesOfAwaiting = (change: ReportedChange, { kind }: StoredChange): readonly Gate[] =>
+  kind === 'group' ? awaitingGroupGates(change) : awaitingGates(change);
+
 /** Of a change as its row has it now; none where it is going to be judged, for that tells by itself. */
 const gatesAtRest = (change: ReportedChange, row: StoredChange): readonly Gate[] => {
   switch (row.state) {
+    case 'awaiting-approval':
+      return gatesOfAwaiting(change, row);
     case 'queued':
     case 'judging':
       return [];
@@ -233,7 +278,9 @@ const gatesAtRest = (change: ReportedChange, row: StoredChange): readonly Gate[]
     case 'closed':
       return endedGates(change);
     case 'failed':
-      return failedGates(change, row.fault ?? 'UNKNOWN');
+      return row.conclusion === 'cancelled'
+        ? cancelledGates(change)
+        : failedGates(change, row.fault ?? 'UNKNOWN');
     case 'judged': {
       const summary = StoredSummary.safeParse(JSON.parse(row.summaryJson ?? 'null'));
       if (summary.success) {
