@@ -11,7 +11,7 @@ export interface ChangeCounts {
 
 /** Counted up to this; who waits behind a thousand others does not ask for the number. */
 const most = 1000;
-const everyKind = ['branch', 'offered', 'baseline', 'submitted'] as const;
+const everyKind = ['branch', 'offered', 'group', 'baseline', 'submitted'] as const;
 
 export const createChangeCounts = (database: Pick<Database, 'changes'>): ChangeCounts => {
   let counts = { queued: 0, judging: 0 };

@@ -124,6 +124,20 @@ const offeredRequest = (deps: ChangeRequestDeps, change: StoredChange): ChangeRe
   };
 };
 
+/** What a merge queue made, as it is: nothing else will be merged. */
+const groupRequest = (deps: ChangeRequestDeps, change: StoredChange): ChangeRequest => {
+  const hosted = hostedRepository(deps, change);
+  const { served } = hosted;
+  return {
+    ...servedRequest(deps, change, served),
+    // By its commit: the queue deletes its branch at any moment.
+    source: { kind: 'url', url: served.url, refs: [change.head] },
+    authorization: authorizationOf(hosted),
+    base: change.base,
+    merge: false,
+  };
+};
+
 /** A base branch as it is, against where it was; how much of it is built is decided when its configuration is read. */
 const baselineRequest = (deps: ChangeRequestDeps, change: StoredChange): ChangeRequest => {
   const hosted = hostedOf(deps, change.repository);
@@ -171,5 +185,7 @@ export const requestFor = (deps: ChangeRequestDeps, change: StoredChange): Chang
       return submittedRequest(deps, change);
     case 'offered':
       return offeredRequest(deps, change);
+    case 'group':
+      return groupRequest(deps, change);
   }
 };

@@ -29,7 +29,7 @@ export interface Taken {
 
 /** A branch's update, and the change it was seen to follow. */
 interface SeenUpdate {
-  readonly update: Exclude<BranchUpdate, { kind: 'offer-moved' | 'offer-closed' }>;
+  readonly update: Extract<BranchUpdate, { kind: 'head-moved' | 'branch-gone' | 'base-moved' | 'base-gone' }>;
   /** Null for a branch that was never seen. */
   readonly after: string | null;
 }

@@ -3,7 +3,7 @@
 import type { ChangeKind, ChangeResult, Database, Lease, StoredChange } from '../database/database.ts';
 import { errorCodeOf } from '../lib/error-code.ts';
 import { explainSystemError } from '../lib/system-error.ts';
-import { retryWaitMs } from './passing-faults.ts';
+import { retryWaitOf } from './passing-faults.ts';
 
 /** Why a judgement was cut short. */
 export type StopReason = 'not-wanted' | 'lease-lost' | 'server-ends' | 'draining';
@@ -61,10 +61,11 @@ export interface JudgeLoopDeps {
   readonly clock: () => number;
   readonly onEvent: (event: JudgeEvent) => void;
   /**
-   * How many are judged at once. Baselines have seats of their own: whoever waits for a change does not wait for them.
-   * @default 16 changes, 2 baselines
+   * How many are judged at once. Baselines have seats of their own: whoever waits for a change does not wait for them. So
+   * have groups of merge queues: all that is queued behind one waits for it.
+   * @default 16 changes, 2 baselines, 4 groups
    */
-  readonly seats?: { readonly changes: number; readonly baselines: number };
+  readonly seats?: { readonly changes: number; readonly baselines: number; readonly groups?: number };
   /** How long a change stays this server's without being renewed. @default 60000 */
   readonly leaseMs?: number;
   /**
@@ -103,7 +104,8 @@ type Ending =
   | { readonly state: 'retries'; readonly fault: string; readonly retryAtMs: number }
   | JudgementStopped;
 
-const defaultSeats = { changes: 16, baselines: 2 };
+const defaultGroups = 4;
+const defaultSeats = { changes: 16, baselines: 2, groups: defaultGroups };
 const defaultIdleMs = 5000;
 
 interface Running {
@@ -188,8 +190,11 @@ class Loop implements JudgeLoop {
     const { owner, onHold, seats = defaultSeats, database } = this.#deps;
     const current = this.current();
     const baselines = current.filter(({ kind }) => kind === 'baseline').length;
+    const groups = current.filter(({ kind }) => kind === 'group').length;
+    const changes = current.length - baselines - groups;
     const kinds: ChangeKind[] = [
-      ...(current.length - baselines < seats.changes ? (['branch', 'offered', 'submitted'] as const) : []),
+      ...(groups < (seats.groups ?? defaultGroups) ? (['group'] as const) : []),
+      ...(changes < seats.changes ? (['branch', 'offered', 'submitted'] as const) : []),
       ...(baselines < seats.baselines ? (['baseline'] as const) : []),
     ];
     if (kinds.length === 0) return null;
@@ -275,8 +280,9 @@ class Loop implements JudgeLoop {
     const code = errorCodeOf(error);
     if (code.startsWith('DATABASE_')) throw error;
     const fault = faultOf(error);
-    const waitMs = retryWaitMs(code, change.faults);
-    if (waitMs !== null) return { state: 'retries', fault, retryAtMs: this.#deps.clock() + waitMs };
+    const nowMs = this.#deps.clock();
+    const waitMs = retryWaitOf(error, change.faults, nowMs);
+    if (waitMs !== null) return { state: 'retries', fault, retryAtMs: nowMs + waitMs };
     if (code === '') this.#deps.onEvent({ kind: 'bug', change, error });
     return { state: 'failed', conclusion: 'failure', fault };
   }

@@ -43,7 +43,8 @@ const toResult = (
   state: 'judged',
   base,
   judgedTree,
-  title: subject === '' ? change.title : subject.slice(0, longestTitle),
+  // What a forge offers has a title there, and that is what people know it by.
+  title: change.kind === 'offered' || subject === '' ? change.title : subject.slice(0, longestTitle),
   conclusion: summary.conclusion,
   summaryJson: JSON.stringify(summary),
   markdown,

@@ -54,6 +54,9 @@ export interface KeptJobsetsDeps {
 
 const hashOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');
 
+/** Of what is kept of an attribute: a jobset that lacks something is evaluated again. */
+const recordsVersion = 2;
+
 /** Stands for "all that the evaluation gives" among systems; no system is called so. */
 const everySystem = '*';
 
@@ -69,7 +72,7 @@ const keyOf = (question: JobsetQuestion, { nix }: KeptJobsetsDeps): JobsetKey =>
     systems: job.systems ?? [everySystem],
     evaluator: question.evaluator,
     evaluatorVersion: nix.version,
-    settings: hashOf([nix.storeDir, sorted]),
+    settings: hashOf([nix.storeDir, sorted, recordsVersion]),
   };
 };
 

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
-import { passingCodes, retryWaitMs } from './passing-faults.ts';
+import { passingCodes, retryWaitMs, retryWaitOf } from './passing-faults.ts';
 
 it('waits longer each time, and gives up after an hour', () => {
   const waits = Array.from({ length: 10 }, (_, faults) => retryWaitMs('GIT_TIMEOUT', faults));
@@ -11,6 +11,13 @@ it('waits longer each time, and gives up after an hour', () => {
 it('tries nothing again that is the change itself, or a bug', () => {
   const final = ['MERGE_CONFLICT', 'CONFIG_INVALID', 'GIT_REVISION_NOT_FOUND', 'GIT_URL_INVALID', ''];
   expect(final.map((code) => retryWaitMs(code, 0))).toEqual([null, null, null, null, null]);
+});
+
+it('waits for a forge as long as it is away, and not before it wants to be asked', () => {
+  const away = Object.assign(new Error('away'), { code: 'GITHUB_FAULT', mayPass: true, retryAtMs: null });
+  expect([0, 8, 5000].map((faults) => retryWaitOf(away, faults, 0))).toEqual([30_000, 900_000, 900_000]);
+  expect(retryWaitOf(Object.assign(away, { retryAtMs: 61_000 }), 0, 1000)).toBe(60_000);
+  expect(retryWaitOf(Object.assign(away, { mayPass: false }), 0, 0)).toBeNull();
 });
 
 it('names codes that exist', async () => {

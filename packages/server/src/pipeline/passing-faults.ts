@@ -1,4 +1,6 @@
 // Which faults of a judgement may pass by themselves, or by an operator's hand, and when it is tried again.
+import { errorCodeOf } from '../lib/error-code.ts';
+import { isForgeFault, restAfter } from './hosted/hosted-fault.ts';
 
 /**
  * Codes, and why another try can end better. What is not here is final: what the change itself says (a conflict, a
@@ -41,6 +43,8 @@ const longestWaitMs = 15 * 60_000;
 /** Tries in a row, the first included: an hour and a bit. */
 const mostTries = 9;
 
+const waitAfter = (faults: number): number => Math.min(longestWaitMs, firstWaitMs * 2 ** faults);
+
 /**
  * How long to wait before a judgement is tried again: doubled each time, up to a bound.
  * @param code the fault's
@@ -49,5 +53,14 @@ const mostTries = 9;
  */
 export const retryWaitMs = (code: string, faults: number): number | null => {
   if (!passing.has(code) || faults >= mostTries - 1) return null;
-  return Math.min(longestWaitMs, firstWaitMs * 2 ** faults);
+  return waitAfter(faults);
+};
+
+/**
+ * As above, of whatever was thrown. A hosted forge says of its faults itself whether they may pass: it is waited for as
+ * long as it is away, for nobody would ask again for a change that it told once.
+ */
+export const retryWaitOf = (error: unknown, faults: number, nowMs: number): number | null => {
+  if (!isForgeFault(error)) return retryWaitMs(errorCodeOf(error), faults);
+  return error.mayPass ? Math.max(waitAfter(faults), restAfter(error, nowMs)) : null;
 };

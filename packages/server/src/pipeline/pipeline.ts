@@ -20,12 +20,14 @@ import type { CombinedSides } from './combine-sides.ts';
 import { type EvaluateSidesDeps, evaluateSides, type SideLimits } from './evaluate-sides.ts';
 import type { EvaluationLine } from './evaluation-line.ts';
 import type { GraphLease, SharedGraph } from './graph/shared-graph.ts';
+import type { Job } from './jobs.ts';
 import { judgeChange, nothingBuilt, type PlannedJob, renderSummary } from './judge.ts';
 import type { KeptJobsets } from './kept-jobsets.ts';
 import { loadFile } from './load-file.ts';
 import { type JobsToJudge, type JudgedJobPair, loadJobs } from './load-jobs.ts';
 import { onceMoreIfLost, refuseLost } from './lost-derivations.ts';
 import { measureSizes } from './measure-sizes.ts';
+import { type ChangePackages, findPackages } from './people/change-packages.ts';
 
 export interface PipelineDeps {
   readonly git: Git;
@@ -44,6 +46,8 @@ export interface PipelineDeps {
   /** The system that flake jobs are evaluated for. */
   readonly system: string;
   readonly onEvent: (event: ReviewEvent) => void;
+  /** Told what the change touches as soon as it is planned, before anything of it is built. @default nobody wants to know */
+  readonly keepPackages?: (packages: ChangePackages) => Promise<void>;
 }
 
 export interface BuildLimit {
@@ -176,22 +180,22 @@ const drvPathsOf = ({ records }: Jobset): DrvPath[] =>
   records.flatMap((record) => (record.kind === 'derivation' ? [record.drvPath] : []));
 
 const unevaluated = (
-  job: string,
+  { name: job, target }: Job,
   { failure, because }: Extract<CombinedSides, { kind: 'failed' }>,
   notices: readonly Notice[],
 ): UnjudgedJob => {
   const { position, message, kind } = failure;
   const place = position === null ? '' : ` at ${position.file}:${position.line}:${position.column}`;
   const reason = `${message}${place}`;
+  const file = target.kind === 'flake' ? 'flake.nix' : target.file;
+  const unjudged = { kind: 'not-judged', job, reason, file, ...(position && { position }), notices } as const;
   switch (because) {
     case 'new':
-      return { kind: 'not-judged', job, conclusion: 'failure', reason, notices };
+      return { ...unjudged, conclusion: 'failure' };
     case 'as-on-base':
-      return { kind: 'not-judged', job, conclusion: 'neutral', reason: `as on the base: ${reason}`, notices };
-    case 'unknown': {
-      const conclusion = kind === 'timeout' ? 'timed-out' : 'neutral';
-      return { kind: 'not-judged', job, conclusion, reason, notices };
-    }
+      return { ...unjudged, conclusion: 'neutral', reason: `as on the base: ${reason}` };
+    case 'unknown':
+      return { ...unjudged, conclusion: kind === 'timeout' ? 'timed-out' : 'neutral' };
   }
 };
 
@@ -206,7 +210,7 @@ const planJob = async (stage: PlanStage, pair: JudgedJobPair): Promise<PlannedJo
   const { lease, signal } = stage;
   const sides = await evaluateSides(stage.evaluation, pair, signal);
   const notices = warnings('evaluation', sides.warnings);
-  if (sides.kind === 'failed') return unevaluated(pair.name, sides, notices);
+  if (sides.kind === 'failed') return unevaluated(pair.judged, sides, notices);
   const { base, judged } = sides;
   const roots = new Set([...drvPathsOf(base), ...drvPathsOf(judged)]);
   await lease.ingest([...roots], signal);
@@ -287,11 +291,14 @@ const planAndBuild = async (
 ): Promise<PlannedChange> => {
   const { request, jobs, changeSet, lease } = change;
   if (changeSet !== null && changeSet !== 'full-rebuild') {
-    return { planned: untouched(jobs, untouchedBy(changeSet)), plans: [], built: null };
+    const planned = untouched(jobs, untouchedBy(changeSet));
+    await deps.keepPackages?.(findPackages(planned, lease.graph));
+    return { planned, plans: [], built: null };
   }
   const plan = () => planChange({ deps, lease, signal }, change);
   const planned = await deps.evaluations.run(deps.builds.purpose, plan, signal);
   const plans = plansOf(planned);
+  await deps.keepPackages?.(findPackages([...planned, ...removed(jobs)], lease.graph));
   if (!request.build) return { planned, plans, built: null };
   const maxBuilds = request.buildLimit?.builds ?? null;
   const wanted = { graph: lease.graph, plans, maxBuilds, again: request.buildAgain ?? true };

@@ -31,5 +31,8 @@ export const buildLimitOf = (
     case 'baseline':
       // It is in the base already: there is nothing left to decide.
       return null;
+    case 'group':
+      // Whoever put it into the queue may write to the base, and has decided: nobody would look at it there.
+      return null;
   }
 };

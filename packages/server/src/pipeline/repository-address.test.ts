@@ -22,3 +22,13 @@ it('finds a hosted one by the kind of its forge, or by its host', () => {
   expect(find('gitlab', 'owner', 'set')).toBeNull();
   expect(findServedName({ forge: 'github', owner: 'o', name: 's' }, { ...served, hosted: [] })).toBeNull();
 });
+
+it('finds one under the name that it has now', () => {
+  const nameNow = (host: string, name: string) =>
+    host === 'github.com' && ['owner/set', 'owner/old'].includes(name.toLowerCase()) ? 'Owner/Set' : null;
+  const now = (forge: string, name: string) =>
+    findServedName({ forge, owner: 'OWNER', name }, { ...served, nameNow });
+  expect(now('github', 'set')).toBe('github.com/Owner/Set');
+  expect(now('github.com', 'Old')).toBe('github.com/Owner/Set');
+  expect(now('github.example.org', 'old')).toBe('github.example.org/OWNER/old');
+});

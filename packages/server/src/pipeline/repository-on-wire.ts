@@ -26,13 +26,17 @@ export const repositoriesOnWire = (
   });
 };
 
-/** @param fetching as above, by the names under which changes are kept */
+/**
+ * @param fetching as above, by the names under which changes are kept
+ * @param hosts of all forges, in the order of the configuration: the first is known by its kind alone
+ */
 export const hostedOnWire = (
   statuses: readonly HostedRepositoryStatus[],
   fetching: readonly string[],
+  hosts: readonly string[],
 ): Repository[] =>
   statuses.map(({ forge, repository, defaultBranch, lastSeenAtMs, failures, fault, warnings }) => ({
-    forge: forge.kind,
+    forge: hosts.indexOf(forge.host) > 0 ? forge.host : forge.kind,
     name: repository,
     baseBranch: defaultBranch,
     capabilities: { ...forge.capabilities },

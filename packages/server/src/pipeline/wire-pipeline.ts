@@ -31,6 +31,7 @@ export interface PipelineParts {
   /** Where each judgement gets a folder of roots for its outputs; without it they are not kept. */
   readonly outputRootsDir?: string;
   readonly onEvent: (event: ReviewEvent) => void;
+  readonly keepPackages?: NonNullable<PipelineDeps['keepPackages']>;
   readonly signal: AbortSignal;
 }
 
@@ -55,6 +56,7 @@ export const wireBuilds = (parts: BuildParts): BuildStage => {
 /** The pipeline of one judgement, which ends with the signal. */
 export const wirePipeline = (parts: PipelineParts): PipelineDeps => {
   const { nix, git, database, kept, evaluations, graph, system, gate = openGate, onEvent } = parts;
+  const { keepPackages } = parts;
   return {
     git,
     evaluator: chooseEvaluator(nix),
@@ -68,5 +70,6 @@ export const wirePipeline = (parts: PipelineParts): PipelineDeps => {
     nix,
     system,
     onEvent,
+    ...(keepPackages === undefined ? {} : { keepPackages }),
   };
 };

@@ -140,6 +140,7 @@ describe('changes that are told', () => {
       head: sha(digit),
       title: 'title',
       requestJson: '{}',
+      awaitsApproval: false,
       newId: `${number}-${digit}`,
     });
     reader.follow({ resource: 'allbuilds' });

@@ -44,7 +44,7 @@ const openOf = async (changes: Changes, updates: readonly DeliveredUpdate[]): Pr
     if (branches.length === 0) continue;
     const page = await changes.list({
       repository,
-      kinds: ['branch', 'baseline'],
+      kinds: ['branch', 'baseline', 'group'],
       states: ['queued', 'judging', 'judged', 'failed'],
       limit: 1000,
     });

@@ -258,6 +258,23 @@ describe('rows', () => {
     expect(retention.totals()).toMatchObject({ deliveries: 1 });
   });
 
+  it('of revoked sessions and expired tokens go a month after nobody would believe them anyway', async () => {
+    const { users } = database;
+    const user = { host: 'github.com', id: 1 };
+    await users.signIn({ ...user, login: 'alice', atMs: start, isListed: false });
+    const token = { user, name: 'n', createdAtMs: start };
+    await users.addToken({ ...token, id: 'ends', hash: 'a', expiresAtMs: start + dayMs }, 10);
+    await users.addToken({ ...token, id: 'stays', hash: 'b', expiresAtMs: null }, 10);
+    await users.revoke('session', start + dayMs);
+    const retention = await startSweeping();
+    await pass(retention, 30 * dayMs);
+    expect(await users.tokensOf(user)).toHaveLength(2);
+    expect(await users.revoke('session', start + dayMs)).toBe(false);
+    await pass(retention, 2 * dayMs);
+    expect(await users.tokensOf(user)).toMatchObject([{ id: 'stays' }]);
+    expect(await users.revoke('session', start + dayMs)).toBe(true);
+  });
+
   it('cannot keep the rest from being swept', async () => {
     await put(logName('a'), start - 91 * dayMs);
     const closed = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });

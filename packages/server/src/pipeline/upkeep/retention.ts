@@ -21,6 +21,12 @@ const packageMaxAgeMs = 365 * dayMs;
 /** Of the mirror of a repository that is not configured: it may be only that somebody is editing the configuration. */
 const mirrorMaxAgeMs = 7 * dayMs;
 
+/**
+ * Of tokens that have expired, so that their owners see for a while what became of them; and of what was revoked, which
+ * a clock that is set back makes count again.
+ */
+const expiredMaxAgeMs = 30 * dayMs;
+
 /** What git writes in a bare mirror whenever it is fetched into. */
 const mirrorMarks = ['FETCH_HEAD', 'packed-refs', 'refs', 'objects'];
 
@@ -49,7 +55,18 @@ export type RetentionEvent =
   | { readonly kind: 'clock-ahead'; readonly wallMs: number; readonly sweepMs: number };
 
 export interface RetentionDeps {
-  readonly database: Pick<Database, 'changes' | 'jobsets' | 'deliveries' | 'gates' | 'packages'>;
+  readonly database: Pick<
+    Database,
+    | 'changes'
+    | 'jobsets'
+    | 'deliveries'
+    | 'gates'
+    | 'packages'
+    | 'users'
+    | 'merges'
+    | 'maintainers'
+    | 'approvals'
+  >;
   /** Absolute. */
   readonly folders: {
     readonly logs: string;
@@ -143,7 +160,7 @@ const sweepOutputs = async (deps: RetentionDeps, { nowMs, found, removed, signal
 /** True where somebody waits for a repository whose mirror may be any of those that are not configured. */
 const areOthersWanted = async ({ database, repositories }: RetentionDeps): Promise<boolean> => {
   const { changes, nextCursor } = await database.changes.list({
-    kinds: ['branch', 'offered', 'baseline', 'submitted'],
+    kinds: ['branch', 'offered', 'group', 'baseline', 'submitted'],
     states: ['queued', 'judging'],
     limit: 1000,
   });
@@ -165,7 +182,11 @@ const sweepRows = async ({ database, rootMaxAgeMs }: RetentionDeps, sweep: Sweep
   removed.deliveries += await database.deliveries.forget(nowMs - deliveryMaxAgeMs);
   removed.changes += await database.changes.forget(nowMs - changeMaxAgeMs);
   await database.gates.forget(nowMs - changeMaxAgeMs);
+  await database.approvals.forgetRuns(nowMs - changeMaxAgeMs);
+  await database.merges.forget(nowMs - changeMaxAgeMs);
+  await database.maintainers.forgetPackages();
   await database.packages.forget(nowMs - packageMaxAgeMs);
+  await database.users.forget(nowMs - expiredMaxAgeMs);
 };
 
 const sweepWork = async ({ folders }: RetentionDeps, { nowMs, removed }: Sweep): Promise<void> => {
