@@ -34,6 +34,7 @@ const completed = (change: ChangeListing, conclusion: CheckRun['conclusion']): P
 
 /** What is judged again is not concluded, whatever was concluded of it before. */
 const progressOf = (change: ChangeListing, conclusion: string): Progress => {
+  if (change.state === 'awaiting-approval') return completed(change, conclusionOf('action-required'));
   if (change.state === 'queued') return { status: 'queued', conclusion: null, completedAtMs: null };
   if (change.state === 'judging' || conclusion === 'pending') {
     return { status: 'in_progress', conclusion: null, completedAtMs: null };
@@ -43,6 +44,8 @@ const progressOf = (change: ChangeListing, conclusion: string): Progress => {
 
 const titleOf = (change: ChangeListing): string => {
   switch (change.state) {
+    case 'awaiting-approval':
+      return 'Waits for approval: nothing of it is evaluated or built before.';
     case 'queued':
       return 'Waits to be judged.';
     case 'judging':

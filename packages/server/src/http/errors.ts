@@ -16,14 +16,26 @@ export type HttpErrorCode =
   | 'DRV_INVALID'
   /** 400: `cursor` is none that the server gave. */
   | 'CURSOR_INVALID'
+  /** 400: a sign-in came back too late, twice, or to another question than it was asked. */
+  | 'SIGN_IN_FAILED'
   /** 401: the metrics need the bearer token of `web.metrics_token`, or the unix socket. */
   | 'TOKEN_REQUIRED'
+  /** 401: nobody is signed in, and this is not for everybody. */
+  | 'SIGN_IN_REQUIRED'
+  /** 401: the API token is unknown, was removed, or has expired. */
+  | 'API_TOKEN_UNKNOWN'
   /** 401: the webhook does not prove that it comes from the forge: give both the same secret. */
   | 'WEBHOOK_UNPROVEN'
-  /** 403: only who can open the server's unix socket may do this. */
+  /** 403: only admins, and who can open the server's unix socket, may do this. */
   | 'OPERATOR_REQUIRED'
-  /** 403: a page of another origin asked for a live connection. */
+  /** 403: only admins, and who may write to the change's repository, may do this. */
+  | 'WRITE_ACCESS_REQUIRED'
+  /** 403: an API token makes no others: sign in with a browser. */
+  | 'SESSION_REQUIRED'
+  /** 403: a page of another origin asked for something in the name of who looks at it, or for a live connection. */
   | 'ORIGIN_REFUSED'
+  /** 403: whoever was asked at the forge did not want to sign in. */
+  | 'SIGN_IN_DENIED'
   /** 404: there is no such address. */
   | 'ROUTE_NOT_FOUND'
   /** 404: no evaluation met this derivation so far. */
@@ -52,16 +64,38 @@ export type HttpErrorCode =
   | 'JUDGED_JOB_NOT_FOUND'
   /** 404: the judged change has no attribute of that name. */
   | 'ATTRIBUTE_NOT_FOUND'
+  /** 404: nobody can sign in: the server has no `oauth.client_id`. */
+  | 'SIGN_IN_OFF'
+  /** 404: nobody of that login has signed in. */
+  | 'USER_NOT_FOUND'
+  /** 404: nobody of that id was approved for good. */
+  | 'APPROVED_USER_NOT_FOUND'
+  /** 409: whoever offers the change is not known, so nobody can be approved for good. */
+  | 'AUTHOR_UNKNOWN'
+  /** 404: they have no API token of that id. */
+  | 'API_TOKEN_NOT_FOUND'
+  /** 404: they are no maintainer of that attribute by the server's own table. */
+  | 'MAINTAINER_NOT_FOUND'
+  /** 404: nobody asked to be a maintainer under this id. */
+  | 'MAINTAINER_REQUEST_NOT_FOUND'
   /** 405: the address is right, the method is not; `Allow` names those that are. */
   | 'METHOD_NOT_ALLOWED'
   /** 408: the request took too long to arrive. */
   | 'REQUEST_TIMEOUT'
   /** 409: the change is not in a state in which that can be done. */
   | 'CHANGE_NOT_READY'
+  /** 409: the repository does not allow that way to merge. */
+  | 'MERGE_METHOD_FORBIDDEN'
+  /** 409: as many requests to be a maintainer wait of one person as may. */
+  | 'MAINTAINER_REQUESTS_EXCEEDED'
   /** 409: the id is that of another request. */
   | 'REQUEST_ID_TAKEN'
   /** 409: the id is that of another change. */
   | 'REVIEW_ID_TAKEN'
+  /** 409: who signed in has as many API tokens as there may be: remove some. */
+  | 'API_TOKENS_EXCEEDED'
+  /** 409: the configuration lists them among the admins, and only there can they be taken out. */
+  | 'ADMIN_LISTED'
   /** 409: a copy of the database is being made already. */
   | 'BACKUP_RUNNING'
   /** 410: the log is older than `retention.build_log_days`, and was removed. */
@@ -84,6 +118,8 @@ export type HttpErrorCode =
   | 'TOO_MANY_BUILDS'
   /** 500: a fault of the server, which its log tells of. */
   | 'SERVER_FAULT'
+  /** 502: the forge cannot be asked now who somebody is, or what they may do. */
+  | 'FORGE_UNAVAILABLE'
   /** 503: there are as many live connections, in all or of one address, as there may be. */
   | 'LIVE_CONNECTIONS_EXCEEDED'
   /** 503: the server starts, ends, or waits for its database; try again. */
@@ -96,10 +132,16 @@ const statusOf: Readonly<Record<HttpErrorCode, number>> = {
   PATH_INVALID: 400,
   DRV_INVALID: 400,
   CURSOR_INVALID: 400,
+  SIGN_IN_FAILED: 400,
   TOKEN_REQUIRED: 401,
+  SIGN_IN_REQUIRED: 401,
+  API_TOKEN_UNKNOWN: 401,
   WEBHOOK_UNPROVEN: 401,
   OPERATOR_REQUIRED: 403,
+  WRITE_ACCESS_REQUIRED: 403,
+  SESSION_REQUIRED: 403,
   ORIGIN_REFUSED: 403,
+  SIGN_IN_DENIED: 403,
   ROUTE_NOT_FOUND: 404,
   DRV_NOT_FOUND: 404,
   DRV_NOT_IN_STORE: 404,
@@ -114,11 +156,22 @@ const statusOf: Readonly<Record<HttpErrorCode, number>> = {
   SUMMARY_JOB_NOT_FOUND: 404,
   JUDGED_JOB_NOT_FOUND: 404,
   ATTRIBUTE_NOT_FOUND: 404,
+  SIGN_IN_OFF: 404,
+  USER_NOT_FOUND: 404,
+  API_TOKEN_NOT_FOUND: 404,
+  MAINTAINER_NOT_FOUND: 404,
+  MAINTAINER_REQUEST_NOT_FOUND: 404,
   METHOD_NOT_ALLOWED: 405,
   REQUEST_TIMEOUT: 408,
+  APPROVED_USER_NOT_FOUND: 404,
+  AUTHOR_UNKNOWN: 409,
   CHANGE_NOT_READY: 409,
+  MERGE_METHOD_FORBIDDEN: 409,
+  MAINTAINER_REQUESTS_EXCEEDED: 409,
   REQUEST_ID_TAKEN: 409,
   REVIEW_ID_TAKEN: 409,
+  API_TOKENS_EXCEEDED: 409,
+  ADMIN_LISTED: 409,
   BACKUP_RUNNING: 409,
   LOG_EXPIRED: 410,
   BODY_TOO_LARGE: 413,
@@ -130,6 +183,7 @@ const statusOf: Readonly<Record<HttpErrorCode, number>> = {
   RATE_LIMITED: 429,
   TOO_MANY_BUILDS: 429,
   SERVER_FAULT: 500,
+  FORGE_UNAVAILABLE: 502,
   LIVE_CONNECTIONS_EXCEEDED: 503,
   SERVER_NOT_READY: 503,
   BACKUP_NO_ROOM: 507,

@@ -31,3 +31,10 @@ export const findChange = async (
     `${repository} has no change ${number}: /v1/prs lists what there is`,
   );
 };
+
+/** As changes hold it: of a hosted forge `host/owner/repo` by whatever name, in any case. */
+export const keptRepositoryOf = ({ findRepository }: FindDeps, written: string): string => {
+  const [forge = '', owner, name, ...more] = written.split('/');
+  if (owner === undefined || name === undefined || more.length > 0) return written;
+  return findRepository({ forge, owner, name }) ?? written;
+};

@@ -2,18 +2,23 @@
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { ChangeProgress } from '@eka-ci/protocol/change';
 import type { Repository } from '@eka-ci/protocol/repository';
+import type { Auth } from '../auth/auth.ts';
 import type { BuilderCounts } from '../builder/builder-counts.ts';
 import type { Secret } from '../config/secret.ts';
 import type { Database } from '../database/database.ts';
 import type { BuilderFacts } from '../pipeline/builds/builder-facts.ts';
 import type { RunningFacts } from '../pipeline/builds/running-facts.ts';
 import type { StoreLogs } from '../pipeline/builds/store-logs.ts';
+import type { MergeDesk } from '../pipeline/merging/merge-desk.ts';
+import type { ChangeRights } from '../pipeline/people/change-rights.ts';
 import type { RepositoryAddress } from '../pipeline/repository-address.ts';
 import type { SubmitReview } from '../pipeline/submit-review.ts';
+import type { Access } from './access.ts';
 import type { RequestFault } from './errors.ts';
 import type { GraphMetrics } from './graph-metrics.ts';
 import type { LiveConnections } from './live/live-connections.ts';
 import type { OperatorActions } from './operator-actions.ts';
+import type { Origins } from './origins.ts';
 import type { RateLimits } from './rate-limit.ts';
 import type { HttpUpkeep } from './upkeep-facts.ts';
 import type { WebhookDeps } from './webhook-deps.ts';
@@ -64,12 +69,17 @@ export interface HttpOptions {
   readonly behindTls: boolean;
   /** `web.trusted_proxies`: a client's address is taken from `X-Forwarded-For` where one of these sends it. */
   readonly trustedProxies: readonly string[];
+  /** Pages of these and of our own may do something here in the name of who looks at them. */
+  readonly origins: Origins;
   /** Other ones are for tests. */
   readonly rateLimits?: RateLimits;
 }
 
 export interface HttpDeps {
-  readonly database: Pick<Database, 'meta' | 'derivations' | 'builds' | 'changes'>;
+  readonly database: Pick<
+    Database,
+    'meta' | 'derivations' | 'builds' | 'changes' | 'merges' | 'reviews' | 'approvals' | 'maintainers'
+  >;
   /** Absolute: below it lie the files that attempts name as their logs. */
   readonly logsDir: string;
   /** Without a slash at its end, for example `/nix/store`: a `{drv}` of the API is a name in it. */
@@ -93,12 +103,20 @@ export interface HttpDeps {
   readonly findRepository: (address: RepositoryAddress) => string | null;
   /** All that are served, in the order of the configuration; read for each answer. */
   readonly repositories: () => readonly Repository[];
+  /** Sentences on what could be served and is not; read for each answer. @default nothing is left out */
+  readonly leftOut?: () => readonly string[];
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   /** Told of every fault that was answered with a 5xx, but not of "not ready"; the answer holds no detail of it. */
   readonly onFault: (fault: RequestFault) => void;
-  /** What those may have done who came over the unix socket. */
+  /** What people have done who may. */
   readonly actions: OperatorActions;
+  /** Asked first by every route that is not for everybody. */
+  readonly access: Access;
+  /** Signing in, and what follows from it. */
+  readonly auth: Auth;
+  readonly rights: Pick<ChangeRights, 'mayWrite' | 'maintains' | 'maintainsAll' | 'packagesWithout'>;
+  readonly merges: Pick<MergeDesk, 'request' | 'withdraw'>;
   readonly upkeep: HttpUpkeep;
   /** Told of the work by who hears of it. */
   readonly workMetrics: Pick<WorkMetrics, 'registerIn'>;

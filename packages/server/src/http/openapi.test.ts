@@ -1,3 +1,4 @@
+import { ErrorBody } from '@eka-ci/protocol/error';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -29,13 +30,40 @@ const samples = (): Readonly<Record<string, string>> => ({
   number: '7',
   file: 'packages.svg',
   q: 'line',
+  attr: 'python3.pkgs."a.b"',
   'getReview.id': review,
   'getJob.id': 'judged.0',
   'listJobDerivations.id': 'judged.0',
+  'rebuildJob.id': 'judged.0',
 });
 
 /** Of what a test's server has none. */
-const nothingThere = new Set(['getOrderedBuild']);
+const nothingThere = new Set(['getOrderedBuild', 'signIn', 'finishSignIn']);
+
+/** Of what is not for everybody. */
+const forSome = new Set([
+  'listApiTokens',
+  'listApprovedUsers',
+  'listUsers',
+  'listMaintainedPaths',
+  'listOwnMaintainerRequests',
+  'listMaintainerRequests',
+  'listAttrMaintainers',
+]);
+
+/** What changes something, and is for everybody: there is nothing of theirs that it could change. */
+const forAll = new Set(['signOut']);
+
+const statusOf = (operationId: string): number => {
+  if (forSome.has(operationId)) return 401;
+  return nothingThere.has(operationId) ? 404 : 200;
+};
+
+/** What everybody may change who is known: what is their own, and what they ask of others. */
+const ofTheirOwn = new Set(['removeApiToken', 'requestMaintainer']);
+
+/** What does something is not to be done by looking. */
+const withoutHead = new Set(['signIn', 'finishSignIn']);
 
 const sampleOf = (operation: DocumentedOperation, name: string): string => {
   const { operationId, method, parameters } = operation;
@@ -85,10 +113,11 @@ describe('the OpenAPI document', () => {
       const url = urlOf(operation);
       const answer = await served.app.inject({ url, headers });
       const { statusCode: status, body } = answer;
-      expect(status, `${operationId}: ${body}`).toBe(nothingThere.has(operationId) ? 404 : 200);
+      expect(status, `${operationId}: ${body}`).toBe(statusOf(operationId));
       const contentType = answer.headers['content-type'] ?? '';
       expect(api.faultOf(operation, { status, contentType, body }), operationId).toBe('');
 
+      if (withoutHead.has(operationId)) continue;
       const onlyHead = await served.app.inject({ method: 'HEAD', url, headers });
       expect([onlyHead.statusCode, onlyHead.body], operationId).toEqual([status, '']);
       expect(onlyHead.headers.etag, operationId).toBe(answer.headers.etag);
@@ -99,8 +128,9 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  it('lets nobody but operators change anything', async () => {
+  it('lets nobody change anything who is not known', async () => {
     for (const operation of writes()) {
+      if (forAll.has(operation.operationId)) continue;
       const schema = operation.requestBody?.content?.['application/json']?.schema;
       const body = schema === undefined ? [] : fc.sample(valid(schema, api.resolve), { numRuns: 1, seed: 2 });
       const answer = await served.app.inject({
@@ -109,9 +139,33 @@ describe('the OpenAPI document', () => {
         headers,
         ...(body.length > 0 && { payload: JSON.parse(JSON.stringify(body[0])) as object }),
       });
-      expect(answer.json(), operation.operationId).toMatchObject({ error: { code: 'OPERATOR_REQUIRED' } });
-      expect(answer.statusCode).toBe(403);
+      expect(answer.json(), operation.operationId).toMatchObject({ error: { code: 'SIGN_IN_REQUIRED' } });
+      expect(answer.statusCode).toBe(401);
     }
     expect(served.faults).toEqual([]);
+  });
+
+  it('lets who is known and has no right change nothing but what is theirs', async () => {
+    const { auth } = served.deps;
+    const somebody = { host: 'github.com', id: 1, login: 'somebody', atMs: 1000, isListed: false };
+    const made = await auth.apiTokens.make(await auth.users.signIn(somebody), {
+      name: 'n',
+      expiresInDays: null,
+    });
+    const authorization = `Bearer ${made?.text ?? ''}`;
+    for (const operation of writes()) {
+      const { operationId } = operation;
+      if (forAll.has(operationId) || ofTheirOwn.has(operationId)) continue;
+      const schema = operation.requestBody?.content?.['application/json']?.schema;
+      const body = schema === undefined ? [] : fc.sample(valid(schema, api.resolve), { numRuns: 1, seed: 2 });
+      const answer = await served.app.inject({
+        method: z.enum(['POST', 'PUT', 'PATCH', 'DELETE']).parse(operation.method.toUpperCase()),
+        url: urlOf(operation),
+        headers: { authorization },
+        ...(body.length > 0 && { payload: JSON.parse(JSON.stringify(body[0])) as object }),
+      });
+      const { code } = ErrorBody.parse(answer.json()).error;
+      expect(['OPERATOR_REQUIRED', 'WRITE_ACCESS_REQUIRED', 'SESSION_REQUIRED'], operationId).toContain(code);
+    }
   });
 });

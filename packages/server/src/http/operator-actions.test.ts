@@ -107,8 +107,8 @@ describe('an action', () => {
     '%s is for operators, on a change that is there',
     async (name) => {
       const { change, path } = await save({ state: 'queued' });
-      expect(await post(`${path}/${name}`, undefined, port)).toMatchObject(refusal(403, 'OPERATOR_REQUIRED'));
-      expect(await post(`/v1/reviews/${id(1)}/${name}`, undefined, port)).toMatchObject({ status: 403 });
+      expect(await post(`${path}/${name}`, undefined, port)).toMatchObject(refusal(401, 'SIGN_IN_REQUIRED'));
+      expect(await post(`/v1/reviews/${id(1)}/${name}`, undefined, port)).toMatchObject({ status: 401 });
       expect(await served.database.changes.find(change.id)).toMatchObject({ state: 'queued' });
       expect(told).toEqual([]);
       const prs = '/v1/prs/github';
@@ -138,7 +138,7 @@ describe('cancelling', () => {
     const cancelled = { status: 200, body: { id: change.id, state: 'failed', conclusion: 'cancelled' } };
     expect(await post(`${path}/cancel`)).toMatchObject(cancelled);
     expect(await post(`${path}/cancel`)).toMatchObject(cancelled);
-    const audited = { action: 'cancel', subject: `example/packages ${change.number}` };
+    const audited = { who: 'operator', action: 'cancel', subject: `example/packages ${change.number}` };
     expect(told).toEqual([
       `stop ${change.id}`,
       { ...audited, effective: true },
@@ -200,7 +200,7 @@ describe('ordering a build', () => {
   const path = `/v1/drvs/${drv}/build`;
 
   it('is for operators, of a derivation in the store', async () => {
-    expect(await post(path, { id: id(10) }, port)).toMatchObject(refusal(403, 'OPERATOR_REQUIRED'));
+    expect(await post(path, { id: id(10) }, port)).toMatchObject(refusal(401, 'SIGN_IN_REQUIRED'));
     expect(await get(`/v1/build-orders/${id(10)}`)).toMatchObject(refusal(404, 'BUILD_ORDER_NOT_FOUND'));
     expect(await post('/v1/drvs/hello/build', { id: id(10) })).toMatchObject(refusal(400, 'DRV_INVALID'));
     const unknown = newPath('unknown-1.0').replace('/nix/store/', '');

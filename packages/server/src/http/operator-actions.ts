@@ -6,8 +6,31 @@ import type { OrderedBuilds } from '../pipeline/builds/ordered-builds.ts';
 
 /** One write, for the server's log. */
 export interface AuditedAction {
-  readonly action: 'cancel' | 'approve' | 'rejudge' | 'build' | 'rebuild';
-  /** A change by its number, a review by its id, a derivation by its path; else in words. */
+  /** As `nameOfCaller` gives it. */
+  readonly who: string;
+  readonly action:
+    | 'cancel'
+    | 'approve'
+    | 'disapprove'
+    | 'rejudge'
+    | 'build'
+    | 'rebuild'
+    | 'submit'
+    | 'drain'
+    | 'undrain'
+    | 'backup'
+    | 'promote'
+    | 'demote'
+    | 'sign-in'
+    | 'make-token'
+    | 'remove-token'
+    | 'auto-merge'
+    | 'withdraw-merge'
+    | 'add-maintainer'
+    | 'remove-maintainer'
+    | 'grant-maintainer'
+    | 'refuse-maintainer';
+  /** A change by its number, a review by its id, a derivation by its path, somebody by their login; else in words. */
   readonly subject: string;
   /** False where there was nothing to do. */
   readonly effective: boolean;
@@ -23,7 +46,7 @@ export type OrderAnswer =
   | { readonly kind: 'too-many' };
 
 export interface OperatorActions {
-  /** Ends the judgement of this change where it runs now. */
+  /** Ends the judgement of this change where it runs now, and shows that it waits no more. */
   stopJudging(changeId: string): void;
   /** Some change waits to be judged. */
   wake(): void;
@@ -54,6 +77,5 @@ export const createOperatorActions = (deps: OperatorActionsDeps): OperatorAction
     return ordered;
   },
   // Node does not tell who is at the other end of a unix socket: whoever can open it is the operator.
-  audit: ({ action, subject, effective }) =>
-    deps.logger.info('an operator asked', { who: 'operator', action, subject, effective }),
+  audit: (action) => deps.logger.info('somebody asked', { ...action }),
 });

@@ -3,7 +3,6 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyRequest } from 'fastify';
-import { HttpError } from './errors.ts';
 
 const trusted = new WeakSet<Socket>();
 
@@ -13,12 +12,3 @@ export const trustConnections = (server: Server): void => {
 };
 
 export const isOperator = (request: FastifyRequest): boolean => trusted.has(request.raw.socket);
-
-/** To be called first by every route that changes something. @throws HttpError OPERATOR_REQUIRED */
-export const requireOperator = (request: FastifyRequest): void => {
-  if (isOperator(request)) return;
-  throw new HttpError(
-    'OPERATOR_REQUIRED',
-    "only the server's operators may do this: ask over its unix socket, on its own machine (ekaci --socket PATH)",
-  );
-};

@@ -8,11 +8,17 @@ import { isOperator } from './operator.ts';
 export interface RateLimits {
   /** GET and HEAD. */
   readonly readsPerMinute: number;
-  /** All other methods. */
+  /** All other methods; and what one user changes, from however many addresses. */
   readonly writesPerMinute: number;
+  /** Each of the two steps of signing in. @default 30 */
+  readonly signInsPerMinute?: number;
 }
 
-const defaultLimits: RateLimits = { readsPerMinute: 6000, writesPerMinute: 120 };
+export const defaultLimits: Required<RateLimits> = {
+  readsPerMinute: 6000,
+  writesPerMinute: 120,
+  signInsPerMinute: 30,
+};
 /** What is remembered of more than so many is forgotten, the least lately met first. */
 const addressesRemembered = 10_000;
 
@@ -49,4 +55,17 @@ export const limitRates = async (
         `this address may ask ${maxOf(request)} times a minute: try again in ${Math.ceil(ttl / 1000)} s`,
       ),
   });
+};
+
+/** For the `config` of a route, beside what all routes have: each one costs a row, and a question to a forge. */
+export const limitSignIns = ({ signInsPerMinute }: Pick<RateLimits, 'signInsPerMinute'> = {}) => {
+  const max = signInsPerMinute ?? defaultLimits.signInsPerMinute;
+  return {
+    max,
+    errorResponseBuilder: (_request: FastifyRequest, { ttl }: { readonly ttl: number }) =>
+      new HttpError(
+        'RATE_LIMITED',
+        `this address may sign in ${max} times a minute: try again in ${Math.ceil(ttl / 1000)} s`,
+      ),
+  };
 };

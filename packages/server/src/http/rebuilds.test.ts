@@ -96,7 +96,7 @@ it('is for operators, of what is there', async () => {
     '/v1/admin/rebuild-all-failed',
   ];
   for (const path of paths) {
-    expect(await post(path, {}, port)).toMatchObject(refusal(403, 'OPERATOR_REQUIRED'));
+    expect(await post(path, {}, port)).toMatchObject(refusal(401, 'SIGN_IN_REQUIRED'));
   }
   expect(await post(`/v1/drvs/${unknown}/rebuild`)).toMatchObject(refusal(404, 'DRV_NOT_FOUND'));
   expect(await post('/v1/drvs/hello/rebuild')).toMatchObject(refusal(400, 'DRV_INVALID'));
@@ -130,7 +130,7 @@ it('clears a derivation once, queues who showed it, and says so', async () => {
     why: expect.stringMatching(/cleared/) as string,
   });
   expect(await rebuilt(`${path}/rebuild`)).toEqual({ cleared: 0, changes: [] });
-  const audited = { action: 'rebuild', subject: drv };
+  const audited = { who: 'operator', action: 'rebuild', subject: drv };
   expect(told).toEqual([{ ...audited, effective: true }, 'wake', { ...audited, effective: false }]);
 });
 

@@ -146,7 +146,7 @@ describe('submitting a review', () => {
   it('is for operators, in a form that can be judged', async () => {
     const { tcp } = listening;
     const port: Target = { host: '127.0.0.1', port: tcp?.port ?? 0 };
-    expect(await post(asked(), port)).toMatchObject(refusal(403, 'OPERATOR_REQUIRED', 'unix socket'));
+    expect(await post(asked(), port)).toMatchObject(refusal(401, 'SIGN_IN_REQUIRED', 'unix socket'));
     const invalid: readonly (readonly [Record<string, unknown>, string])[] = [
       [{ source: { kind: 'local', path: 'relative' } }, 'source.path: must be an absolute path'],
       [{ base: { kind: 'nothing' } }, 'there is no merge into nothing'],

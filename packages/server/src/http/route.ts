@@ -43,8 +43,18 @@ const jsonError = { content: { 'application/json': { schema: ErrorBody } } };
 
 export const badRequest = { 400: { description: 'A parameter is not of its form', ...jsonError } };
 export const notFound = { 404: { description: 'There is no such thing', ...jsonError } };
+export const notKnown = {
+  401: { description: 'Nobody is signed in, or the token is none', ...jsonError },
+};
+export const forgeUnavailable = {
+  502: { description: 'The forge cannot be asked now', ...jsonError },
+};
 export const unauthorized = { 401: { description: 'The bearer token is missing or wrong', ...jsonError } };
-export const forbidden = { 403: { description: 'Only for operators: over the unix socket', ...jsonError } };
+/** Of what changes something: who asks is not known, or may not. */
+export const forbidden = {
+  ...notKnown,
+  403: { description: 'Only for admins, or for who may write to the repository', ...jsonError },
+};
 export const conflict = { 409: { description: 'Not in the state that it is in', ...jsonError } };
 export const unjudgeable = {
   422: { description: 'The repository cannot be read, or has no such commit', ...jsonError },

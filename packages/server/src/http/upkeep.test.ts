@@ -48,7 +48,7 @@ it('drains and works again, for operators alone', async () => {
   expect(JSON.parse((await send(socket, 'POST', '/v1/drain')).body.toString())).toEqual(state);
   expect(await getJson(served.app, '/v1/drain')).toEqual(state);
   const over = await getRefusal(served.app, '/v1/drain', { method: 'POST' });
-  expect(over).toMatchObject({ status: 403, code: 'OPERATOR_REQUIRED' });
+  expect(over).toMatchObject({ status: 401, code: 'SIGN_IN_REQUIRED' });
   expect((await send(socket, 'DELETE', '/v1/drain')).status).toBe(200);
   expect(await getJson(served.app, '/v1/drain')).toEqual({ draining: false, dry: false });
   served.setReady(false);

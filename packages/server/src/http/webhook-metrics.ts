@@ -112,6 +112,8 @@ const take = (metrics: Metrics, event: HostedIntakeEvent): void => {
     case 'renamed':
     case 'unreadable':
     case 'not-served':
+    case 'retold':
+    case 'not-retold':
     case 'database-fault':
       return;
   }

@@ -1,10 +1,10 @@
 // Builds of single derivations that operators order.
 import { BuildOrder, OrderedBuild, OrderedBuildParams } from '@eka-ci/protocol/build-request';
 import { DrvParams } from '@eka-ci/protocol/derivation';
+import { nameOfCaller } from '../../auth/caller.ts';
 import { parseDrvParam } from '../drv-param.ts';
 import { HttpError } from '../errors.ts';
 import type { HttpDeps } from '../http-options.ts';
-import { requireOperator } from '../operator.ts';
 import type { OrderAnswer } from '../operator-actions.ts';
 import {
   type ApiApp,
@@ -45,7 +45,7 @@ const addOrdering = (app: ApiApp, deps: HttpDeps): void => {
         summary: 'Have it built, before any change that waits',
         description:
           'With whatever it lacks. Outputs that are valid or can be fetched are never built again; what failed ' +
-          'before is tried again only where the order says so. For operators: over the unix socket.',
+          'before is tried again only where the order says so. For admins.',
         tags,
         params: DrvParams,
         body: BuildOrder,
@@ -60,10 +60,11 @@ const addOrdering = (app: ApiApp, deps: HttpDeps): void => {
       },
     },
     async (request, reply) => {
-      requireOperator(request);
+      const caller = await deps.access.requireAdmin(request);
       const drv = parseDrvParam(request.params.drv, deps.storeDir);
       const build = acceptedBuild(await deps.actions.orderBuild(drv, request.body));
-      deps.actions.audit({ action: 'build', subject: drv, effective: build.state !== 'done' });
+      const effective = build.state !== 'done';
+      deps.actions.audit({ who: nameOfCaller(caller), action: 'build', subject: drv, effective });
       reply.code(202);
       return build;
     },

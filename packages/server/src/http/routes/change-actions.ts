@@ -1,14 +1,25 @@
-// What operators do to a change: cancel it, approve it, have it judged again. Each is idempotent, and logged.
-import { Change, ChangeParams } from '@eka-ci/protocol/change';
+// What people do to a change: cancel it, approve it, have it judged again. Each is idempotent, and logged.
+import { Change, ChangeActionQuery, ChangeParams } from '@eka-ci/protocol/change';
 import { ReviewParams } from '@eka-ci/protocol/submission';
+import { type Caller, nameOfCaller } from '../../auth/caller.ts';
 import type { ChangeListing, StoredChange } from '../../database/database.ts';
+import { approveChange } from '../../pipeline/approval/approve-change.ts';
 import { changeOnWire } from '../../pipeline/change-on-wire.ts';
+import { readOffered } from '../../pipeline/offered-request.ts';
+import type { WriterQuestion } from '../access.ts';
 import { HttpError } from '../errors.ts';
 import { findChange } from '../find-change.ts';
 import type { HttpDeps } from '../http-options.ts';
-import { requireOperator } from '../operator.ts';
 import type { AuditedAction } from '../operator-actions.ts';
-import { type ApiApp, answers, badRequest, conflict, forbidden, notFound } from '../route.ts';
+import {
+  type ApiApp,
+  answers,
+  badRequest,
+  conflict,
+  forbidden,
+  forgeUnavailable,
+  notFound,
+} from '../route.ts';
 
 const tags = ['changes'];
 
@@ -44,12 +55,16 @@ const cancel = async (deps: HttpDeps, change: StoredChange): Promise<Done> => {
 
 const approve = async (deps: HttpDeps, change: StoredChange): Promise<Done> => {
   refuseEnded(change);
-  const isSettled = change.state === 'judged' && change.conclusion !== 'action-required';
-  if (change.approved && (isSettled || !isAtRest(change))) return { change, effective: false };
-  // Where it is not at rest it is not known whether it waits for this: if its judgement finds so, it is judged again.
-  const approved = await deps.database.changes.requeue(change.id, { atMs: deps.clock(), approved: true });
-  if (approved === null) throw changedMeanwhile(change);
-  return { change: approved, effective: true };
+  const approved = await approveChange(deps, change);
+  switch (approved.kind) {
+    case 'approved':
+      return { change: approved.change, effective: true };
+    case 'was-approved':
+      return { change, effective: false };
+    case 'ended':
+    case 'moved':
+      throw changedMeanwhile(change);
+  }
 };
 
 const rejudge = async (deps: HttpDeps, change: StoredChange): Promise<Done> => {
@@ -72,7 +87,12 @@ interface Action {
   readonly summary: string;
   readonly description: string;
   readonly act: (deps: HttpDeps, change: StoredChange) => Promise<Done>;
+  /** Who may do it beside those who may write to the repository. */
+  readonly orElse?: NonNullable<WriterQuestion['orElse']>;
 }
+
+const isAuthor: Action['orElse'] = async ({ id }, change) =>
+  change.kind === 'offered' && readOffered(change).author?.id === id;
 
 const actions: readonly Action[] = [
   {
@@ -80,10 +100,11 @@ const actions: readonly Action[] = [
     summary: 'Stop judging it',
     description: 'Its builds end, and it counts as cancelled until its head moves or it is judged again.',
     act: cancel,
+    orElse: isAuthor,
   },
   {
     name: 'approve',
-    summary: 'Let it build however much it takes',
+    summary: 'Let it build, from wherever it comes and however much it takes',
     description:
       'This head alone: a newer one waits for approval again. Also before it is known whether it has to wait.',
     act: approve,
@@ -96,15 +117,30 @@ const actions: readonly Action[] = [
   },
 ];
 
+interface Granted {
+  readonly caller: Caller;
+  readonly change: StoredChange;
+}
+
 const carryOut = async (
   deps: HttpDeps,
   { name, act }: Action,
-  change: StoredChange,
+  { caller, change }: Granted,
 ): Promise<ReturnType<typeof changeOnWire>> => {
   const done = await act(deps, change);
-  deps.actions.audit({ action: name, subject: nameOf(change), effective: done.effective });
+  const subject = { subject: nameOf(change), effective: done.effective };
+  deps.actions.audit({ who: nameOfCaller(caller), action: name, ...subject });
   if (done.effective) deps.actions.wake();
   return changeOnWire(done.change);
+};
+
+/** Between looking at a change and this request its author may have pushed anything. */
+const refuseMoved = (change: StoredChange, head: string | undefined): void => {
+  if (head === undefined || head === change.head) return;
+  throw new HttpError(
+    'CHANGE_NOT_READY',
+    `the head of ${nameOf(change)} is ${change.head} by now: look at that one, and ask again`,
+  );
 };
 
 const findReview = async ({ database }: HttpDeps, id: string): Promise<StoredChange> => {
@@ -114,9 +150,9 @@ const findReview = async ({ database }: HttpDeps, id: string): Promise<StoredCha
 };
 
 const addAction = (app: ApiApp, deps: HttpDeps, action: Action): void => {
-  const { name, summary, description } = action;
+  const { name, summary, description, orElse } = action;
+  const { access } = deps;
   const schema = {
-    description: `${description} For operators: over the unix socket.`,
     tags,
     response: {
       ...answers('As it is now', Change),
@@ -126,20 +162,38 @@ const addAction = (app: ApiApp, deps: HttpDeps, action: Action): void => {
       ...conflict,
     },
   };
+  const writers =
+    orElse === undefined ? 'who may write to the repository' : 'its author, who may write to the repository';
+  const ofChange = {
+    ...schema,
+    description: `${description} For ${writers}, and admins.`,
+    response: { ...schema.response, ...forgeUnavailable },
+  };
+  const ofReview = { ...schema, description: `${description} For admins.` };
   app.post(
     `/v1/prs/:forge/:owner/:repo/:number/${name}`,
-    { schema: { operationId: `${name}Change`, summary, params: ChangeParams, ...schema } },
+    {
+      schema: {
+        operationId: `${name}Change`,
+        summary,
+        params: ChangeParams,
+        querystring: ChangeActionQuery,
+        ...ofChange,
+      },
+    },
     async (request) => {
-      requireOperator(request);
-      return await carryOut(deps, action, await findChange(deps, request.params));
+      const find = () => findChange(deps, request.params);
+      const granted = await access.requireWriter(request, { find, ...(orElse && { orElse }) });
+      refuseMoved(granted.change, request.query.head);
+      return await carryOut(deps, action, granted);
     },
   );
   app.post(
     `/v1/reviews/:id/${name}`,
-    { schema: { operationId: `${name}Review`, summary, params: ReviewParams, ...schema } },
+    { schema: { operationId: `${name}Review`, summary, params: ReviewParams, ...ofReview } },
     async (request) => {
-      requireOperator(request);
-      return await carryOut(deps, action, await findReview(deps, request.params.id));
+      const caller = await access.requireAdmin(request);
+      return await carryOut(deps, action, { caller, change: await findReview(deps, request.params.id) });
     },
   );
 };

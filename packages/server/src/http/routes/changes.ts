@@ -10,16 +10,24 @@ import {
 } from '@eka-ci/protocol/change';
 import type { ChangeKind, ChangeQuery, ChangeState } from '../../database/database.ts';
 import { changeOnWire } from '../../pipeline/change-on-wire.ts';
-import { findChange } from '../find-change.ts';
+import { findChange, keptRepositoryOf } from '../find-change.ts';
 import { type ApiApp, answers, badRequest, notFound, type RouteDeps } from '../route.ts';
 import { sendChange } from '../stored-summary.ts';
 
 const tags = ['changes'];
 
 /** Without heads that were replaced each number is there once. */
-const shownStates: readonly ChangeState[] = ['queued', 'judging', 'judged', 'failed', 'closed'];
+const shownStates: readonly ChangeState[] = [
+  'awaiting-approval',
+  'queued',
+  'judging',
+  'judged',
+  'failed',
+  'closed',
+];
 
-const addList = (app: ApiApp, { database }: RouteDeps): void => {
+const addList = (app: ApiApp, deps: RouteDeps): void => {
+  const { database } = deps;
   app.get(
     '/v1/prs',
     {
@@ -37,7 +45,7 @@ const addList = (app: ApiApp, { database }: RouteDeps): void => {
         limit,
         states: state === undefined ? shownStates : [state],
         ...(cursor !== undefined && { cursor }),
-        ...(repository !== undefined && { repository }),
+        ...(repository !== undefined && { repository: keptRepositoryOf(deps, repository) }),
         ...(kind !== undefined && { kinds: [kind] }),
       };
       const { changes, nextCursor } = await database.changes.list(asked);
@@ -46,7 +54,7 @@ const addList = (app: ApiApp, { database }: RouteDeps): void => {
   );
 };
 
-const everyKind: readonly ChangeKind[] = ['branch', 'offered', 'baseline', 'submitted'];
+const everyKind: readonly ChangeKind[] = ['branch', 'offered', 'group', 'baseline', 'submitted'];
 /** Of a change of which nothing was told yet: one that waits, or whose repository is being fetched. */
 const progressOfState = (state: ChangeState): ChangeProgress => ({
   stage: state === 'judging' ? 'checking-out' : 'waiting',

@@ -1,4 +1,4 @@
-// The metrics, for who holds the token or came over the unix socket.
+// The metrics, for who holds the token, for admins, and over the unix socket.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -6,7 +6,6 @@ import type { Secret } from '../../config/secret.ts';
 import { HttpError } from '../errors.ts';
 import type { HttpDeps } from '../http-options.ts';
 import { createServerMetrics } from '../metrics.ts';
-import { isOperator } from '../operator.ts';
 import { type ApiApp, unauthorized } from '../route.ts';
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
@@ -14,8 +13,10 @@ const digest = (text: string): Buffer => createHash('sha256').update(text).diges
 /** Takes the same time whatever was offered, its length included. */
 const isSame = (offered: string, token: string): boolean => timingSafeEqual(digest(offered), digest(token));
 
-const checkRight = (request: FastifyRequest, token: Secret | null): void => {
-  if (isOperator(request)) return;
+const checkRight = async (request: FastifyRequest, { access, options }: HttpDeps): Promise<void> => {
+  const caller = await access.callerOf(request);
+  if (caller.kind === 'socket' || (caller.kind === 'user' && caller.isAdmin)) return;
+  const token: Secret | null = options.metricsToken;
   const offered = /^Bearer +([^\s]+)$/i.exec(request.headers.authorization ?? '')?.[1];
   if (token !== null && offered !== undefined && isSame(offered, token.reveal())) return;
   throw new HttpError(
@@ -45,7 +46,7 @@ export const addMetricsRoutes = (app: ApiApp, deps: HttpDeps): void => {
         schema: {
           operationId,
           summary: 'Metrics in the text format of Prometheus',
-          description: 'Over the unix socket no token is needed.',
+          description: 'Admins, and who came over the unix socket, need no token for it.',
           tags: ['operations'],
           security: [{ metricsToken: [] }],
           response: {
@@ -58,7 +59,7 @@ export const addMetricsRoutes = (app: ApiApp, deps: HttpDeps): void => {
         },
       },
       async (request, reply) => {
-        checkRight(request, deps.options.metricsToken);
+        await checkRight(request, deps);
         reply.header('content-type', metrics.contentType).header('cache-control', 'no-store');
         return await metrics.read();
       },

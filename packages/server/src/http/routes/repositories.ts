@@ -17,9 +17,18 @@ import { type ApiApp, answers, badRequest, notFound } from '../route.ts';
 
 const tags = ['repositories'];
 
-const find = ({ repositories }: HttpDeps, params: z.infer<typeof RepositoryParams>): Repository => {
+const find = (
+  { repositories, findRepository }: HttpDeps,
+  params: z.infer<typeof RepositoryParams>,
+): Repository => {
   const { forge, owner, repo } = params;
-  const found = repositories().find((one) => one.forge === forge && one.name === `${owner}/${repo}`);
+  // As it is called now.
+  const kept = findRepository({ forge, owner, name: repo }) ?? `${owner}/${repo}`;
+  const found = repositories().find((one) => {
+    if (one.forge === forge && one.name === `${owner}/${repo}`) return true;
+    const [itsOwner = '', name = ''] = one.name.split('/');
+    return findRepository({ forge: one.forge, owner: itsOwner, name }) === kept;
+  });
   if (found !== undefined) return found;
   throw new HttpError(
     'REPOSITORY_NOT_FOUND',
@@ -49,7 +58,7 @@ const addList = (app: ApiApp, deps: HttpDeps): void => {
     async ({ query }, reply) => {
       reply.header('cache-control', 'no-store');
       const { items, total, nextCursor } = pageOf(deps.repositories(), query);
-      return { total, repositories: [...items], nextCursor };
+      return { total, repositories: [...items], leftOut: [...(deps.leftOut?.() ?? [])], nextCursor };
     },
   );
 };
@@ -71,7 +80,7 @@ const addCommits = (app: ApiApp, deps: HttpDeps): void => {
       const { limit, cursor, branch } = query;
       const { changes, nextCursor } = await deps.database.changes.list({
         repository: keptName(deps, params),
-        kinds: ['branch', 'offered', 'baseline'],
+        kinds: ['branch', 'offered', 'group', 'baseline'],
         limit,
         ...(cursor !== undefined && { cursor }),
         ...(branch !== undefined && { branch }),

@@ -1,12 +1,12 @@
 // Changes that somebody asks to have judged by hand: submitting one, and how it stands.
 import { Review, ReviewParams, ReviewSubmission } from '@eka-ci/protocol/submission';
 import type { FastifyReply } from 'fastify';
+import { nameOfCaller } from '../../auth/caller.ts';
 import type { StoredChange } from '../../database/database.ts';
 import { GitError } from '../../git/git.ts';
 import { changeOnWire } from '../../pipeline/change-on-wire.ts';
 import type { SubmittedReview } from '../../pipeline/submit-review.ts';
 import { HttpError } from '../errors.ts';
-import { requireOperator } from '../operator.ts';
 import {
   type ApiApp,
   answers,
@@ -81,8 +81,10 @@ const addSubmitting = (app: ApiApp, deps: RouteDeps): void => {
       },
     },
     async (request, reply) => {
-      requireOperator(request);
+      const who = nameOfCaller(await deps.access.requireAdmin(request));
       const submitted = await submit(deps, request.body);
+      const subject = `the review ${request.body.id}`;
+      deps.actions.audit({ who, action: 'submit', subject, effective: submitted.kind === 'new' });
       switch (submitted.kind) {
         case 'new':
           return sendReview(deps, reply.code(202), submitted.change);

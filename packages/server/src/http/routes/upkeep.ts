@@ -2,10 +2,10 @@
 import { DrainState } from '@eka-ci/protocol/operations';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
+import { nameOfCaller } from '../../auth/caller.ts';
 import { copyDatabase, type DatabaseCopy } from '../database-copy.ts';
 import { HttpError } from '../errors.ts';
 import type { HttpDeps } from '../http-options.ts';
-import { requireOperator } from '../operator.ts';
 import { type ApiApp, answers, conflict, forbidden, noRoom, notReady } from '../route.ts';
 import type { HttpUpkeep } from '../upkeep-facts.ts';
 
@@ -55,8 +55,14 @@ const addDrain = (app: ApiApp, deps: HttpDeps): void => {
       },
     },
     async (request) => {
-      requireOperator(request);
+      const who = nameOfCaller(await deps.access.requireAdmin(request));
       requireServing(deps);
+      deps.actions.audit({
+        who,
+        action: 'drain',
+        subject: 'the server',
+        effective: !upkeep.drain.isDraining(),
+      });
       upkeep.drain.start();
       return drainState(upkeep);
     },
@@ -72,8 +78,14 @@ const addDrain = (app: ApiApp, deps: HttpDeps): void => {
       },
     },
     async (request) => {
-      requireOperator(request);
+      const who = nameOfCaller(await deps.access.requireAdmin(request));
       requireServing(deps);
+      deps.actions.audit({
+        who,
+        action: 'undrain',
+        subject: 'the server',
+        effective: upkeep.drain.isDraining(),
+      });
       upkeep.drain.undo();
       return drainState(upkeep);
     },
@@ -137,7 +149,8 @@ const addBackup = (app: ApiApp, deps: HttpDeps): void => {
       },
     },
     async (request, reply) => {
-      requireOperator(request);
+      const who = nameOfCaller(await deps.access.requireAdmin(request));
+      deps.actions.audit({ who, action: 'backup', subject: 'the database', effective: true });
       await sendCopy(reply);
       return reply;
     },

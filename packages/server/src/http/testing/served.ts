@@ -6,16 +6,19 @@ import type { CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
 import { exampleSummary } from '@eka-ci/core/testing/example-summary';
 import type { Repository } from '@eka-ci/protocol/repository';
 import type { FastifyInstance } from 'fastify';
+import { createAuth } from '../../auth/auth.ts';
 import { Secret } from '../../config/secret.ts';
 import type { BuildTransition, Database, StoredChange } from '../../database/database.ts';
 import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
 import { newNode, newPath, step } from '../../database/testing/samples.ts';
+import type { ForgeSignIn } from '../../forge/forge-sign-in.ts';
 import { createGitCli } from '../../git/git-cli/git-cli.ts';
 import type { BuilderFact } from '../../pipeline/builds/builder-facts.ts';
 import { createRunningFacts } from '../../pipeline/builds/running-facts.ts';
 import { createSharedGraph } from '../../pipeline/graph/shared-graph.ts';
 import { createLiveFeed } from '../../pipeline/live/live-feed.ts';
 import { createSubmitReview } from '../../pipeline/submit-review.ts';
+import { createAccess } from '../access.ts';
 import { createHttpApp } from '../app.ts';
 import type { RequestFault } from '../errors.ts';
 import { createGraphMetrics } from '../graph-metrics.ts';
@@ -80,7 +83,45 @@ export const httpOptions: HttpDeps['options'] = {
   metricsToken: new Secret(metricsToken),
   behindTls: false,
   trustedProxies: [],
-  rateLimits: { readsPerMinute: 1e9, writesPerMinute: 1e9 },
+  origins: { allowed: [], own: null },
+  rateLimits: { readsPerMinute: 1e9, writesPerMinute: 1e9, signInsPerMinute: 1e9 },
+};
+
+export interface ServeOptions extends Omit<Partial<HttpDeps>, 'rights'> {
+  /** What is left out nobody has. */
+  readonly rights?: Partial<HttpDeps['rights']>;
+  /** People sign in there; without it nobody can. */
+  readonly forge?: ForgeSignIn;
+  /** `forge:login` */
+  readonly admins?: readonly string[];
+}
+
+export const sessionSecret = new Secret('session-secret-of-the-test');
+
+const openAccess = (
+  database: Database,
+  { rights: some, options = httpOptions, ...more }: ServeOptions,
+): Pick<HttpDeps, 'auth' | 'access' | 'rights'> => {
+  const clock = more.clock ?? (() => 61_000);
+  const rights = { ...noRights, ...some };
+  const { forge = null, admins = [] } = more;
+  const auth =
+    more.auth ?? createAuth({ users: database.users, forge, secret: sessionSecret, admins, clock });
+  const { origins, behindTls } = options;
+  const limits = { tokenFailuresPerMinute: 5, writesPerMinute: 1e9 };
+  return { auth, rights, access: createAccess({ auth, rights, origins, behindTls, ...limits, clock }) };
+};
+
+export const noRights: HttpDeps['rights'] = {
+  mayWrite: () => Promise.resolve(false),
+  maintains: () => Promise.resolve(false),
+  maintainsAll: () => Promise.resolve(false),
+  packagesWithout: () => Promise.resolve(null),
+};
+
+const noMerges: HttpDeps['merges'] = {
+  request: () => Promise.resolve({ kind: 'not-open' }),
+  withdraw: () => Promise.resolve('nothing-pending'),
 };
 
 /** Nothing runs here that could be stopped or woken. */
@@ -179,7 +220,7 @@ export const recordLog = async (served: Served, logFile: string): Promise<string
   return path.slice(path.lastIndexOf('/') + 1);
 };
 
-export const serve = async (more: Partial<HttpDeps> = {}): Promise<Served> => {
+export const serve = async (more: ServeOptions = {}): Promise<Served> => {
   const folder = await mkdtemp(join(tmpdir(), 'http-test-'));
   const logsDir = join(folder, 'logs');
   const database = await openSqliteDatabase({ path: join(folder, 'test.db'), durability: 'process-death' });
@@ -239,6 +280,7 @@ export const serve = async (more: Partial<HttpDeps> = {}): Promise<Served> => {
       onSubmitted: () => {},
     }),
     actions: noActions,
+    merges: noMerges,
     upkeep: quietUpkeep(database, folder),
     workMetrics: createWorkMetrics(() => 61_000),
     graphMetrics: createGraphMetrics(() => graph.counts()),
@@ -247,6 +289,7 @@ export const serve = async (more: Partial<HttpDeps> = {}): Promise<Served> => {
     live: createLiveConnections({ feed: createLiveFeed(), storeDir: '/nix/store' }),
     options: httpOptions,
     ...more,
+    ...openAccess(database, more),
   };
   const app = await createHttpApp(deps);
   const close = async (): Promise<void> => {
