@@ -12,25 +12,30 @@ import { createMachineOpener } from './builder/remote/open-machine.ts';
 import { createConfigHost } from './config/config-host.ts';
 import { loadCredentials } from './config/credentials.ts';
 import type { Database } from './database/database.ts';
+import type { ForgeSignIn } from './forge/forge-sign-in.ts';
 import { createGitForge } from './forge/git/git-forge.ts';
 import { pickAppCredentials } from './forge/github/app-key.ts';
-import { createGithubForge, webUrlOf } from './forge/github/github-forge.ts';
+import { createGithubForge, isOfGithubCom, webUrlOf } from './forge/github/github-forge.ts';
 import { createGithubHttp } from './forge/github/github-http.ts';
+import { createGithubSignIn } from './forge/github/oauth.ts';
 import type { HostedForge } from './forge/hosted-forge.ts';
 import { withoutPrivate } from './forge/public-only.ts';
 import { createGitCli } from './git/git-cli/git-cli.ts';
 import { removeStaleLocks } from './git/git-cli/stale-locks.ts';
 import type { Listening } from './http/listen.ts';
+import { createSummaryReader } from './http/summary/summary-reader.ts';
 import type { Logger } from './lib/logger.ts';
 import { createChangeCounts } from './pipeline/change-counts.ts';
 import { createDeliveryLine } from './pipeline/delivery-line.ts';
 import { takeListing } from './pipeline/intake.ts';
 import { createLiveFeed } from './pipeline/live/live-feed.ts';
 import { tellChanges } from './pipeline/live/told-changes.ts';
+import { createChangeRights } from './pipeline/people/change-rights.ts';
 import { sourceOf } from './pipeline/repository-source.ts';
 import { createForgeLog } from './pipeline/server-log.ts';
 import { createDatabaseWatch } from './pipeline/upkeep/database-watch.ts';
 import { openHttp } from './wiring/answering.ts';
+import { openAsking } from './wiring/asking.ts';
 import { openHosted } from './wiring/hosted.ts';
 import {
   leaseOwner,
@@ -40,10 +45,12 @@ import {
   startJudging,
   takeUpAgain,
 } from './wiring/judging.ts';
+import { openMerging } from './wiring/merging.ts';
 import { openReporting } from './wiring/reporting.ts';
 import { openOrders, openScheduler, startSweeps } from './wiring/scheduling.ts';
 import type { ServerDeps, ServerOptions } from './wiring/server-options.ts';
 import { type Opened, type OpenStore, openParts, type ServerFacts } from './wiring/server-parts.ts';
+import { openSigningIn } from './wiring/signing-in.ts';
 
 export interface RunningServer {
   readonly listening: Pick<Listening, 'tcp' | 'socketPath'>;
@@ -106,22 +113,35 @@ const openStore = async (
 
 const openForges = ({ github }: ServerOptions, { env }: ServerDeps): HostedForge[] => {
   if (github === null) return [];
-  const { apiUrl, webhookSecrets } = github;
+  const { webhookSecrets } = github;
   const files = createConfigHost();
   const host = { env, readFile: (path: string) => files.readFile(path) };
-  const forge = createGithubForge({
-    webUrl: webUrlOf(apiUrl),
-    http: createGithubHttp({ apiUrl, clock: Date.now }),
-    apps: github.apps.map(({ id, permissions, credentials }) => ({
-      id,
-      permissions,
-      loadCredentials: async () => pickAppCredentials(id, (await loadCredentials(credentials, host)).values),
-    })),
-    webhookSecrets,
-    clock: Date.now,
+  const byAddress = Map.groupBy(github.apps, ({ apiUrl }) => apiUrl);
+  return Array.from(byAddress, ([apiUrl, apps]) => {
+    const webUrl = webUrlOf(apiUrl);
+    const forge = createGithubForge({
+      webUrl,
+      http: createGithubHttp({ apiUrl, clock: Date.now }),
+      apps: apps.map(({ id, permissions, credentials }) => ({
+        id,
+        permissions,
+        loadCredentials: async () =>
+          pickAppCredentials(id, (await loadCredentials(credentials, host)).values),
+      })),
+      webhookSecrets,
+      hasNeighbours: byAddress.size > 1,
+      knowsGithubIds: isOfGithubCom(apiUrl),
+      clock: Date.now,
+    });
+    return withoutPrivate(forge);
   });
-  return [withoutPrivate(forge)];
 };
+
+/** Whom people are known by. */
+const openSignIn = ({ signIn: { github } }: ServerOptions): ForgeSignIn | null =>
+  github === null
+    ? null
+    : createGithubSignIn({ ...github, webUrl: webUrlOf(github.apiUrl), clock: Date.now });
 
 const runServer = async (opened: Opened): Promise<RunningServer> => {
   const { options, deps, database } = opened;
@@ -151,7 +171,12 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
   const deliveries = createDeliveryLine(database.deliveries);
   const reporting = openReporting(parts, opened, leaseOwner);
   const { reporter } = reporting;
-  const hosted = openHosted(parts, opened, { facts, deliveries, reporter });
+  const rights = createChangeRights({ forges: opened.forges, database, clock: Date.now });
+  const summaries = createSummaryReader(database.changes);
+  const merges = openMerging(parts, opened, rights);
+  const asking = openAsking(parts, opened, { rights, merges, summaries });
+  const hosted = openHosted(parts, opened, { facts, deliveries, reporter, asking, merges });
+  const signingIn = openSigningIn(parts, opened, rights);
   const listening = await openHttp(parts, opened, {
     facts,
     upkeep,
@@ -160,16 +185,22 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     forge,
     freshness,
     hosted,
+    reporter,
+    signingIn,
+    merges,
     ending: ending.signal,
   });
   try {
     await takeUpAgain(parts, logger);
+    await signingIn.auth.start();
     await orders.takeUp();
     await reporting.start();
     await hosted.intake.start();
+    merges.start();
   } catch (error) {
     await listening.close();
     await hosted.intake.stop();
+    await merges.stop();
     await reporting.stop();
     await scheduler.stop();
     await parts.closeStore();
@@ -180,7 +211,7 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     if (facts.phase !== 'ending') lost.resolve(error);
   });
   parts.logs.compression?.start();
-  const loop = startJudging(parts, opened, { counts, upkeep, scheduler, freshness, watch, reporter });
+  const loop = startJudging(parts, opened, { counts, upkeep, scheduler, freshness, watch, reporter, merges });
   facts.loop = loop;
   orders.resume();
   const endSweeps = startSweeps(scheduler, opened);
@@ -203,12 +234,14 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     ending.abort();
     endSweeps();
     await hosted.intake.stop();
+    await merges.stop();
     await Promise.all([watching, loop.stop(), orders.stop(), upkeep.stop(), parts.logs.compression?.stop()]);
     await satisfiable.stop();
     await scheduler.stop();
     await reporting.stop();
     await freshness.stop();
     await listening.close();
+    await summaries.close();
     await parts.closeStore();
     await counts.settled();
     await deliveries.close();
@@ -245,6 +278,7 @@ export const serveFrom = async ({ options, deps, nix, database }: Begun): Promis
       feed,
       git: createGitCli({ env: deps.env }),
       forges: openForges(options, deps),
+      signIn: openSignIn(options),
       openStore: () => openStore(nix, options, deps),
       removeStaleLocks,
     });

@@ -114,6 +114,26 @@ describe('--check-config', () => {
     });
   });
 
+  it('tells who can sign in, and never with what', async () => {
+    const toml = 'admins = ["github:alice"]\n[web]\npublic_url = "https://ci.example.com"';
+    const env = {
+      ...{ WEBHOOK_SECRET: secret, GITHUB_OAUTH_CLIENT_ID: 'Iv1.abc' },
+      ...{ GITHUB_OAUTH_CLIENT_SECRET: secret, JWT_SECRET: secret },
+    };
+    const report = await check({ toml, env });
+    expect(report).toMatchObject({ status: 0, complaints: '' });
+    expect(report.found).toContain(
+      'sign-in: as Iv1.abc, back to https://ci.example.com/github/auth/callback; admins: github:alice\n',
+    );
+    expect(report.found).toMatch(/^oauth\.jwt_secret = \[redacted\] +# environment JWT_SECRET$/m);
+    expect(all(report)).not.toContain('canary');
+    const { GITHUB_OAUTH_CLIENT_SECRET: _, ...without } = env;
+    expect(await check({ toml, env: without })).toMatchObject({
+      status: 1,
+      complaints: containing('oauth.client_id is set without oauth.client_secret'),
+    });
+  });
+
   it('looks at the file alone where it is asked to', async () => {
     const env = { EKA_CI_WEB__PORT: 'x', XDG_RUNTIME_DIR: '', GITEA_TOKEN: 'x', GITEA_DOMAIN: 'y' };
     expect(await check({ toml: 'web.port = 1', env, argv: ['--addr', 'x'] }, 'syntax')).toMatchObject({

@@ -45,14 +45,21 @@ const checkApp = async (host: CredentialHost, { id, credentials }: App): Promise
   }
 };
 
+/** Who can sign in, and where they are sent back to. */
+const describeSignIn = ({ oauth, admins }: Pick<ServerConfig, 'oauth' | 'admins'>): string => {
+  if (oauth.client_id === undefined || oauth.client_secret === undefined) return '';
+  const listed = admins.length === 0 ? 'no admins are listed' : `admins: ${admins.join(', ')}`;
+  return `sign-in: as ${oauth.client_id}, back to ${oauth.redirect_url}; ${listed}\n`;
+};
+
 /** Asks nobody over the network. */
 export const checkCredentials = async (
   host: CredentialHost,
-  { github_apps: apps }: Pick<ServerConfig, 'github_apps'>,
+  { github_apps: apps, ...signIn }: Pick<ServerConfig, 'github_apps' | 'oauth' | 'admins'>,
 ): Promise<CredentialsReport> => {
   const reports = await Promise.all(apps.map((app) => checkApp(host, app)));
   return {
-    found: reports.map(({ found }) => found).join(''),
+    found: `${reports.map(({ found }) => found).join('')}${describeSignIn(signIn)}`,
     warnings: reports.flatMap(({ warnings }) => warnings),
     errors: reports.flatMap(({ errors }) => errors),
   };

@@ -74,6 +74,7 @@ const optionsFor = (
   secrets: [],
   repositories: [],
   github: null,
+  signIn: { github: null, secret: null, admins: [] },
   baselines: [],
   publicUrl: '',
   slots: { build: limits.maxJobs, fixedOutput: 8 },
@@ -90,12 +91,14 @@ const optionsFor = (
     maxSubmittedBuilds: limits.maxRebuilds,
     skipPaths: [],
   },
+  merging: { defaultMethod: 'squash' },
+  approval: { requireApproval: false, groupsRequireApproval: false, trustedBots: [] },
   retention: null,
   // Nothing is older than the review: what failed for one side is not built again for the other.
   failureDays: 1,
   minFreeBytes: 0,
   listen: { tcp: null, socket: { path: socketPath, mode: 0o600 }, closeTimeoutMs: 1000 },
-  http: { metricsToken: null, behindTls: false, trustedProxies: [] },
+  http: { metricsToken: null, behindTls: false, trustedProxies: [], origins: { allowed: [], own: null } },
 });
 
 /** What goes wrong is told by the answers; the log is for faults that nobody asked about. */

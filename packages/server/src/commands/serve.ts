@@ -25,15 +25,25 @@ const baselinesOf = ({ branches }: ServerConfig): ServerOptions['baselines'] =>
   branches.map(({ pattern, build }) => ({ matches: compileBranchGlob(pattern), build }));
 
 const githubOf = ({ github_apps: apps, security }: ServerConfig): ServerOptions['github'] => {
-  const [first] = apps;
-  if (first === undefined) return null;
+  if (apps.length === 0) return null;
   const { webhook_secret: secrets, allow_insecure_webhooks: insecure } = security;
   return {
-    apiUrl: first.api_url.replace(/\/+$/, ''),
-    apps: apps.map(({ id, permissions, credentials }) => ({ id, permissions, credentials })),
+    apps: apps.map(({ id, permissions, credentials, api_url: apiUrl }) => ({
+      ...{ id, permissions, credentials, apiUrl: apiUrl.replace(/\/+$/, '') },
+    })),
     // Waived only while no secret is set.
     webhookSecrets: secrets.length === 0 && insecure ? null : secrets,
   };
+};
+
+const signInOf = ({ oauth, github_apps: [app], admins }: ServerConfig): ServerOptions['signIn'] => {
+  const { client_id: clientId, client_secret: clientSecret, redirect_url: redirectUrl } = oauth;
+  const apiUrl = (app?.api_url ?? 'https://api.github.com').replace(/\/+$/, '');
+  const github =
+    clientId === undefined || clientSecret === undefined
+      ? null
+      : { apiUrl, clientId, clientSecret, redirectUrl };
+  return { github, secret: oauth.jwt_secret ?? null, admins };
 };
 
 const serverOptions = (config: ServerConfig, version: string): ServerOptions => ({
@@ -51,6 +61,7 @@ const serverOptions = (config: ServerConfig, version: string): ServerOptions => 
     pollIntervalMs: one.poll_interval_seconds * 1000,
   })),
   github: githubOf(config),
+  signIn: signInOf(config),
   baselines: baselinesOf(config),
   publicUrl: config.web.public_url.replace(/\/+$/, ''),
   slots: { build: config.builders.local_max_jobs, fixedOutput: config.builders.fod_max_jobs },
@@ -73,6 +84,12 @@ const serverOptions = (config: ServerConfig, version: string): ServerOptions => 
     maxSubmittedBuilds: null,
     skipPaths: config.rebuild.skip_paths,
   },
+  merging: { defaultMethod: config.default_merge_method },
+  approval: {
+    requireApproval: config.require_approval,
+    groupsRequireApproval: config.merge_queue_require_approval,
+    trustedBots: config.trusted_bots,
+  },
   retention: {
     logMaxAgeMs: config.retention.build_log_days * dayMs,
     rootMaxAgeMs: config.retention.gc_root_days * dayMs,
@@ -92,6 +109,10 @@ const serverOptions = (config: ServerConfig, version: string): ServerOptions => 
     metricsToken: config.web.metrics_token ?? null,
     behindTls: config.web.public_url.startsWith('https:'),
     trustedProxies: config.web.trusted_proxies,
+    origins: {
+      allowed: config.web.allowed_origins,
+      own: new URL(config.web.public_url).origin,
+    },
   },
 });
 

@@ -117,6 +117,11 @@ describe('a start', () => {
     expect(warnings({ security, oauth: { client_id: 'x', client_secret: 'y' } })).toEqual([
       'sessions end with this process: set JWT_SECRET to keep them over restarts',
     ]);
+    const oauth = { client_id: 'x', client_secret: 'y', jwt_secret: secret.repeat(3) };
+    const elsewhere = { ...oauth, redirect_url: 'https://other.example/github/auth/callback' };
+    expect(warnings({ security, oauth })).toEqual([]);
+    expect(warnings({ security, oauth: elsewhere })).toEqual([matching(/^nobody who signs in at /)]);
+    expect(warnings({ security, admins: ['github:alice'] })).toEqual([matching(/^nobody can sign in/)]);
   });
 
   it('warns of a socket for everybody, and of links that lead nowhere', () => {

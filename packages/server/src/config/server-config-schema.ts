@@ -185,7 +185,11 @@ export const ServerConfigSchema = table({
   require_approval: flag()
     .default(false)
     .describe('A change by somebody without write access waits for approval.'),
-  merge_queue_require_approval: flag().default(false).describe('The same for entries of a merge queue.'),
+  merge_queue_require_approval: flag()
+    .default(false)
+    .describe(
+      'An entry of a merge queue waits unless each of its changes was approved, or is by somebody with write access.',
+    ),
   build_no_output_timeout_seconds: wholeNumber(30, 86_400)
     .default(1200)
     .describe('A build that is silent for this long hangs, and is ended.'),

@@ -13,22 +13,18 @@ describe('a key whose feature is not there yet', () => {
     const refusal = 'is not supported by this version yet: leave it out';
     expect(
       await complaints({
-        toml: 'require_approval = true\ncaches = []\n[oauth]\nclient_id = "x"\n[[hooks]]\nid = "h"\ncommand = ["x"]',
-        env: { EKA_CI_DEFAULT_MERGE_METHOD: 'rebase', JWT_SECRET: 'x' },
-        argv: ['--merge-queue-require-approval'],
+        toml: 'caches = []\n[sandbox]\nmax_processes = 7\n[[hooks]]\nid = "h"\ncommand = ["x"]',
+        env: { EKA_CI_SECURITY__AUDIT_HOOKS: 'false' },
       }),
     ).toEqual([
-      `${configFile}:1: require_approval: ${refusal} (its default is false)`,
-      `${configFile}:4: oauth.client_id: ${refusal}`,
-      `${configFile}:5: hooks: ${refusal}`,
-      `flag --merge-queue-require-approval: merge_queue_require_approval: ${refusal} (its default is false)`,
-      `environment EKA_CI_DEFAULT_MERGE_METHOD: default_merge_method: ${refusal} (its default is "squash")`,
-      `environment JWT_SECRET: oauth.jwt_secret: ${refusal}`,
+      `${configFile}:3: sandbox.max_processes: ${refusal} (its default is 512)`,
+      `${configFile}:4: hooks: ${refusal}`,
+      `environment EKA_CI_SECURITY__AUDIT_HOOKS: security.audit_hooks: ${refusal} (its default is true)`,
     ]);
     expect(
       await complaints({
         toml: [
-          'require_approval = false',
+          'sandbox.max_processes = 512',
           'graph_lru_capacity = 100_000',
           'default_merge_method = "squash"',
           'caches = []',
@@ -50,15 +46,25 @@ describe('a key whose feature is not there yet', () => {
     expect(await complaints({ toml: vault })).toEqual([
       expect.stringContaining('v: credentials from vault are not supported by this version yet'),
     ]);
-    expect(await complaints({ toml: app('m', 'credentials = { env = { vars = ["A"] } }') + other })).toEqual([
-      expect.stringContaining('apps of several GitHub servers are not supported by this version yet'),
+    expect(await complaints({ toml: app('m', 'credentials = { env = { vars = ["A"] } }') + other })).toEqual(
+      [],
+    );
+    const spelled = other.replace('"o"', '"p"').replace('/api/v3', '/api/v4');
+    expect(await complaints({ toml: other + spelled })).toEqual([
+      expect.stringContaining('several addresses of one GitHub server'),
     ]);
+    expect(await complaints({ toml: other + other.replace('"o"', '"p"').replace('v3"', 'v3/"') })).toEqual(
+      [],
+    );
     expect(await complaints({ toml: other })).toEqual([]);
+    expect(await complaints({ toml: 'admins = ["github:alice", "gitlab:bob"]' })).toEqual([
+      expect.stringContaining('gitlab:bob: signing in with another forge than GitHub is not supported'),
+    ]);
   });
 
   it('may be set in a file that something stronger brings back to the default', async () => {
-    const given = { toml: 'require_approval = true', env: { EKA_CI_REQUIRE_APPROVAL: 'false' } };
-    expect((await loadValid(given)).config.require_approval).toBe(false);
+    const given = { toml: 'sandbox.max_processes = 7', env: { EKA_CI_SANDBOX__MAX_PROCESSES: '512' } };
+    expect((await loadValid(given)).config.sandbox.max_processes).toBe(512);
   });
 });
 

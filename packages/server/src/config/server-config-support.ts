@@ -8,17 +8,7 @@ import type { Origin, ServerConfigProblem } from './setting.ts';
 /** Dotted names, as in `web.metrics_token`. Every other key is supported. */
 export const notYet: readonly string[] = [
   'database_url',
-  'require_approval',
-  'merge_queue_require_approval',
-  'default_merge_method',
-  'admins',
-  'trusted_bots',
   'web.bundle_path',
-  'web.allowed_origins',
-  'oauth.client_id',
-  'oauth.client_secret',
-  'oauth.redirect_url',
-  'oauth.jwt_secret',
   'security.max_hook_timeout_seconds',
   'security.audit_hooks',
   'security.allow_private_cache_hosts',
@@ -47,6 +37,17 @@ interface Chosen {
 /** Credential sources that this version cannot ask. */
 const sourcesNotYet: readonly string[] = ['aws-profile', 'vault', 'aws-secrets-manager', 'instance-metadata'];
 
+/** Nobody of other forges can sign in. */
+const refuseAdmins = ({ config, origins }: Pick<Chosen, 'config' | 'origins'>): ServerConfigProblem[] => {
+  const origin = origins.get('admins') ?? { kind: 'default' };
+  const others = config.admins.filter((one) => !one.startsWith('github:'));
+  return others.map((one) => ({
+    key: 'admins',
+    origin,
+    message: `${one}: signing in with another forge than GitHub is not supported by this version yet: leave it out`,
+  }));
+};
+
 /** Values of keys that are supported. */
 const refuseValues = ({ config, origins }: Chosen): ServerConfigProblem[] => {
   const origin = origins.get('github_apps') ?? { kind: 'default' };
@@ -58,11 +59,13 @@ const refuseValues = ({ config, origins }: Chosen): ServerConfigProblem[] => {
         ]
       : [],
   );
+  const addresses = new Set(apps.map(({ api_url }) => api_url.replace(/\/+$/, '')));
   const hosts =
-    new Set(apps.map(({ api_url }) => api_url)).size > 1
-      ? ['apps of several GitHub servers are not supported by this version yet: give all of them one api_url']
+    new Set(Array.from(addresses, (address) => new URL(address).host)).size < addresses.size
+      ? ['several addresses of one GitHub server: give its apps the same api_url']
       : [];
-  return [...sources, ...hosts].map((message) => ({ key: 'github_apps', origin, message }));
+  const refused = [...sources, ...hosts].map((message) => ({ key: 'github_apps', origin, message }));
+  return [...refused, ...refuseAdmins({ config, origins })];
 };
 
 /** A problem for each key of `notYet` that somebody set to anything but its default, and for values like them. */

@@ -41,8 +41,25 @@ const webhookWarnings = ({ security }: ServerConfig): string[] => {
   return warnings;
 };
 
-const sessionWarnings = ({ oauth }: ServerConfig): string[] => {
-  if (oauth.client_id === undefined) return [];
+/** The cookies of a sign-in are for the host where it began. */
+const redirectWarnings = ({ oauth, web }: ServerConfig): string[] =>
+  new URL(oauth.redirect_url).host === new URL(web.public_url).host
+    ? []
+    : [
+        `nobody who signs in at ${web.public_url} comes back there, for oauth.redirect_url is ${oauth.redirect_url}: ` +
+          'give both one host',
+      ];
+
+const sessionWarnings = (config: ServerConfig): string[] => {
+  const { oauth, admins } = config;
+  if (oauth.client_id === undefined) {
+    const unused = oauth.client_secret !== undefined || admins.length > 0;
+    return unused ? ['nobody can sign in, the admins neither: set oauth.client_id'] : [];
+  }
+  return [...redirectWarnings(config), ...secretWarnings(config)];
+};
+
+const secretWarnings = ({ oauth }: ServerConfig): string[] => {
   if (oauth.jwt_secret === undefined) {
     return ['sessions end with this process: set JWT_SECRET to keep them over restarts'];
   }

@@ -11,6 +11,7 @@ import { createRunningFacts } from '../pipeline/builds/running-facts.ts';
 import type { Scheduler } from '../pipeline/builds/scheduler.ts';
 import { createStoreLogs } from '../pipeline/builds/store-logs.ts';
 import type { Freshness } from '../pipeline/freshness.ts';
+import type { Reporter } from '../pipeline/report/reporter.ts';
 import { findServedName } from '../pipeline/repository-address.ts';
 import { hostedOnWire, repositoriesOnWire } from '../pipeline/repository-on-wire.ts';
 import { createSubmitReview } from '../pipeline/submit-review.ts';
@@ -18,6 +19,7 @@ import { stateFolders, type Upkeep } from '../pipeline/upkeep/upkeep.ts';
 import type { Hosted } from './hosted.ts';
 import type { ServerOptions } from './server-options.ts';
 import type { Opened, ServerFacts, ServerParts } from './server-parts.ts';
+import type { SigningIn } from './signing-in.ts';
 
 const dayMs = 24 * 60 * 60_000;
 
@@ -27,6 +29,9 @@ interface Serving {
   readonly orders: OrderedBuilds;
   readonly freshness: Freshness;
   readonly hosted: Hosted;
+  readonly reporter: Reporter;
+  readonly signingIn: SigningIn;
+  readonly merges: HttpDeps['merges'];
   readonly facts: ServerFacts;
   readonly forge: Forge;
   readonly ending: AbortSignal;
@@ -54,7 +59,19 @@ const upkeepForHttp = (
 export const openHttp = async (
   parts: ServerParts,
   { options, deps, forges }: Opened,
-  { facts, upkeep, scheduler, orders, forge, freshness, hosted, ending }: Serving,
+  {
+    facts,
+    upkeep,
+    scheduler,
+    orders,
+    forge,
+    freshness,
+    hosted,
+    reporter,
+    signingIn,
+    merges,
+    ending,
+  }: Serving,
 ): Promise<Listening> => {
   const { nix, database, pool, logs, feed } = parts;
   const logger = deps.loggerFor('http');
@@ -91,19 +108,31 @@ export const openHttp = async (
     }),
     isReady: () => facts.phase === 'serving',
     findRepository: (address) =>
-      findServedName(address, { repositories: options.repositories, hosted: forges }),
+      findServedName(address, {
+        ...{ repositories: options.repositories, hosted: forges },
+        nameNow: (host, repository) => hosted.intake.nameNow(host, repository),
+      }),
     upkeep: upkeepForHttp(parts, options, { facts, upkeep, hosted }),
+    leftOut: () => forges.flatMap((one) => one.leftOut()),
     repositories: () => [
       ...repositoriesOnWire(forge, freshness.onHold()),
-      ...hostedOnWire(hosted.intake.repositories(), freshness.onHold()),
+      ...hostedOnWire(
+        hosted.intake.repositories(),
+        freshness.onHold(),
+        forges.map(({ host }) => host),
+      ),
     ],
     clock: Date.now,
     onFault: ({ error, method, route }) => logger.error('a request failed', { method, route, err: error }),
     actions: createOperatorActions({
       orders,
       isInStore: async (drv) => (await parts.queries().queryValid([drv])).has(drv),
-      stopJudging: (id) => facts.loop?.cancel([id]),
+      stopJudging: (id) => {
+        facts.loop?.cancel([id]);
+        reporter.ended([id]);
+      },
       wake: () => {
+        hosted.intake.approved();
         facts.loop?.wake();
         facts.counts.refresh();
       },
@@ -118,6 +147,8 @@ export const openHttp = async (
         facts.counts.refresh();
       },
     }),
+    ...signingIn,
+    merges,
     options: options.http,
     ...(hosted.webhooks === null ? {} : { webhooks: hosted.webhooks }),
   });

@@ -6,7 +6,9 @@ import type { Logger } from '../lib/logger.ts';
 import type { DeliveryLine } from '../pipeline/delivery-line.ts';
 import type { HostedIntakeEvent } from '../pipeline/hosted/hosted-event.ts';
 import { createHostedIntake, type HostedIntake } from '../pipeline/hosted-intake.ts';
+import type { MergeDesk } from '../pipeline/merging/merge-desk.ts';
 import type { Reporter } from '../pipeline/report/reporter.ts';
+import type { Asking } from './asking.ts';
 import type { Opened, ServerFacts, ServerParts } from './server-parts.ts';
 
 const sayEvent = (logger: Logger, event: HostedIntakeEvent): void => {
@@ -14,7 +16,7 @@ const sayEvent = (logger: Logger, event: HostedIntakeEvent): void => {
     case 'processed':
       return logger.debug('a forge told something', { ...event });
     case 'renamed':
-      return logger.warn('a repository has another name: its changes begin anew under it', { ...event });
+      return logger.warn('a repository has another name: its changes go on under it', { ...event });
     case 'passing-fault':
       return logger.warn('a forge could not be asked: it is tried again', {
         host: event.host,
@@ -42,10 +44,33 @@ const sayEvent = (logger: Logger, event: HostedIntakeEvent): void => {
         ...{ host: event.host, failures: event.failures },
         err: event.error,
       });
+    case 'retold':
+      if (event.isUnproven) {
+        return logger.warn(
+          'a forge is not asked to tell once more what did not arrive: its webhooks are refused here; compare both webhook secrets',
+          { host: event.host },
+        );
+      }
+      return logger.info('a forge tells once more what did not arrive', {
+        ...{ host: event.host, asked: event.asked, left: event.left },
+      });
+    case 'not-retold':
+      return logger.warn('a forge could not be asked to tell once more what did not arrive', {
+        host: event.host,
+        err: event.error,
+      });
     case 'database-fault':
       return logger.error('the database does not answer: what forges told waits', { err: event.error });
   }
 };
+
+/** Of events by which we may do more than before. */
+const accessKinds: ReadonlySet<string> = new Set([
+  'access-given',
+  'access-resumed',
+  'access-rights-changed',
+  'repositories-changed',
+]);
 
 export interface Hosted {
   readonly intake: HostedIntake;
@@ -60,25 +85,39 @@ export const openHosted = (
     facts,
     deliveries,
     reporter,
-  }: { readonly facts: ServerFacts; readonly deliveries: DeliveryLine; readonly reporter: Reporter },
+    asking,
+    merges,
+  }: {
+    readonly facts: ServerFacts;
+    readonly deliveries: DeliveryLine;
+    readonly reporter: Reporter;
+    readonly asking: Asking;
+    readonly merges: Pick<MergeDesk, 'wake'>;
+  },
 ): Hosted => {
   const logger = deps.loggerFor('webhooks');
   const metrics = createWebhookMetrics(() => intake.counts());
   const intake: HostedIntake = createHostedIntake({
-    database: { changes: database.changes, deliveries },
+    database: { changes: database.changes, deliveries, repositories: database.repositories },
     forges,
     baselines: options.baselines,
     clock: Date.now,
-    onTaken({ queued, ended }) {
+    act: asking.act,
+    ...(asking.approval !== null && { approval: asking.approval }),
+    ...(asking.groupApproval !== null && { groupApproval: asking.groupApproval }),
+    onTaken({ queued, awaiting, ended }) {
       facts.loop?.cancel(ended);
       reporter.queued(queued);
+      reporter.awaiting(awaiting);
       reporter.ended(ended);
+      merges.wake();
       facts.loop?.wake();
       facts.counts.refresh();
     },
     onEvent(event) {
       sayEvent(logger, event);
       metrics.told(event);
+      if (event.kind === 'processed' && accessKinds.has(event.event)) reporter.accessChanged(event.host);
     },
   });
   const onReceived: WebhookDeps['onReceived'] = (delivery) => intake.take(delivery);

@@ -1,5 +1,5 @@
 // The work of a server: what an earlier life left is settled, then changes are judged.
-import type { ChangeListing } from '../database/database.ts';
+import type { ChangeKind, ChangeListing } from '../database/database.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { BuildPurpose } from '../pipeline/builds/build.ts';
 import { createRecorder } from '../pipeline/builds/record.ts';
@@ -12,6 +12,8 @@ import { type JudgeLoop, startJudgeLoop } from '../pipeline/judge-loop.ts';
 import { type JudgeChangeDeps, judgeStoredChange } from '../pipeline/judge-stored-change.ts';
 import type { KeptJobsets } from '../pipeline/kept-jobsets.ts';
 import type { LiveJudgement } from '../pipeline/live/live-feed.ts';
+import type { MergeDesk } from '../pipeline/merging/merge-desk.ts';
+import { writePackages } from '../pipeline/people/change-packages.ts';
 import type { Reporter } from '../pipeline/report/reporter.ts';
 import { type SatisfiableWatch, watchSatisfiable } from '../pipeline/satisfiable.ts';
 import { createJudgeLog } from '../pipeline/server-log.ts';
@@ -110,11 +112,20 @@ interface Judging {
   readonly upkeep: Upkeep;
   readonly scheduler: Scheduler;
   readonly reporter: Reporter;
+  readonly merges: Pick<MergeDesk, 'wake'>;
   readonly watch: DatabaseWatch;
 }
 
+const classes = {
+  group: 'merge-queue',
+  branch: 'open-change',
+  offered: 'open-change',
+  submitted: 'open-change',
+  baseline: 'base-branch',
+} as const satisfies Record<ChangeKind, BuildPurpose['class']>;
+
 const purposeOf = (change: ChangeListing): BuildPurpose => ({
-  class: change.kind === 'baseline' ? 'base-branch' : 'open-change',
+  class: classes[change.kind],
   arrivedAtMs: change.createdAtMs,
   change,
 });
@@ -122,7 +133,7 @@ const purposeOf = (change: ChangeListing): BuildPurpose => ({
 export const startJudging = (
   parts: ServerParts,
   { options, deps, forges }: Opened,
-  { counts, upkeep, scheduler, freshness, watch, reporter }: Judging,
+  { counts, upkeep, scheduler, freshness, watch, reporter, merges }: Judging,
 ): JudgeLoop => {
   const log = createJudgeLog(deps.loggerFor);
   const { gate } = upkeep;
@@ -135,7 +146,14 @@ export const startJudging = (
     hosted: forges,
     baselines: options.baselines,
     pipelineFor: (signal, onEvent) =>
-      wirePipeline({ ...parts, kept, scheduler, purpose: purposeOf(change), gate, signal, onEvent }),
+      wirePipeline({
+        ...{ ...parts, kept, scheduler, gate, signal, onEvent },
+        purpose: purposeOf(change),
+        ...(change.kind === 'offered' && {
+          keepPackages: (packages) =>
+            parts.database.maintainers.keepPackages(change.id, writePackages(packages)),
+        }),
+      }),
     limits: options.evaluationLimits,
     rebuild: options.rebuild,
     mirrorsDir: parts.mirrorsDir,
@@ -164,6 +182,7 @@ export const startJudging = (
       log.judging(event);
       parts.metrics.judging(event);
       reporter.judging(event);
+      if (event.kind === 'finished') merges.wake();
       if (event.kind === 'database-fault') deps.onDatabaseFault?.(event.error);
       freshness.onJudgeEvent(event);
       if (event.kind === 'database-fault') watch.look();

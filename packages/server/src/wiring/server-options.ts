@@ -1,5 +1,6 @@
 // What a server is told, and what it is told with.
 
+import type { MergeMethod } from '@eka-ci/core/comment-command';
 import type { BuilderSlots } from '../builder/builder-pool.ts';
 import type { CredentialSource } from '../config/credential-source.ts';
 import type { Secret } from '../config/secret.ts';
@@ -14,16 +15,33 @@ import type { RebuildPolicy } from '../pipeline/rebuild-policy.ts';
 import type { RetentionAges } from '../pipeline/upkeep/upkeep.ts';
 
 export interface GithubOptions {
-  /** Of the API, without a slash at the end. */
-  readonly apiUrl: string;
   /** In the order of the configuration. */
   readonly apps: readonly {
     readonly id: string;
+    /** Of the API, without a slash at the end. */
+    readonly apiUrl: string;
     readonly permissions: ServerConfig['github_apps'][number]['permissions'];
     readonly credentials: CredentialSource;
   }[];
   /** Null: the operator waived the proof of webhooks. */
   readonly webhookSecrets: readonly Secret[] | null;
+}
+
+/** How people sign in. */
+export interface SignInOptions {
+  /** Null: nobody can. */
+  readonly github: {
+    /** Of the API, without a slash at the end. */
+    readonly apiUrl: string;
+    readonly clientId: string;
+    readonly clientSecret: Secret;
+    /** Where browsers come back to. */
+    readonly redirectUrl: string;
+  } | null;
+  /** Signs sessions; null: random. */
+  readonly secret: Secret | null;
+  /** `forge:login` */
+  readonly admins: readonly string[];
 }
 
 /** What a server is told; commands/serve.ts makes it of the configuration. */
@@ -42,6 +60,7 @@ export interface ServerOptions {
   readonly repositories: readonly ForgeRepository[];
   /** Null: no change comes from there. */
   readonly github: GithubOptions | null;
+  readonly signIn: SignInOptions;
   /** Of every repository: which pushed branches are kept as baselines; the first that matches counts. */
   readonly baselines: NonNullable<ForgeRepository['baselines']>;
   /** Under which people reach this server, without a slash at the end. */
@@ -55,6 +74,18 @@ export interface ServerOptions {
   /** Nodes of the derivation graph that are kept in memory. */
   readonly graphCapacity: number;
   readonly rebuild: RebuildPolicy;
+  readonly merging: {
+    /** Where nobody asks for another. */
+    readonly defaultMethod: MergeMethod;
+  };
+  readonly approval: {
+    /** What comes from outside of a hosted forge waits until somebody lets it go. */
+    readonly requireApproval: boolean;
+    /** So does what a merge queue made of such changes. */
+    readonly groupsRequireApproval: boolean;
+    /** `forge:login`: authors that need none. */
+    readonly trustedBots: readonly string[];
+  };
   /** Null: nothing is removed, for all goes when the server ends. */
   readonly retention: RetentionAges | null;
   /** How long what failed by its own doing is not tried again. 0: it always is. */

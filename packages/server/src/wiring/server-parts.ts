@@ -4,6 +4,7 @@ import type { NixInstallation } from '@eka-ci/nix/installation';
 import type { StoreQueries } from '@eka-ci/nix/store-queries';
 import type { CountedBuilderPool } from '../builder/builder-counts.ts';
 import type { Database, RecordedTransition } from '../database/database.ts';
+import type { ForgeSignIn } from '../forge/forge-sign-in.ts';
 import type { HostedForge } from '../forge/hosted-forge.ts';
 import type { Git } from '../git/git.ts';
 import { createGraphMetrics } from '../http/graph-metrics.ts';
@@ -43,6 +44,8 @@ export interface Opened {
   readonly git: Git;
   /** Those that call us and show what we say. */
   readonly forges: readonly HostedForge[];
+  /** Null: nobody can sign in. */
+  readonly signIn: ForgeSignIn | null;
   readonly openStore: () => Promise<OpenStore>;
   /** Of what a killed server left in the folder of mirrors. @returns what it removed */
   readonly removeStaleLocks: (mirrorsDir: string) => Promise<readonly string[]>;
