@@ -57,3 +57,15 @@ export const changePath = (repository: string, number: number): string => {
   const parts = repository.split('/').map(encodeURIComponent);
   return ['/v1/prs', ...(parts.length > 2 ? [] : ['git']), ...parts, number].join('/');
 };
+
+export interface ForgeLogin {
+  readonly forge: string;
+  readonly login: string;
+}
+
+/** FORGE:LOGIN, as the server's configuration has it: `github:octocat`. */
+export const forgeLogin = (text: string): ForgeLogin => {
+  const [, forge, login] = /^([a-z0-9.-]+):([^\s:/]{1,255})$/i.exec(text) ?? [];
+  if (forge !== undefined && login !== undefined) return { forge, login };
+  throw new InvalidArgumentError('somebody is wanted as FORGE:LOGIN, for example github:octocat.');
+};

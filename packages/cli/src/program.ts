@@ -1,5 +1,6 @@
 // The command line itself: every command there is, with what they share. main.ts runs it; others read it.
 import { Command } from 'commander';
+import { adminCommand } from './commands/admin.ts';
 import { backupCommand } from './commands/backup.ts';
 import { buildCommand } from './commands/build.ts';
 import { approveCommand, cancelCommand, rejudgeCommand } from './commands/change-actions.ts';
@@ -45,6 +46,7 @@ const groupsOf = (): readonly (readonly [heading: string, commands: readonly Com
   [
     'Operate a running server:',
     [
+      adminCommand(),
       approveCommand(),
       backupCommand(),
       buildCommand(),

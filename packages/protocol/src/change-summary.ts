@@ -32,6 +32,9 @@ export const VerdictKind = z.enum([
   'still-succeeding',
 ]);
 
+/** `file` is relative to the repository's root where it lies inside it, else absolute; lines count from 1. */
+const position = z.object({ file: z.string(), line: z.number(), column: z.number() });
+
 const evaluationFailure = z.object({
   kind: z.enum([
     'throw',
@@ -50,7 +53,7 @@ const evaluationFailure = z.object({
     'other',
   ]),
   message: z.string(),
-  position: z.object({ file: z.string(), line: z.number(), column: z.number() }).nullable(),
+  position: position.nullable(),
 });
 
 const packageName = z.object({ pname: z.string(), version: nullableText });
@@ -113,6 +116,8 @@ const Outcome = z.object({
   durationMs: z.number().nullable(),
   substituted: z.boolean(),
   reproduce: nullableText,
+  /** Of a failure: where it is in the code, or else where the package says that it is. */
+  position: position.exactOptional(),
 });
 
 export const RebuildImpact = z.object({
@@ -175,6 +180,10 @@ const JobSummary = z.object({
   conclusion: Conclusion,
   headline: z.string(),
   notJudged: nullableText,
+  /** What it evaluates. */
+  file: z.string().exactOptional(),
+  /** Where its evaluation failed as a whole. */
+  position: position.exactOptional(),
   attributes: AttributeCounts,
   outcomeCounts: z.record(VerdictKind, count),
   systems: z.array(z.object({ system: z.string(), conclusion: Conclusion })),

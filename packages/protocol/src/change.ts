@@ -3,22 +3,35 @@ import { z } from 'zod';
 import { ChangeSummary } from './change-summary.ts';
 import { nextCursor, PageQuery } from './page.ts';
 
-export const ChangeState = z.enum(['queued', 'judging', 'judged', 'failed', 'superseded', 'closed']);
-export const ChangeKind = z.enum(['branch', 'baseline', 'submitted', 'offered']);
+/** awaiting-approval: nothing of it is evaluated or built until somebody lets it go, for it comes from outside. */
+export const ChangeState = z.enum([
+  'awaiting-approval',
+  'queued',
+  'judging',
+  'judged',
+  'failed',
+  'superseded',
+  'closed',
+]);
+export const ChangeKind = z.enum(['branch', 'baseline', 'submitted', 'offered', 'group']);
 
 const change = z.object({
   id: z.string(),
   /**
    * branch: one that wants to join its base. baseline: a base branch against where it was. submitted: asked for by
-   * hand. offered: what a hosted forge has to be joined into a branch, a pull request.
+   * hand. offered: what a hosted forge has to be joined into a branch, a pull request. group: an entry of a merge queue,
+   * against the commit that it stands on.
    */
   kind: ChangeKind,
   repository: z.string(),
-  /** From 1 in each repository; 0 of a baseline; the forge's own of an offered one. */
+  /** From 1 in each repository; 0 of a baseline and of a group; the forge's own of an offered one. */
   number: z.int().nonnegative(),
-  /** Of a submitted one the head's revision, as it was asked for; of an offered one `pull/` and its number. */
+  /**
+   * Of a submitted one the head's revision, as it was asked for; of an offered one `pull/` and its number; of a group its
+   * own in the forge's repository.
+   */
   branch: z.string(),
-  /** What an offered one wants to join; null for others. */
+  /** What an offered one or a group is to be joined into; null for others. */
   baseBranch: z.string().nullable(),
   title: z.string(),
   state: ChangeState,
@@ -33,7 +46,7 @@ const change = z.object({
   fault: z.string().nullable(),
   /** Milliseconds since 1970: it failed by a fault that may pass, and is not tried again before. */
   retryAtMs: z.number().nullable(),
-  /** Somebody said that it may build however much it takes. */
+  /** Somebody let it go, from wherever it comes and however much it takes. */
   approved: z.boolean(),
   /** Milliseconds since 1970. */
   createdAtMs: z.number(),
@@ -91,6 +104,15 @@ export const ChangeParams = z.object({
   owner: z.string().min(1).max(300),
   repo: z.string().min(1).max(300),
   number: z.coerce.number().int().positive(),
+});
+
+/** What is done is done to the newest head. */
+export const ChangeActionQuery = z.strictObject({
+  /** Refused where it is not the newest any more: who looked at one head means no other. */
+  head: z
+    .string()
+    .regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/)
+    .optional(),
 });
 
 export const ChangeDetail = change

@@ -35,7 +35,13 @@ export const Repository = z
 export type Repository = z.infer<typeof Repository>;
 
 export const RepositoryPage = z
-  .object({ total: count, repositories: z.array(Repository), nextCursor })
+  .object({
+    total: count,
+    repositories: z.array(Repository),
+    /** What could be served and is not, a sentence each. */
+    leftOut: z.array(z.string()),
+    nextCursor,
+  })
   .meta({ id: 'RepositoryPage' });
 export type RepositoryPage = z.infer<typeof RepositoryPage>;
 

@@ -1,4 +1,5 @@
 // `ekaci cancel`, `ekaci approve` and `ekaci rejudge`: what operators do to one change.
+import { AuthorApproval } from '@eka-ci/protocol/approved-author';
 import { Change } from '@eka-ci/protocol/change';
 import type { Command } from 'commander';
 import { changePath, repositoryName, reviewId, wholeNumber } from '../arguments.ts';
@@ -7,6 +8,7 @@ import { type ServerCommandOptions, serverCommand, showAnswer } from '../server-
 
 interface ActionOptions extends ServerCommandOptions {
   readonly review?: string;
+  readonly author?: boolean;
 }
 
 interface ActionHelp {
@@ -18,6 +20,16 @@ interface ActionHelp {
 const standingOf = ({ state, conclusion }: Change): string =>
   conclusion === null ? state : `${state} (${conclusion})`;
 
+const approveAuthor = (options: ActionOptions, path: string): Promise<void> =>
+  showAnswer(options, {
+    ask: ({ post }) => post(`${path}/approve-author`, null, AuthorApproval),
+    text: ({ author, changes }) => {
+      const released = changes.map(({ repository, number }) => `${repository} ${number}`).join(', ');
+      const rest = changes.length === 0 ? '' : ` Queued by it: ${released}.`;
+      return `${printable(`${author.login} (${author.forge} ${author.id}) needs no approval from now on.${rest}`)}\n`;
+    },
+  });
+
 const actionCommand = (action: string, { summary, text }: ActionHelp): Command => {
   const run = (
     repository: string | undefined,
@@ -26,11 +38,15 @@ const actionCommand = (action: string, { summary, text }: ActionHelp): Command =
   ): Promise<void> => {
     const { review } = options;
     const isChange = repository !== undefined && number !== undefined;
+    if (options.author === true && !isChange) {
+      command.error('error: --author is of a change: name it (OWNER/REPO NUMBER)', { exitCode: 2 });
+    }
     if (isChange === (review !== undefined) || (repository !== undefined && number === undefined)) {
       command.error('error: name a change (OWNER/REPO NUMBER), or a review (--review ID)', { exitCode: 2 });
     }
     const path = isChange ? changePath(repository, number) : `/v1/reviews/${review}`;
     const name = isChange ? `${repository} ${number}` : `the review ${review}`;
+    if (options.author === true) return approveAuthor(options, path);
     return showAnswer(options, {
       ask: ({ post }) => post(`${path}/${action}`, null, Change),
       text: (change) => `${printable(text(change, name))}\n`,
@@ -44,7 +60,7 @@ const actionCommand = (action: string, { summary, text }: ActionHelp): Command =
     ],
     statuses: [
       'it is done, or there was nothing to do',
-      'the server said no: no such change, not in its state, or not over its unix socket',
+      'the server said no: no such change, not in its state, or you may not do this',
     ],
   })
     .argument('[repository]', 'its configured name, OWNER/REPO, or HOST/OWNER/REPO', repositoryName)
@@ -64,12 +80,12 @@ export const cancelCommand = (): Command =>
 
 export const approveCommand = (): Command =>
   actionCommand('approve', {
-    summary: 'let a change build however much it takes',
+    summary: 'let a change build, from wherever it comes and however much it takes',
     text: (change, name) =>
       change.state === 'queued' || change.state === 'judging'
         ? `${name} is approved at ${change.headSha.slice(0, 12)}, and ${change.state}; a newer head needs it again.`
         : `${name} was approved already: it is ${standingOf(change)}.`,
-  });
+  }).option('--author', 'approve whoever offers it for good: nothing of theirs waits from now on');
 
 export const rejudgeCommand = (): Command =>
   actionCommand('rejudge', {

@@ -23,7 +23,7 @@ const pathOf = ({ repository, state, kind, limit }: ChangesOptions): string => {
 const firstLine = (text: string): string => text.split('\n')[0] ?? '';
 
 const verdictOf = (change: Change, now: number): string => {
-  const { state, conclusion, fault, repository, number, approved, retryAtMs } = change;
+  const { kind, state, conclusion, fault, repository, number, approved, retryAtMs } = change;
   if (state === 'queued' && fault !== null && retryAtMs !== null) {
     const again = retryAtMs > now ? `in ${formatAge(retryAtMs - now)}` : 'now';
     return `tried again ${again}: ${firstLine(fault)}`;
@@ -31,7 +31,9 @@ const verdictOf = (change: Change, now: number): string => {
   if (approved && (state === 'queued' || state === 'judging')) return `${state} (approved)`;
   if (state === 'failed' && conclusion === 'cancelled') return conclusion;
   if (state === 'failed') return `not judged: ${firstLine(fault ?? 'no reason is known')}`;
-  if (state === 'judged' && conclusion === 'action-required') {
+  // It goes on when those are.
+  if (state === 'awaiting-approval' && kind === 'group') return 'waits for the approval of its changes';
+  if (state === 'awaiting-approval' || (state === 'judged' && conclusion === 'action-required')) {
     return `waits for approval (ekaci approve ${repository} ${number})`;
   }
   if (state === 'judged') return conclusion ?? state;

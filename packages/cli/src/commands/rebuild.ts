@@ -105,7 +105,7 @@ export const rebuildCommand = (): Command =>
     ],
     statuses: [
       'it is tried again, or there was nothing to try again',
-      'the server said no: no such derivation, change or attribute, or not over its unix socket',
+      'the server said no: no such derivation, change or attribute, or you may not do this',
     ],
   })
     .argument('[names...]', 'derivations, by path or the last part of it; attributes of the change')

@@ -42,7 +42,10 @@ export const submitCommand = (name: string, { summary, examples, defaultBase }: 
     .option('--markdown', 'print the summary as Markdown')
     .option('-q, --quiet', 'show no progress')
     .option('--detach', 'print the id and end; the server goes on')
-    .addHelpText('after', '\nOnly over the unix socket of the server: who can open it is its operator.\n');
+    .addHelpText(
+      'after',
+      '\nFor admins of the server: over its unix socket, or with a token of one of them.\n',
+    );
 
 /** A running server may be started anew meanwhile. */
 const patienceMs = 120_000;
