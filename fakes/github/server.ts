@@ -20,7 +20,9 @@ import { type Json, wordOf } from './state/json.ts';
 import { Refusal } from './state/refusal.ts';
 import { createClock, createWorld, type Occurrence, type World } from './state/world.ts';
 import { createOAuth, type Page } from './web/oauth.ts';
+import { answerBrowser } from './web/pages/pages.ts';
 import { readGitRequest, serveGit } from './web/smart-http.ts';
+import { refuseStranger } from './web/strangers.ts';
 import { createOutbox } from './webhooks/outbox.ts';
 
 export interface ServerOptions {
@@ -228,14 +230,37 @@ const answerGit = async (parts: Parts, request: FastifyRequest, reply: FastifyRe
   return true;
 };
 
+const answerPage = async (parts: Parts, request: FastifyRequest, reply: FastifyReply): Promise<boolean> => {
+  const { accept = '', cookie = '' } = request.headers;
+  const answered = await answerBrowser(
+    { world: parts.world, runCommand: (name, input) => runCommand(parts, name, JSON.stringify(input)) },
+    {
+      method: request.method,
+      url: request.url,
+      accept,
+      cookie,
+      body: (request.body as string | undefined) ?? '',
+    },
+  );
+  if (answered === null) return false;
+  await reply.code(answered.status).headers(answered.headers).send(answered.body);
+  return true;
+};
+
 const answer = async (parts: Parts, request: FastifyRequest, reply: FastifyReply): Promise<void> => {
   const { url, method } = request;
   const { journal, oauth, options, world } = parts;
+  const refusal = refuseStranger(request);
+  if (refusal !== null) {
+    await reply.code(403).type('text/plain').send(refusal);
+    return;
+  }
   if (url.startsWith('/_fake/')) return answerControl(parts, request, reply);
   if (url.startsWith('/login/oauth/authorize'))
     return sendPage(reply, oauth.authorize(new URL(url, 'http://fake.invalid').searchParams));
   if (url.startsWith('/login/oauth/access_token')) return answerTokenRequest(parts, request, reply);
   if (await answerGit(parts, request, reply)) return;
+  if (await answerPage(parts, request, reply)) return;
   const isGraphql = url === (options.apiPrefix === '' ? '/graphql' : '/api/graphql');
   if (!isGraphql && !url.startsWith(`${options.apiPrefix}/`)) {
     await reply.code(404).type('text/plain').send('Not Found');

@@ -85,6 +85,16 @@ const entryThing = (deps: GraphqlDeps, entry: QueueEntry): Thing => {
   };
 };
 
+const authorThing = ({ world }: GraphqlDeps, { authorId }: Pull): Thing | null => {
+  const author = world.accounts.get(authorId);
+  if (author === undefined) return null;
+  return {
+    type: author.kind,
+    // GraphQL knows a bot by its slug alone, REST as `slug[bot]`.
+    fields: { login: () => author.login.replace(/\[bot\]$/, ''), databaseId: () => author.id },
+  };
+};
+
 const pullThing = (deps: GraphqlDeps, pull: Pull): Thing => {
   const { world } = deps;
   const entry = [...world.queue.values()].find(({ pullId }) => pullId === pull.id);
@@ -102,6 +112,7 @@ const pullThing = (deps: GraphqlDeps, pull: Pull): Thing => {
       state: () => state,
       merged: () => pull.merged !== null,
       isDraft: () => pull.draft,
+      author: () => authorThing(deps, pull),
       headRefOid: () => pull.headSha,
       headRefName: () => pull.headRef,
       baseRefOid: () => pull.baseSha,
