@@ -7,14 +7,23 @@ import { summaryText } from '@eka-ci/cli/summary-text';
 import type { Change } from '@eka-ci/protocol/change';
 import { createWorkFolder } from '@eka-ci/server/lib/work-folder';
 import { compareVerdict } from './demo/compare-verdict.ts';
+import { createDemoTown, type DemoTown } from './demo/github-town.ts';
 import { createDemoStore } from './demo/private-store.ts';
 import { createDemoRepository, type DemoBranch, type DemoRepository } from './demo/repository.ts';
-import { type DemoService, startDemoService } from './demo/service.ts';
+import {
+  askForApproval,
+  type DemoService,
+  findFreePort,
+  githubTables,
+  gitTable,
+  startDemoService,
+} from './demo/service.ts';
 
 const help = `npm run demo [-- --once]
 
 Makes a package set of about 40 derivations with four branches, and judges each branch with real git and real Nix
-in a store of its own. Then a server watches the repository until Ctrl-C. Nothing is left behind.
+in a store of its own. Then a server watches the repository, and a pull request on a GitHub that is none, until Ctrl-C.
+Nothing is left behind.
 
   --once   end after the four verdicts: status 0 when all are the expected ones, 1 when not
   --help   this text
@@ -80,17 +89,39 @@ const serveUntilCancelled = async (
   repository: DemoRepository,
   signal: AbortSignal,
 ): Promise<void> => {
-  say('\nNow a server watches the same repository, and judges its branches by itself.');
-  const service = await startDemoService(folder, repository.path);
+  say('\nNow a server watches the same repository, and a copy of it on a GitHub that is none.');
+  const port = await findFreePort();
+  const town = await createDemoTown(repository, `http://127.0.0.1:${port}`);
+  try {
+    await serveTown({ folder, port, repository, town }, signal);
+  } finally {
+    await town.github.stop();
+  }
+};
+
+interface Served {
+  readonly folder: string;
+  readonly port: number;
+  readonly repository: DemoRepository;
+  readonly town: DemoTown;
+}
+
+const serveTown = async ({ folder, port, repository, town }: Served, signal: AbortSignal): Promise<void> => {
+  const serves = `${gitTable(repository.path)}${githubTables(town.github.apiUrl)}`;
+  const service = await startDemoService({ folder, port, settings: askForApproval, serves }, town.env);
   const onAbort = (): void => void service.stop();
   signal.addEventListener('abort', onAbort, { once: true });
   try {
-    const judged = service.judged(repository.branches.length);
+    // The branches, and the pull request.
+    const judged = service.judged(repository.branches.length + 1);
     const changes = await Promise.race([judged, service.ended.then(() => [])]);
-    for (const change of changes.toSorted((a, b) => a.number - b.number)) {
-      say(`  #${change.number} ${change.branch.padEnd(22)} ${verdictOf(change)}`);
+    const byNumber = changes.toSorted((a, b) => a.kind.localeCompare(b.kind) || a.number - b.number);
+    for (const change of byNumber) {
+      if (change.kind === 'branch')
+        say(`  #${change.number} ${change.branch.padEnd(22)} ${verdictOf(change)}`);
+      else say(`  ${town.pullPage} ${verdictOf(change)}`);
     }
-    if (!signal.aborted) sayWhatToTry(service, repository);
+    if (!signal.aborted) sayWhatToTry(service, repository, town);
     await service.ended;
   } finally {
     signal.removeEventListener('abort', onAbort);
@@ -98,12 +129,19 @@ const serveUntilCancelled = async (
   }
 };
 
-const sayWhatToTry = ({ address, socket }: DemoService, { path }: DemoRepository): void => {
+const sayWhatToTry = (
+  { address, socket }: DemoService,
+  { path }: DemoRepository,
+  { page }: DemoTown,
+): void => {
   say(`\nIt stays up at ${address} until you press Ctrl-C. From another terminal:\n`);
   say(`  curl -s ${address}/v1/prs`);
   say(`  curl -s ${address}/v1/prs/git/demo/package-set/1`);
   say(`  curl -s ${address}/v1/openapi.json`);
   say(`  EKA_CI_SOCKET=${socket} npm run --silent ekaci -- changes`);
+  say(
+    `\nIn a browser, to see checks, comment, merge, or open a pull request of another branch:\n\n  ${page}`,
+  );
   say('\nChange a branch, and it is judged again within seconds:\n');
   say(`  git -C ${path} checkout bump-libpng`);
   say(`  git -C ${path} commit --allow-empty --message 'try again'\n`);

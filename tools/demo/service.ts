@@ -1,6 +1,7 @@
 // The demo's repository under a real server: it judges every branch, and again whenever one moves.
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +11,7 @@ import { type Change, ChangePage } from '@eka-ci/protocol/change';
 export interface DemoService {
   readonly address: string;
   readonly socket: string;
-  /** Every branch with what became of it, once all have been judged. */
+  /** Every change with what became of it, once all have been judged. */
   judged(count: number): Promise<readonly Change[]>;
   /** Resolves when the server has ended. */
   readonly ended: Promise<unknown>;
@@ -20,12 +21,45 @@ export interface DemoService {
 export interface ServiceOptions {
   /** Holds the database, the logs, the socket and the configuration. */
   readonly folder: string;
-  readonly repository: string;
+  /** Lines at the top of ekaci.toml. @default none */
+  readonly settings?: string;
+  /** Tables of it that tell whose changes are judged. */
+  readonly serves: string;
   /** 0: any free one. */
   readonly port: number;
 }
 
-const configuration = ({ folder, repository, port }: ServiceOptions): string => `
+/** Nobody listens there now. */
+export const findFreePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const probe = createServer().once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+
+/** The repository at that path. */
+export const gitTable = (path: string): string => `
+[[git_repositories]]
+name = "demo/package-set"
+url = ${JSON.stringify(path)}
+poll_interval_seconds = 2
+`;
+
+/** So that there is something to approve where somebody from outside offers a change. */
+export const askForApproval = `require_approval = true
+merge_queue_require_approval = true`;
+
+/** What the app of the environment's variables reaches. */
+export const githubTables = (apiUrl: string): string => `
+[[github_apps]]
+id = "demo"
+api_url = ${JSON.stringify(apiUrl)}
+credentials = { env = { vars = ["GITHUB_APP_ID", "GITHUB_APP_PRIVATE_KEY"] } }
+`;
+
+const configuration = ({ folder, settings = '', serves, port }: ServiceOptions): string => `${settings}
 db_path = ${JSON.stringify(join(folder, 'server.db'))}
 logs_dir = ${JSON.stringify(join(folder, 'build-logs'))}
 [web]
@@ -34,11 +68,7 @@ port = ${port}
 socket_path = ${JSON.stringify(join(folder, 'ekaci.socket'))}
 [disk]
 min_free_mib = 64
-[[git_repositories]]
-name = "demo/package-set"
-url = ${JSON.stringify(repository)}
-poll_interval_seconds = 2
-`;
+${serves}`;
 
 /** Where the server's own program is. */
 export const serverProgram = fileURLToPath(
@@ -77,16 +107,16 @@ const listChanges = async (address: string): Promise<readonly Change[]> => {
 
 const isDecided = ({ state }: Change): boolean => state === 'judged' || state === 'failed';
 
-/**
- * Starts the server in `folder`, which also holds its database and logs.
- * @throws Error when it does not come up
- */
-export const startDemoService = async (folder: string, repository: string): Promise<DemoService> => {
-  const file = await writeServiceConfig({ folder, repository, port: 0 });
+/** @throws Error when it does not come up */
+export const startDemoService = async (
+  options: ServiceOptions,
+  env: Readonly<Record<string, string>>,
+): Promise<DemoService> => {
+  const file = await writeServiceConfig(options);
   const server = await startChild({
     command: process.execPath,
     args: [serverProgram, '--config-file', file],
-    env: serviceEnvironment(),
+    env: { ...serviceEnvironment(), ...env },
     killGraceMs: 30_000,
   });
   server.stderr.pipe(process.stderr, { end: false });
@@ -94,7 +124,7 @@ export const startDemoService = async (folder: string, repository: string): Prom
   if (address === null) throw new Error('the server ended before it listened');
   return {
     address,
-    socket: join(folder, 'ekaci.socket'),
+    socket: join(options.folder, 'ekaci.socket'),
     judged: async (count) => {
       for (;;) {
         const changes = await listChanges(address);

@@ -1,9 +1,9 @@
-// The demo's repository under a server that starts anew whenever its sources are saved. Database and store stay.
+// A server that starts anew whenever its sources are saved. Database and store stay, and what it is given to judge.
 import { relative } from 'node:path';
 import { startChild } from '@eka-ci/process';
 import { createDemoStore } from '../demo/private-store.ts';
-import { createDemoRepository } from '../demo/repository.ts';
-import { addressOf, serverProgram, serviceEnvironment, writeServiceConfig } from '../demo/service.ts';
+import { addressOf, serverProgram, serviceEnvironment } from '../demo/service.ts';
+import { type DevSite, type OpenDevSite, openGitSite } from './dev-site.ts';
 import { keepServerRunning, type ServerEvent } from './restarting-server.ts';
 import { watchSources } from './watch-sources.ts';
 
@@ -14,6 +14,8 @@ export interface DevServerOptions {
   readonly sources: readonly string[];
   /** @default the server's own */
   readonly program?: string;
+  /** @default the demo's repository by itself */
+  readonly openSite?: OpenDevSite;
   readonly say: (line: string) => void;
   readonly signal: AbortSignal;
 }
@@ -27,7 +29,7 @@ const namesOf = (files: readonly string[]): string => {
 const endGraceMs = 10_000;
 
 /** Says the address once, and keeps its port for the next server: a browser's page stays good. */
-const createTelling = (say: DevServerOptions['say']) => {
+const createTelling = (say: DevServerOptions['say'], hints: readonly string[]) => {
   let port = 0;
   return {
     port: () => port,
@@ -39,23 +41,34 @@ const createTelling = (say: DevServerOptions['say']) => {
       const { address, tookMs } = event;
       if (port !== 0) return say(`It is back after ${Math.round(tookMs)} ms.`);
       port = Number(new URL(address).port);
-      return say(`The server is at ${address}, and starts anew when a source is saved. Ctrl-C ends it.`);
+      say(`The server is at ${address}, and starts anew when a source is saved. Ctrl-C ends it.`);
+      for (const hint of hints) say(hint);
     },
   };
 };
 
-/** Resolves when the signal has aborted and all has ended. @throws Error when the demo's repository cannot be made */
+/** Resolves when the signal has aborted and all has ended. @throws Error when what it judges cannot be made */
 export const runDevServer = async (options: DevServerOptions): Promise<void> => {
-  const { folder, sources, say, signal } = options;
-  const program = options.program ?? serverProgram;
-  const env = { ...serviceEnvironment(), ...(await createDemoStore(folder)) };
-  const { path: repository } = await createDemoRepository(folder);
-  const telling = createTelling(say);
+  const store = await createDemoStore(options.folder);
+  const site = await (options.openSite ?? openGitSite)(options.folder);
+  try {
+    await keepServing(options, site, { ...serviceEnvironment(), ...store, ...site.env });
+  } finally {
+    await site.stop();
+  }
+};
+
+const keepServing = async (
+  { program = serverProgram, sources, say, signal }: DevServerOptions,
+  site: DevSite,
+  env: Record<string, string>,
+): Promise<void> => {
+  const telling = createTelling(say, site.hints);
   const server = keepServerRunning({
     addressOf,
     onEvent: (event) => telling.tell(event),
     start: async () => {
-      const file = await writeServiceConfig({ folder, repository, port: telling.port() });
+      const file = await site.configure(telling.port());
       const args = [program, '--config-file', file];
       const child = await startChild({ command: process.execPath, args, env, killGraceMs: endGraceMs });
       child.stderr.pipe(process.stderr, { end: false });

@@ -79,7 +79,12 @@ const sources: Readonly<Record<string, string>> = {
     '../forge/forge.ts',
     '../git/git.ts',
   ]),
-  'packages/server/src/http/app.ts': value('app', ['@eka-ci/protocol/review', '../pipeline/pipeline.ts']),
+  'packages/server/src/auth/auth.ts': value('auth', ['../database/database.ts', '../forge/forge.ts']),
+  'packages/server/src/http/app.ts': value('app', [
+    '@eka-ci/protocol/review',
+    '../auth/auth.ts',
+    '../pipeline/pipeline.ts',
+  ]),
   'packages/server/src/server.ts': value('server', [
     './database/kysely/open.ts',
     './forge/gitea/gitea.ts',
