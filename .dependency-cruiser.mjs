@@ -92,6 +92,11 @@ export default {
       to: `${server}/`,
       allowed: `${server}/(pipeline|config|lib)/|${port}/`,
     }),
+    forbid('auth-is-beside-pipeline', {
+      from: `${server}/auth/`,
+      to: `${server}/`,
+      allowed: `${server}/(auth|config|lib)/|${port}/`,
+    }),
     forbid('http-is-below-composition', { from: `${server}/http/`, to: `${server}/(wiring/|[^/]+$)` }),
     forbid('wiring-is-below-composition', { from: `${server}/wiring/`, to: `${server}/(commands/|[^/]+$)` }),
     forbid('production-imports-no-test-code', {
