@@ -139,6 +139,7 @@ const recordOf = (index: number, version: Version, handle: string): EvaluatedAtt
     version: version.name.slice(version.name.lastIndexOf('-') + 1),
     licenses: ['MIT'],
     maintainers: [handle, `maintainer-${index % 999}`],
+    maintainerIds: [(index % 999) + 1],
     position: `pkgs/by-name/pa/package-${index}/package.nix:12`,
     broken: false,
     insecure: false,

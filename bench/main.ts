@@ -19,6 +19,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
   startup: async () => (await import('./startup.ts')).startup,
   http: async () => (await import('./http.ts')).http,
   webhooks: async () => (await import('./webhooks.ts')).webhooks,
+  'first-gate': async () => (await import('./first-gate.ts')).firstGate,
   logs: async () => (await import('./logs.ts')).logs,
   'change-summary': async () => (await import('./change-summary.ts')).changeSummary,
 };

@@ -25,6 +25,8 @@ import {
 
 interface Measured {
   readonly firstStartMs: number;
+  /** Begun, recorded, logged and ended, while the rest waits. */
+  readonly buildsPerS: number;
   /** From the word to cancel until everything is recorded as cancelled. */
   readonly cancelMs: number;
   readonly delayP99Ms: number;
@@ -89,7 +91,7 @@ const demandAll = async (database: Database, folder: string, count: number): Pro
   });
   const abort = new AbortController();
   const ended = watchProcess();
-  let [firstStartMs, cancelledAt, built] = [0, 0, 0];
+  let [firstStartMs, firstEndAt, cancelledAt, built] = [0, 0, 0, 0];
   const most = Math.min(builtBeforeCancel, count / 2);
   const begunAt = performance.now();
   const { finished } = scheduler.demand({
@@ -97,6 +99,7 @@ const demandAll = async (database: Database, folder: string, count: number): Pro
     onEvent: ({ kind }) => {
       if (kind === 'build-started' && firstStartMs === 0) firstStartMs = performance.now() - begunAt;
       if (kind === 'build-finished') built += 1;
+      if (built === 1 && firstEndAt === 0) firstEndAt = performance.now();
       if (built < most || cancelledAt > 0) return;
       cancelledAt = performance.now();
       abort.abort();
@@ -104,9 +107,10 @@ const demandAll = async (database: Database, folder: string, count: number): Pro
   });
   const settled = (await finished).size;
   const cancelMs = performance.now() - cancelledAt;
+  const buildsPerS = ((most - 1) / (cancelledAt - firstEndAt)) * 1000;
   const seen = ended();
   await scheduler.stop();
-  return { firstStartMs, cancelMs, settled, ...seen };
+  return { firstStartMs, buildsPerS, cancelMs, settled, ...seen };
 };
 
 const measureOnce = async (count: number): Promise<Measured> => {
@@ -129,12 +133,14 @@ const figuresOf = (runs: readonly Measured[], count: number): Figure[] => {
   const of = (pick: (run: Measured) => number) => summarize(runs.map(pick));
   const name = (what: string): string => `${what}, of ${count.toLocaleString('en')}`;
   const firstStart = { unit: 'ms', ours: of(({ firstStartMs }) => firstStartMs) };
+  const rate = { unit: 'a second', ours: of(({ buildsPerS }) => buildsPerS) };
   const cancel = { unit: 'ms', ours: of(({ cancelMs }) => cancelMs) };
   const p99 = { unit: 'ms', ours: of(({ delayP99Ms }) => delayP99Ms), atMost: 20 };
   const longest = { unit: 'ms', ours: of(({ delayMaxMs }) => delayMaxMs) };
   const memory = { unit: 'MiB', ours: of(({ moreBytes }) => moreBytes / mib) };
   return [
     forOrientation({ name: name('first build starts after'), ...firstStart }),
+    forOrientation({ name: name('builds that take no time'), ...rate }),
     forOrientation({ name: name('all is cancelled after'), ...cancel }),
     within({ name: name('event loop late, p99'), ...p99 }),
     forOrientation({ name: name('event loop late, at most'), ...longest }),
