@@ -60,7 +60,10 @@ it('finds what webhooks did not tell, from forks too, when it starts', { timeout
   const pull = await control.openPull({ repository, head: 'main', from: 'bob/pkgs', by: 'bob' });
   await town.start();
   await town.untilShown(sha, green);
-  expect(await town.changeOf(pull.number)).toMatchObject({ branch: `pull/${pull.number}`, conclusion: 'success' });
+  expect(await town.changeOf(pull.number)).toMatchObject({
+    branch: `pull/${pull.number}`,
+    conclusion: 'success',
+  });
 });
 
 it('shows each gate once, however GitHub fails meanwhile', { timeout: 120_000 }, async () => {

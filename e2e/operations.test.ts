@@ -89,8 +89,8 @@ it('runs dry: what runs ends, nothing begins, and the change goes back to the qu
   server = await startServer(world, configFile);
   await until(async () => ((await status()).builds.active === 1 ? true : null));
   const refused = await fetch(`${server.address}/v1/drain`, { method: 'POST' });
-  expect(refused.status).toBe(403);
-  expect(await refused.json()).toMatchObject({ error: { code: 'OPERATOR_REQUIRED' } });
+  expect(refused.status).toBe(401);
+  expect(await refused.json()).toMatchObject({ error: { code: 'SIGN_IN_REQUIRED' } });
 
   expect((await ekaci('drain')).stdout).toMatch(/^Nothing begins any more; what runs ends/);
   expect(await status()).toMatchObject({ ready: true, draining: true, builds: { active: 1 } });
@@ -121,7 +121,7 @@ it('is backed up while it goes on, and the copy is a whole database', { timeout:
   expect(again.stderr).toMatch(/was not written: it exists: name another file, or give --force/);
   const nowhere = await ekaci('backup', join(world.folder, 'nowhere/backup.db'));
   expect(nowhere.stderr).toMatch(/was not written: its folder does not exist/);
-  expect((await fetch(`${server.address}/v1/backup`, { method: 'POST' })).status).toBe(403);
+  expect((await fetch(`${server.address}/v1/backup`, { method: 'POST' })).status).toBe(401);
 
   const copy = new DatabaseSync(backupFile(), { readOnly: true });
   expect(copy.prepare('pragma integrity_check').get()).toEqual({ integrity_check: 'ok' });

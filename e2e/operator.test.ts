@@ -168,7 +168,7 @@ it('cancels a judgement with its builds, once, and judges it again when that is 
 it('does such things for operators alone', { timeout: 60_000 }, async () => {
   const refused = await world.ekaci('cancel', name, '1', '--server', server.address);
   expect(refused).toMatchObject({ code: 1, stdout: '' });
-  expect(refused.stderr).toMatch(/^ekaci: OPERATOR_REQUIRED: /);
+  expect(refused.stderr).toMatch(/^ekaci: SIGN_IN_REQUIRED: /);
 });
 
 /** Puts derivations into the store of the server, and gives their paths by name. */
