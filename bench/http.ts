@@ -183,7 +183,7 @@ const slowest = (answers: readonly Answer[]): string => {
 const explain = (
   answers: readonly Answer[],
   single: readonly Answer[],
-  left: readonly string[],
+  { left, forUsers }: { readonly left: readonly string[]; readonly forUsers: readonly string[] },
 ): string[] => {
   const of = (isOne: (answer: Answer) => boolean) => [
     ...new Set(answers.filter(isOne).map(({ operation }) => operation)),
@@ -192,6 +192,9 @@ const explain = (
   return [
     `${of(() => true).length} routes, ${answers.length} requests; asked alone the slowest are ${slowest(single)}`,
     ...(empty.length === 0 ? [] : [`of these nothing is stored, they answered 404: ${empty.join(', ')}`]),
+    ...(forUsers.length === 0
+      ? []
+      : [`not asked again, for they are of who is signed in: ${forUsers.join(', ')}`]),
     ...(left.length === 0 ? [] : [`not asked, for want of values of their parameters: ${left.join(', ')}`]),
   ];
 };
@@ -209,8 +212,10 @@ const measure = async (
   const server = await startServerProcess({ folder, nix: store.nix });
   const client = createClient(server);
   try {
-    const { routes, left } = await findRoutes(client, size);
-    await askAll(client, routes, routes.length * 2);
+    const found = await findRoutes(client, size);
+    const first = await askAll(client, found.routes, found.routes.length * 2);
+    const forUsers = new Set(first.filter(({ status }) => status === 401).map(({ operation }) => operation));
+    const routes = found.routes.filter(({ operation }) => !forUsers.has(operation));
     const single = await askOneByOne(client, routes);
     const rounds: Answer[][] = [];
     for (let round = 0; round < repetitions; round++) {
@@ -222,7 +227,7 @@ const measure = async (
     return {
       p99s: rounds.map((answers) => percentile(answers, 0.99)),
       medians: rounds.map((answers) => percentile(answers, 0.5)),
-      notes: explain(all, single, left),
+      notes: explain(all, single, { left: found.left, forUsers: [...forUsers] }),
     };
   } finally {
     client.close();
