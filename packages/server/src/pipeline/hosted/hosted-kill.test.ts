@@ -9,8 +9,8 @@ import { createFakeHostedForge } from '../../forge/hosted-forge.fake.ts';
 import { createHostedIntake } from '../hosted-intake.ts';
 import { fillForge, isIdle, until, wantedOf } from './testing/intake-world.ts';
 
-/** Ten thousand take some seconds; what can go wrong needs fewer. */
-const [deliveries, changes, repositories] = [Number(process.env['EKA_CI_TEST_DELIVERIES'] ?? 1200), 10, 10];
+/** Ten thousand take a few seconds. */
+const [deliveries, changes, repositories] = [Number(process.env['EKA_CI_TEST_DELIVERIES'] ?? 10_000), 10, 10];
 
 it('does after kill -9 what it had acknowledged, each effect once', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'eka-ci-intake-'));
