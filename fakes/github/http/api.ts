@@ -67,8 +67,10 @@ const etagOf = (body: Json): string =>
 /** `/repositories/ID/…` is the same as `/repos/OWNER/NAME/…`: where GitHub leads after a repository moved. */
 const nameRepository = (world: World, path: string): string => {
   const [, id, rest = ''] = /^\/repositories\/(\d+)(\/.*)?$/.exec(path) ?? [];
-  const repository = id === undefined ? undefined : world.repositories.get(Number(id));
-  return repository === undefined ? path : `/repos/${fullNameOf(world, repository)}${rest}`;
+  if (id === undefined) return path;
+  const repository = world.repositories.get(Number(id));
+  // What there is not has a name that nobody has.
+  return `/repos/${repository === undefined ? `-/${id}` : fullNameOf(world, repository)}${rest}`;
 };
 
 const permissionsHeader = (principal: Principal): Record<string, string> =>
