@@ -1,8 +1,16 @@
 // A hosted forge in memory: repositories with changes and branches, what it would tell of them, and faults to order.
+import { createHmac } from 'node:crypto';
 import type { CommitSha } from '@eka-ci/core/ids';
 import type { EventRepository, ForgeEvent, OfferedChange } from './forge-event.ts';
-import type { DeliveryReading, HostedForge, HostedForgeFault, HostedListing } from './hosted-forge.ts';
-import type { ChangedPaths, HostedMerging, MergeOutcome, MergeRules } from './hosted-merging.ts';
+import type { Gate } from './gate.ts';
+import type {
+  DeliveryReading,
+  HostedForge,
+  HostedForgeFault,
+  HostedListing,
+  Retold,
+} from './hosted-forge.ts';
+import { createFakeMerging, type FakeMerging, judgeMerge } from './hosted-merging.fake.ts';
 import type { ForgeRight, HostedTalk } from './hosted-talk.ts';
 
 interface FakeRepository {
@@ -18,7 +26,7 @@ export interface FakeDelivery {
   readonly event: ForgeEvent | null;
 }
 
-export interface FakeHostedForge extends HostedForge {
+export interface FakeHostedForge extends HostedForge, FakeMerging {
   /** To be changed by the test. A repository that is taken out is not to be seen any more. */
   readonly repositories: Map<string, FakeRepository>;
   /** What is asked next fails so, until it is null again. */
@@ -30,20 +38,27 @@ export interface FakeHostedForge extends HostedForge {
   /** Called before each answer, while the asking one waits. */
   onAsked: (what: string) => Promise<void> | void;
   readonly asked: string[];
-  addRepository(name: string): FakeRepository;
+  /** Since when it was to tell once more, by call; in milliseconds since 1970. */
+  readonly retells: number[];
+  /** What comes of that. @default there is nothing to tell */
+  retold: Retold | HostedForgeFault;
+  addRepository(name: string, facts?: Pick<EventRepository, 'isPrivate'>): FakeRepository;
+  /** What commits show, by `owner/repo sha name`. */
+  readonly gates: Map<string, { readonly id: number; readonly gate: Gate }>;
   /** By `owner/repo login`. @default none */
   readonly rights: Map<string, ForgeRight>;
+  /** Numbers of people, by login in lower case. @default whoever asks is whom they say */
+  readonly people: Map<string, number>;
   /** By sha, in milliseconds since 1970. @default nobody tells */
   readonly commitTimes: Map<CommitSha, number>;
   /** In the order in which they were asked for; a repeated one is there twice. */
   readonly reactions: { readonly commentId: number; readonly reaction: string }[];
   /** What we said, by `owner/repo#number key`. */
   readonly comments: Map<string, string>;
-  mergeRulesOf: (repository: string, baseBranch: string) => MergeRules;
-  /** What becomes of a merge, and of an entry into the queue; `merged` closes the change. */
-  merging: (what: 'merge' | 'enqueue', change: OfferedChange | undefined) => MergeOutcome;
-  /** By `owner/repo#number`. @default there are none */
-  readonly diffs: Map<string, Omit<ChangedPaths, 'headSha'>>;
+  /** The number of each of those. */
+  readonly commentIds: Map<string, number>;
+  /** Comments of others that are gone. */
+  readonly goneComments: Set<number>;
 }
 
 export class FakeForgeFault extends Error implements HostedForgeFault {
@@ -59,16 +74,20 @@ export class FakeForgeFault extends Error implements HostedForgeFault {
 
 export const fakeSha = (number: number): CommitSha => number.toString(16).padStart(40, '0') as CommitSha;
 
-const proof = 'the right proof';
+const proofOf = (body: string | Uint8Array): string =>
+  createHmac('sha256', 'what both know').update(body).digest('hex');
 
-/** As the fake forge sends it. */
-export const fakeRequest = (delivery: FakeDelivery) => ({
-  headers: { 'content-type': 'application/json', 'x-proof': proof },
-  body: JSON.stringify(delivery),
+/** With the proof that the fake forge would send along. */
+export const proven = (body: string) => ({
+  headers: { 'content-type': 'application/json', 'x-proof': proofOf(body) },
+  body,
 });
 
+/** As the fake forge sends it. */
+export const fakeRequest = (delivery: FakeDelivery) => proven(JSON.stringify(delivery));
+
 const readDelivery: HostedForge['read'] = ({ headers, body }): DeliveryReading => {
-  if (headers['x-proof'] !== proof) {
+  if (headers['x-proof'] !== proofOf(body)) {
     return {
       kind: 'refused',
       status: 401,
@@ -88,24 +107,34 @@ const readDelivery: HostedForge['read'] = ({ headers, body }): DeliveryReading =
 };
 
 let nextRepositoryId = 1;
+let nextId = 1;
 
-type Ask = (what: string, signal: AbortSignal) => Promise<void>;
+const isSameName = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();
 
-const createTalk = (forge: () => FakeHostedForge, ask: Ask): HostedTalk => ({
-  async rightOf(repository, { login }, signal) {
+const createTalk = (
+  forge: () => FakeHostedForge,
+  ask: (what: string, signal: AbortSignal) => Promise<void>,
+): HostedTalk => ({
+  async rightOf(repository, { id, login }, signal) {
     await ask(`right ${repository} ${login}`, signal);
-    return forge().rights.get(`${repository} ${login}`) ?? 'none';
+    const { people, rights } = forge();
+    if ((people.get(login.toLowerCase()) ?? id) !== id) return 'none';
+    return [...rights].find(([key]) => isSameName(key, `${repository} ${login}`))?.[1] ?? 'none';
   },
   async react({ repository, number }, { commentId, reaction }, signal) {
     await ask(`react ${repository}#${number}`, signal);
+    if (forge().goneComments.has(commentId)) return false;
     forge().reactions.push({ commentId, reaction });
     return true;
   },
   async putComment({ repository, number }, { key, text }, { signal }) {
     await ask(`comment ${repository}#${number}`, signal);
-    const { comments } = forge();
-    comments.set(`${repository}#${number} ${key}`, text);
-    return [...comments.keys()].indexOf(`${repository}#${number} ${key}`) + 1;
+    const { comments, commentIds } = forge();
+    const name = `${repository}#${number} ${key}`;
+    const id = (comments.has(name) ? commentIds.get(name) : undefined) ?? nextId++;
+    comments.set(name, text);
+    commentIds.set(name, id);
+    return id;
   },
   async committedAt(repository, sha, signal) {
     await ask(`commit ${repository} ${sha}`, signal);
@@ -113,50 +142,30 @@ const createTalk = (forge: () => FakeHostedForge, ask: Ask): HostedTalk => ({
   },
 });
 
-const createMerging = (forge: () => FakeHostedForge, ask: Ask): HostedMerging => {
-  const changeOf = (repository: string, number: number) =>
-    forge().repositories.get(repository)?.changes.get(number);
-  const mergeAs = (what: 'merge' | 'enqueue', repository: string, number: number): MergeOutcome => {
-    const change = changeOf(repository, number);
-    const outcome = forge().merging(what, change);
-    if (outcome.kind === 'merged' && change !== undefined) {
-      forge().repositories.get(repository)?.changes.set(number, { ...change, isOpen: false });
-    }
-    return outcome;
-  };
-  return {
-    async mergeRules({ repository, baseBranch }, signal) {
-      await ask(`rules ${repository} ${baseBranch}`, signal);
-      return forge().mergeRulesOf(repository, baseBranch);
-    },
-    async merge({ repository, number }, { headSha, method }, signal) {
-      await ask(`merge ${repository}#${number} ${headSha} ${method}`, signal);
-      const isSame = changeOf(repository, number)?.headSha === headSha;
-      return isSame ? mergeAs('merge', repository, number) : { kind: 'head-moved' };
-    },
-    async enqueue({ repository, number }, { headSha }, signal) {
-      await ask(`enqueue ${repository}#${number} ${headSha}`, signal);
-      const isSame = changeOf(repository, number)?.headSha === headSha;
-      return isSame ? mergeAs('enqueue', repository, number) : { kind: 'head-moved' };
-    },
-    async changedPaths({ repository, number }, signal) {
-      await ask(`paths ${repository}#${number}`, signal);
-      const change = changeOf(repository, number);
-      if (change === undefined) return null;
-      const diff = forge().diffs.get(`${repository}#${number}`) ?? { paths: [], isComplete: true };
-      return { ...diff, headSha: change.headSha };
-    },
-  };
+/** @throws the signal's reason as soon as it aborts */
+const orStop = async (waited: Promise<void>, signal: AbortSignal): Promise<void> => {
+  const stopped = Promise.withResolvers<undefined>();
+  const stop = (): void => stopped.resolve(undefined);
+  signal.addEventListener('abort', stop);
+  try {
+    await Promise.race([waited, stopped.promise]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+  signal.throwIfAborted();
 };
 
 export const createFakeHostedForge = (host = 'forge.example.org', webhookPath = '/github/webhook') => {
   const repositories = new Map<string, FakeRepository>();
   const ask = async (what: string, signal: AbortSignal): Promise<void> => {
-    forge.asked.push(what);
-    await forge.onAsked(what);
     signal.throwIfAborted();
+    forge.asked.push(what);
+    await orStop(Promise.resolve(forge.onAsked(what)), signal);
     if (forge.fault !== null) throw forge.fault;
   };
+  const repositoryOf = (name: string): FakeRepository | undefined =>
+    repositories.get(name) ??
+    [...repositories.values()].find(({ repository }) => isSameName(repository.name, name));
   const listingOf = ({ repository, changes, branches }: FakeRepository): HostedListing => ({
     repository,
     changes: [...changes.values()].filter(({ isOpen }) => isOpen),
@@ -166,6 +175,7 @@ export const createFakeHostedForge = (host = 'forge.example.org', webhookPath = 
   const forge: FakeHostedForge = {
     kind: 'github',
     host,
+    knowsGithubIds: true,
     capabilities: { comments: true, statuses: true },
     webhookPath,
     maxBodyBytes: 100_000,
@@ -175,8 +185,10 @@ export const createFakeHostedForge = (host = 'forge.example.org', webhookPath = 
     isComplete: true,
     onAsked: () => {},
     asked: [],
-    addRepository(name) {
-      const repository = { id: nextRepositoryId++, name, isPrivate: false, defaultBranch: 'main' };
+    retells: [],
+    retold: { asked: 0, left: 0, isUnproven: false },
+    addRepository(name, { isPrivate } = { isPrivate: false }) {
+      const repository = { id: nextRepositoryId++, name, isPrivate, defaultBranch: 'main' };
       const added: FakeRepository = { repository, changes: new Map(), branches: new Map() };
       repositories.set(name, added);
       return added;
@@ -185,34 +197,57 @@ export const createFakeHostedForge = (host = 'forge.example.org', webhookPath = 
     isPermitted: (repository, baseBranch) => forge.permits(repository, baseBranch),
     async findChange(repository, number, signal) {
       await ask(`change ${repository} ${number}`, signal);
-      return repositories.get(repository)?.changes.get(number) ?? null;
+      return forge.permits(repository, null) ? (repositoryOf(repository)?.changes.get(number) ?? null) : null;
     },
     async findBranchTip(repository, branch, signal) {
       await ask(`branch ${repository} ${branch}`, signal);
-      return repositories.get(repository)?.branches.get(branch) ?? null;
+      return repositoryOf(repository)?.branches.get(branch) ?? null;
+    },
+    async findRepository({ id, name }, signal) {
+      await ask(`repository ${name}`, signal);
+      const all = [...repositories.values()].map(({ repository }) => repository);
+      const found = all.find((one) => (id === 0 ? isSameName(one.name, name) : one.id === id));
+      return found === undefined || !forge.permits(found.name, null) ? null : found;
     },
     async *listings(signal) {
       for (const name of [...repositories.keys()]) {
         await ask(`listing ${name}`, signal);
         const found = repositories.get(name);
-        if (found !== undefined) yield listingOf(found);
+        if (found !== undefined && forge.permits(name, null)) yield listingOf(found);
       }
       if (repositories.size === 0) await ask('listings', signal);
+    },
+    leftOut: () => [],
+    retell(sinceMs) {
+      forge.retells.push(sinceMs);
+      const { retold } = forge;
+      return retold instanceof Error ? Promise.reject(retold) : Promise.resolve(retold);
     },
     cloneUrl: (repository) => `https://${host}/${repository}.git`,
     cloneAccess: (repository) =>
       Promise.resolve({ url: `https://${host}/${repository}.git`, authorization: null }),
     headRefOf: (number) => `refs/pull/${number}/head`,
-    putGate: () => Promise.resolve(1),
+    async putGate({ repository }, gate, { signal }) {
+      await ask(`gate ${repository} ${gate.name}`, signal);
+      const key = `${repository} ${gate.headSha} ${gate.name}`;
+      const id = forge.gates.get(key)?.id ?? nextId++;
+      forge.gates.set(key, { id, gate });
+      return id;
+    },
+    gates: new Map(),
     rights: new Map(),
+    people: new Map(),
     commitTimes: new Map(),
     reactions: [],
     comments: new Map(),
+    commentIds: new Map(),
+    goneComments: new Set(),
     diffs: new Map(),
+    groups: new Map(),
     mergeRulesOf: () => ({ methods: ['merge', 'squash', 'rebase'], hasQueue: false }),
-    merging: (what) => (what === 'merge' ? { kind: 'merged', mergedAs: null } : { kind: 'queued' }),
+    merging: (_, change, how) => (change === undefined ? { kind: 'gone' } : judgeMerge(forge, change, how)),
     ...createTalk(() => forge, ask),
-    ...createMerging(() => forge, ask),
+    ...createFakeMerging({ fake: () => forge, repositoryOf, ask }),
   };
   return forge;
 };

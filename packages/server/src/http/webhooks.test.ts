@@ -6,7 +6,12 @@ import { ErrorBody } from '@eka-ci/protocol/error';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Delivery } from '../database/database.ts';
 import type { ForgeEvent } from '../forge/forge-event.ts';
-import { createFakeHostedForge, type FakeHostedForge, fakeRequest } from '../forge/hosted-forge.fake.ts';
+import {
+  createFakeHostedForge,
+  type FakeHostedForge,
+  fakeRequest,
+  proven,
+} from '../forge/hosted-forge.fake.ts';
 import { createDeliveryLine, type DeliveryLine } from '../pipeline/delivery-line.ts';
 import { hostedKey, isHosted, readPayload } from '../pipeline/hosted/hosted-delivery.ts';
 import { movedEvent, newOffer } from '../pipeline/hosted/testing/intake-world.ts';
@@ -97,8 +102,8 @@ const rowsNow = async () => (await served.database.deliveries.unfinished(1000)).
 
 /** Padded with what JSON passes over. */
 const ofBytes = (id: string, bytes: number): Sent => {
-  const { headers, body } = fakeRequest({ id, event: moved() });
-  return { headers, body: body + ' '.repeat(bytes - Buffer.byteLength(body)) };
+  const { body } = fakeRequest({ id, event: moved() });
+  return proven(body + ' '.repeat(bytes - Buffer.byteLength(body)));
 };
 
 it('keeps an event as a row before it answers, once, and tells whoever acts on it', async () => {
@@ -170,8 +175,8 @@ it('refuses other methods, types and no JSON, each with our shape of an error', 
   const answers = [
     await post({ headers: { ...headers, 'content-type': 'text/plain' }, body }),
     await post({ headers: { 'x-proof': 'none' }, body }),
-    await post({ headers, body: body.slice(0, -1) }),
-    await post({ headers, body: '' }),
+    await post(proven(body.slice(0, -1))),
+    await post(proven('')),
     await post({ headers: {} }),
     await post({ headers: {}, method: 'PUT' }),
   ];
@@ -207,7 +212,7 @@ it('says when to come again where nothing can be kept now', async () => {
 /** Begins a request whose body never ends. */
 const begin = (bytes: number) => {
   const socket = connect(listening.tcp?.port ?? 0, '127.0.0.1');
-  const head = `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nx-proof: the right proof\r\ncontent-length: ${bytes + 10}\r\n\r\n`;
+  const head = `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nx-proof: none yet\r\ncontent-length: ${bytes + 10}\r\n\r\n`;
   socket.on('error', () => {});
   socket.write(head + ' '.repeat(bytes));
   return socket;

@@ -543,6 +543,8 @@ it('asks for several repositories at once, and for one thing of each', async () 
     const now = new Map<string, number>();
     let [most, mostOfOne] = [0, 0];
     const order: string[] = [];
+    // However slow the database is: all is told before the first answer.
+    const told = Promise.withResolvers<void>();
     forge.onAsked = async (what) => {
       const [, name = ''] = what.split(' ');
       now.set(name, (now.get(name) ?? 0) + 1);
@@ -552,12 +554,14 @@ it('asks for several repositories at once, and for one thing of each', async () 
         [...now.values()].reduce((sum, one) => sum + one, 0),
       );
       order.push(what);
+      await told.promise;
       for (let turns = 0; turns < 3; turns++) await turn();
       now.set(name, (now.get(name) ?? 0) - 1);
     };
     for (const name of repositories) {
       for (let number = 1; number <= 3; number++) await world.deliver(movedEvent(forge, name, number));
     }
+    told.resolve();
     await until(() => isIdle(world.intake()));
     expect([mostOfOne, most > 1, most <= 8]).toEqual([1, true, true]);
     expect(order.filter((what) => what.includes(' owner/r5 '))).toEqual(

@@ -168,12 +168,13 @@ export const createGithubForge = (deps: GithubForgeDeps): HostedForge => {
     },
     isPermitted: (repository, baseBranch) => apps.isPermitted(repository, baseBranch),
     async findChange(repository, number, signal) {
-      const { client } = await speakFor({ apps, signal }, repository, null);
-      return (await findChange(client, { repository, number }, signal))?.change ?? null;
+      const choice = await apps.choose(repository, null, signal);
+      if (choice.kind === 'none') return null;
+      return (await findChange(choice.client, { repository, number }, signal))?.change ?? null;
     },
     async findBranchTip(repository, branch, signal) {
-      const { client } = await speakFor({ apps, signal }, repository, null);
-      return findBranchTip(client, { repository, branch }, signal);
+      const choice = await apps.choose(repository, null, signal);
+      return choice.kind === 'none' ? null : findBranchTip(choice.client, { repository, branch }, signal);
     },
     async findRepository({ id, name }, signal) {
       const choice = await apps.choose(name, null, signal);

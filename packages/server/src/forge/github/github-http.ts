@@ -98,7 +98,13 @@ const wait = async (
   if (waitMs <= 0) return;
   if (waitMs > underway.patienceMs) throw limitedUntil(underway.call.operation, clock() + waitMs, cause);
   underway.patienceMs -= waitMs;
-  await sleep(waitMs, underway.signal);
+  try {
+    await sleep(waitMs, underway.signal);
+  } catch (error) {
+    // Whoever does not want it any more said why.
+    underway.signal?.throwIfAborted();
+    throw error;
+  }
 };
 
 const outcomeOf = (result: Exchange, judged: Judgement): GithubCallReport['outcome'] => {

@@ -6,7 +6,7 @@ import type { MergeOutcome } from '../hosted-merging.ts';
 import { apiPath } from './api-path.ts';
 import { type ChangeName, findChange } from './changes.ts';
 import type { GithubClient } from './github-client.ts';
-import { GithubError, isGithubError } from './github-error.ts';
+import { GithubError, isGithubError, orNull } from './github-error.ts';
 import { Sha } from './github-schema.ts';
 import { askGraphql } from './graphql.ts';
 
@@ -141,7 +141,8 @@ const lookBefore = async (
 ): Promise<MergeOutcome | { readonly kind: 'open'; readonly id: string }> => {
   const variables = { ...splitName(repository), number };
   const asked = { operation: 'queue.entry', query: entryQuery, variables, schema: Entry };
-  const pull = (await askGraphql(client, asked, signal)).repository?.pullRequest ?? null;
+  const found = await orNull(askGraphql(client, asked, signal));
+  const pull = found?.repository?.pullRequest ?? null;
   if (pull === null) return { kind: 'gone' };
   if (pull.headRefOid !== headSha) return { kind: 'head-moved' };
   if (pull.merged) {

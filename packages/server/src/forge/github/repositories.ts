@@ -7,7 +7,7 @@ import type { EventRepository, ForgeUser } from '../forge-event.ts';
 import type { ForgeRight } from '../hosted-talk.ts';
 import { apiPath, withQuery } from './api-path.ts';
 import type { GithubClient } from './github-client.ts';
-import { orNull } from './github-error.ts';
+import { isGithubError, orNull } from './github-error.ts';
 import { BranchName, Id, Moment, Repository, Sha } from './github-schema.ts';
 import { type PagedList, perPage, readPages } from './pages.ts';
 
@@ -118,13 +118,24 @@ const ListedCommit = z.object({
   commit: z.object({ committer: z.object({ date: Moment }).nullish() }),
 });
 
+/** Of a commit that it does not have GitHub says that it does not understand the question, too. */
+const orUnknown = async <T>(call: Promise<T>): Promise<T | null> => {
+  try {
+    return await call;
+  } catch (error) {
+    const isUnknown = isGithubError(error, 'GITHUB_REFUSED') && /no commit found/i.test(error.message);
+    if (isUnknown || isGithubError(error, 'GITHUB_NOT_FOUND')) return null;
+    throw error;
+  }
+};
+
 /** When it was committed, as the commit itself says; null where GitHub does not tell. */
 export const findCommitterDate = async (
   client: GithubClient,
   { repository, sha }: { readonly repository: string; readonly sha: CommitSha },
   signal?: AbortSignal,
 ): Promise<number | null> => {
-  const found = await orNull(
+  const found = await orUnknown(
     client.call(
       {
         operation: 'commits.find',

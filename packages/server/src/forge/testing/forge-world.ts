@@ -2,6 +2,8 @@
 
 import type { MergeMethod } from '@eka-ci/core/comment-command';
 import type { CommitSha } from '@eka-ci/core/ids';
+import type { TestContext } from 'vitest';
+import type { ForgeCapabilities } from '../forge.ts';
 import type { ForgeRepositoryId, ForgeUser } from '../forge-event.ts';
 import type { GateConclusion } from '../gate.ts';
 import type { HostedForge, RawDelivery } from '../hosted-forge.ts';

@@ -240,6 +240,7 @@ describe('the forge’s own rules', () => {
     expect(world.merges()).toEqual([`enqueue owner/set#1 ${fakeSha(1)}`]);
     expect(await world.newest()).toMatchObject({ state: 'queued' });
     expect(await withdraw(ann, true)).toBe('nothing-pending');
+    world.forge.merging = () => ({ kind: 'merged', mergedAs: null });
     world.offer(1, { isOpen: false });
     await world.know(1, 'closed');
     await world.settle();
