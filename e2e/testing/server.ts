@@ -92,7 +92,7 @@ const asker =
 /** A secret that the server knows. */
 export const webhookSecret = 'only-for-this-test-0123456789abcdef';
 
-const serverProcess = (world: World, configFile: string): ChildOptions => ({
+export const serverProcess = (world: World, configFile: string): ChildOptions => ({
   command: process.execPath,
   args: [main, '--config-file', configFile],
   env: { ...world.env, WEBHOOK_SECRET: webhookSecret },

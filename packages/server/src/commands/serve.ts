@@ -1,5 +1,6 @@
 // `eka-ci-server`: serves until it is told to end. Configuration in, exit status out.
 import { flushCompileCache } from 'node:module';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { endAllChildren } from '@eka-ci/process';
 import { compileBranchGlob } from '../config/branch-glob.ts';
 import { defaultMachinesFile } from '../config/machines-file.ts';
@@ -20,6 +21,8 @@ const mib = 1024 * 1024;
 
 /** A server that has not ended by then ends at once; what it was at is queued again by the next one. */
 const endTimeoutMs = 25_000;
+/** For a start that hangs: nothing is lost by ending in the middle of it. */
+const endOfStartMs = 3000;
 
 const baselinesOf = ({ branches }: ServerConfig): ServerOptions['baselines'] =>
   branches.map(({ pattern, build }) => ({ matches: compileBranchGlob(pattern), build }));
@@ -173,6 +176,20 @@ const stopInTime = async (server: RunningServer): Promise<boolean> => {
   }
 };
 
+/** Null where it was told to end before it had come to its start, and did not come there soon. */
+const startUnlessEnded = async (
+  starting: Promise<RunningServer>,
+  ending: Promise<void>,
+): Promise<RunningServer | null> => {
+  const started = new AbortController();
+  const given = ending.then(() => sleep(endOfStartMs, null, { signal: started.signal })).catch(() => null);
+  try {
+    return await Promise.race([starting, given]);
+  } finally {
+    started.abort();
+  }
+};
+
 /** @returns the process's exit status */
 export const serve = async (
   { flags }: Extract<ServerCommand, { kind: 'serve' }>,
@@ -182,13 +199,19 @@ export const serve = async (
   const config = await loadOrExplain({ env, host, flags, scope: 'everything' }, loggerFor('http'));
   if (config === null) return 1;
   const ending = untilSignal();
-  let server: RunningServer;
+  let server: RunningServer | null;
   try {
-    server = await startServer(serverOptions(config, version), { env, loggerFor });
+    const starting = startServer(serverOptions(config, version), { env, loggerFor });
+    server = await startUnlessEnded(starting, ending);
   } catch (error) {
     process.stderr.write(`eka-ci-server: ${explain(error)}\n`);
     await endAllChildren();
     return 1;
+  }
+  if (server === null) {
+    process.stderr.write('eka-ci-server: ended while it was still starting\n');
+    await endAllChildren('SIGKILL');
+    process.exit(1);
   }
   process.stdout.write(`eka-ci-server listens on ${addressOf(server.listening)}\n`);
   // A process that is killed would keep nothing for the next start.
