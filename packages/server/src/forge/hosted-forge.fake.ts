@@ -243,6 +243,7 @@ export const createFakeHostedForge = (host = 'forge.example.org', webhookPath = 
     commentIds: new Map(),
     goneComments: new Set(),
     diffs: new Map(),
+    queued: new Set(),
     groups: new Map(),
     mergeRulesOf: () => ({ methods: ['merge', 'squash', 'rebase'], hasQueue: false }),
     merging: (_, change, how) => (change === undefined ? { kind: 'gone' } : judgeMerge(forge, change, how)),

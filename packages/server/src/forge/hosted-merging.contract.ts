@@ -19,6 +19,10 @@ const openRepository = async (world: ForgeWorld) => {
       forge.merge(place(number), { headSha, method }, patience()),
     enqueue: async ({ number, headSha }: Omit<OpenedChange, 'repository'>) =>
       forge.enqueue(place(number), { headSha }, patience()),
+    inQueue: async ({ number, headSha }: Omit<OpenedChange, 'repository'>) =>
+      forge.findInQueue(place(number), { headSha }, patience()),
+    dequeue: async ({ number, headSha }: Omit<OpenedChange, 'repository'>) =>
+      forge.dequeue(place(number), { headSha }, patience()),
     rules: async () => forge.mergeRules({ repository, baseBranch: 'main' }, patience()),
     paths: async (number: number) => forge.changedPaths(place(number), patience()),
     isOpen: async ({ number }: OpenedChange) =>
@@ -70,7 +74,8 @@ const mergeContract = (world: () => Promise<ForgeWorld>): void => {
 const queueContract = (world: () => Promise<ForgeWorld>): void => {
   it('puts the head that it is told to into the queue of its branch, once', async () => {
     const opened = await world();
-    const { repository, open, merge, enqueue, rules, isOpen } = await openRepository(opened);
+    const { repository, open, merge, enqueue, rules, isOpen, inQueue, dequeue } =
+      await openRepository(opened);
     const [change, merged] = [await open('a'), await open('b')];
     const mergedNow = await merge(merged);
     expect(mergedNow).toMatchObject({ kind: 'merged' });
@@ -81,9 +86,26 @@ const queueContract = (world: () => Promise<ForgeWorld>): void => {
     expect(await enqueue({ ...change, headSha: merged.headSha })).toEqual({ kind: 'head-moved' });
     expect(await enqueue({ ...change, number: nobodys })).toEqual({ kind: 'gone' });
     expect(await enqueue(merged)).toEqual(mergedNow);
+    expect(await inQueue(change)).toEqual({ kind: 'not-queued' });
     expect(await enqueue(change)).toEqual({ kind: 'queued' });
     expect(await enqueue(change)).toEqual({ kind: 'queued' });
     expect(await isOpen(change)).toBe(true);
+    expect(await inQueue(change)).toEqual({ kind: 'queued' });
+    // Of another head nothing is taken out.
+    const other = { ...change, headSha: merged.headSha };
+    expect([await inQueue(other), await dequeue(other)]).toEqual([
+      { kind: 'head-moved' },
+      { kind: 'head-moved' },
+    ]);
+    expect(await inQueue(change)).toEqual({ kind: 'queued' });
+    expect([await dequeue(change), await dequeue(change)]).toEqual([
+      { kind: 'not-queued' },
+      { kind: 'not-queued' },
+    ]);
+    expect([await inQueue(change), await isOpen(change)]).toEqual([{ kind: 'not-queued' }, true]);
+    expect([await inQueue(merged), await dequeue(merged)]).toEqual([mergedNow, mergedNow]);
+    expect(await inQueue({ ...change, number: nobodys })).toEqual({ kind: 'gone' });
+    expect(await enqueue(change)).toEqual({ kind: 'queued' });
   });
 };
 

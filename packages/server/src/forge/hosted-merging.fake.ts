@@ -2,7 +2,14 @@
 import type { MergeMethod } from '@eka-ci/core/comment-command';
 import type { CommitSha } from '@eka-ci/core/ids';
 import type { OfferedChange } from './forge-event.ts';
-import type { ChangedPaths, HostedMerging, MergeOutcome, MergeRules, QueuedGroup } from './hosted-merging.ts';
+import type {
+  ChangedPaths,
+  HostedMerging,
+  MergeOutcome,
+  MergeRules,
+  QueuedGroup,
+  QueueEntry,
+} from './hosted-merging.ts';
 
 /** `method` is null for the queue, which has its own. */
 export interface FakeMerge {
@@ -20,6 +27,8 @@ export interface FakeMerging {
   merging: (what: 'merge' | 'enqueue', change: OfferedChange | undefined, how: FakeMerge) => MergeOutcome;
   /** By `owner/repo#number`. @default there are none */
   readonly diffs: Map<string, Omit<ChangedPaths, 'headSha'>>;
+  /** What the merge queues have, as `owner/repo#number`. */
+  readonly queued: Set<string>;
   /** What the merge queues tell, by `owner/repo branch`. @default nothing */
   readonly groups: Map<string, QueuedGroup>;
 }
@@ -62,6 +71,7 @@ export const createFakeMerging = ({ fake: forge, repositoryOf, ask }: FakeMergin
     const before = change.isOpen ? undefined : merged.get(key);
     if (before !== undefined) return before;
     const outcome = forge().merging(method === null ? 'enqueue' : 'merge', change, how);
+    if (outcome.kind === 'queued') forge().queued.add(key);
     if (outcome.kind === 'merged') {
       merged.set(key, outcome);
       const place = repositoryOf(repository);
@@ -70,6 +80,15 @@ export const createFakeMerging = ({ fake: forge, repositoryOf, ask }: FakeMergin
         place.branches.set(change.baseBranch, outcome.mergedAs ?? headSha);
     }
     return outcome;
+  };
+  const entryOf = (repository: string, number: number, headSha: CommitSha): QueueEntry => {
+    const change = changeOf(repository, number);
+    if (change === undefined) return { kind: 'gone' };
+    if (change.headSha !== headSha) return { kind: 'head-moved' };
+    const key = `${repository}#${number}`;
+    const before = change.isOpen ? undefined : merged.get(key);
+    if (before?.kind === 'merged') return before;
+    return { kind: forge().queued.has(key) ? 'queued' : 'not-queued' };
   };
   return {
     async mergeRules({ repository, baseBranch }, signal) {
@@ -83,6 +102,16 @@ export const createFakeMerging = ({ fake: forge, repositoryOf, ask }: FakeMergin
     async enqueue({ repository, number }, { headSha }, signal) {
       await ask(`enqueue ${repository}#${number} ${headSha}`, signal);
       return decide({ repository, method: null }, number, headSha);
+    },
+    async findInQueue({ repository, number }, { headSha }, signal) {
+      await ask(`queue ${repository}#${number} ${headSha}`, signal);
+      return entryOf(repository, number, headSha);
+    },
+    async dequeue({ repository, number }, { headSha }, signal) {
+      await ask(`dequeue ${repository}#${number} ${headSha}`, signal);
+      if (entryOf(repository, number, headSha).kind === 'queued')
+        forge().queued.delete(`${repository}#${number}`);
+      return entryOf(repository, number, headSha);
     },
     isGroupBranch: (branch) => branch.startsWith('queue/'),
     async findGroup({ repository, branch }, headSha, signal) {

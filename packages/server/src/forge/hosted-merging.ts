@@ -16,6 +16,12 @@ export type MergeOutcome =
   | { readonly kind: 'refused'; readonly says: string }
   | { readonly kind: 'gone' };
 
+/** Of a change and the merge queue of its branch. */
+export type QueueEntry =
+  | Extract<MergeOutcome, { kind: 'merged' | 'queued' | 'head-moved' | 'gone' }>
+  /** The queue does not have it: it never had, took it out, or let it go. */
+  | { readonly kind: 'not-queued' };
+
 export interface MergeRules {
   /** By the repository's settings; null where the forge does not tell us. */
   readonly methods: readonly MergeMethod[] | null;
@@ -60,6 +66,14 @@ export interface HostedMerging {
     what: { readonly headSha: CommitSha },
     signal: AbortSignal,
   ): Promise<MergeOutcome>;
+  /** How it is now. */
+  findInQueue(
+    place: ChangePlace,
+    what: { readonly headSha: CommitSha },
+    signal: AbortSignal,
+  ): Promise<QueueEntry>;
+  /** Takes it out, unless it has another head by now. Idempotent. `queued`: the queue does not let it go. */
+  dequeue(place: ChangePlace, what: { readonly headSha: CommitSha }, signal: AbortSignal): Promise<QueueEntry>;
   /** Whether it is a merge queue that makes branches of such a name; asks nobody. */
   isGroupBranch(branch: string): boolean;
   /** Null where no queue has that commit for that branch. */

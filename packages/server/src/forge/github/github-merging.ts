@@ -2,7 +2,7 @@
 import type { HostedMerging } from '../hosted-merging.ts';
 import { listChangedFiles } from './changes.ts';
 import type { Speak } from './github-apps.ts';
-import { enqueueChange, hasMergeQueue, mergeChange } from './merge.ts';
+import { dequeueChange, enqueueChange, findInQueue, hasMergeQueue, mergeChange } from './merge.ts';
 import { findQueuedGroup, isGroupBranch } from './merge-groups.ts';
 import { findRepository } from './repositories.ts';
 
@@ -23,6 +23,16 @@ export const createGithubMerging = (speak: Speak): HostedMerging => ({
     const { repository, number } = place;
     const { client } = await speak(place, signal);
     return enqueueChange(client, { repository, number, ...what }, signal);
+  },
+  async findInQueue(place, what, signal) {
+    const { repository, number } = place;
+    const { client } = await speak(place, signal);
+    return findInQueue(client, { repository, number, ...what }, signal);
+  },
+  async dequeue(place, what, signal) {
+    const { repository, number } = place;
+    const { client } = await speak(place, signal);
+    return dequeueChange(client, { repository, number, ...what }, signal);
   },
   isGroupBranch,
   async findGroup({ repository, branch }, headSha, signal) {

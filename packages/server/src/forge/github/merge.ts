@@ -2,7 +2,7 @@
 import type { MergeMethod } from '@eka-ci/core/comment-command';
 import type { CommitSha } from '@eka-ci/core/ids';
 import { z } from 'zod';
-import type { MergeOutcome } from '../hosted-merging.ts';
+import type { MergeOutcome, QueueEntry } from '../hosted-merging.ts';
 import { apiPath } from './api-path.ts';
 import { type ChangeName, findChange } from './changes.ts';
 import type { GithubClient } from './github-client.ts';
@@ -133,12 +133,18 @@ const enqueueMutation = `mutation ($id: ID!, $head: GitObjectID!) {
   enqueuePullRequest(input: { pullRequestId: $id, expectedHeadOid: $head }) { mergeQueueEntry { id } }
 }`;
 
+type QueueSight =
+  | Exclude<QueueEntry, { kind: 'not-queued' | 'queued' }>
+  /** With the ids that mutations go by. */
+  | { readonly kind: 'open'; readonly id: string }
+  | { readonly kind: 'queued'; readonly id: string };
+
 /** What is true already, or the id to enqueue by. */
 const lookBefore = async (
   client: GithubClient,
   { repository, number, headSha }: Omit<MergeRequest, 'method'>,
   signal?: AbortSignal,
-): Promise<MergeOutcome | { readonly kind: 'open'; readonly id: string }> => {
+): Promise<QueueSight> => {
   const variables = { ...splitName(repository), number };
   const asked = { operation: 'queue.entry', query: entryQuery, variables, schema: Entry };
   const found = await orNull(askGraphql(client, asked, signal));
@@ -149,7 +155,8 @@ const lookBefore = async (
     const facts = await findChange(client, { repository, number }, signal);
     return { kind: 'merged', mergedAs: facts?.mergedAs ?? null };
   }
-  return pull.isInMergeQueue ? { kind: 'queued' } : { kind: 'open', id: pull.id };
+  const { id } = pull;
+  return pull.isInMergeQueue ? { kind: 'queued', id } : { kind: 'open', id };
 };
 
 /**
@@ -162,6 +169,7 @@ export const enqueueChange = async (
   signal?: AbortSignal,
 ): Promise<MergeOutcome> => {
   const before = await lookBefore(client, request, signal);
+  if (before.kind === 'queued') return { kind: 'queued' };
   if (before.kind !== 'open') return before;
   try {
     await askGraphql(
@@ -180,8 +188,57 @@ export const enqueueChange = async (
     const isLost = error instanceof GithubError && error.isMaybeDone;
     if (!isLost && !isGithubError(error, ...outcomeCodes)) throw error;
     const after = await lookBefore(client, request, signal);
+    if (after.kind === 'queued') return { kind: 'queued' };
     if (after.kind !== 'open') return after;
     if (isLost) throw error;
     return { kind: 'refused', says: error.message };
+  }
+};
+
+const toEntry = (sight: QueueSight): QueueEntry => {
+  if (sight.kind === 'open') return { kind: 'not-queued' };
+  return sight.kind === 'queued' ? { kind: 'queued' } : sight;
+};
+
+export const findInQueue = async (
+  client: GithubClient,
+  request: Omit<MergeRequest, 'method'>,
+  signal?: AbortSignal,
+): Promise<QueueEntry> => toEntry(await lookBefore(client, request, signal));
+
+const dequeueMutation = `mutation ($id: ID!) {
+  dequeuePullRequest(input: { id: $id }) { mergeQueueEntry { id } }
+}`;
+
+/**
+ * Idempotent; `queued`: GitHub does not let it go.
+ * @throws GithubError where nobody can tell what became of it: ask again
+ */
+export const dequeueChange = async (
+  client: GithubClient,
+  request: Omit<MergeRequest, 'method'>,
+  signal?: AbortSignal,
+): Promise<QueueEntry> => {
+  const before = await lookBefore(client, request, signal);
+  if (before.kind !== 'queued') return toEntry(before);
+  try {
+    await askGraphql(
+      client,
+      {
+        operation: 'queue.dequeue',
+        query: dequeueMutation,
+        variables: { id: before.id },
+        schema: z.object({ dequeuePullRequest: z.object({}).nullable() }),
+        repeat: 'never',
+      },
+      signal,
+    );
+    return { kind: 'not-queued' };
+  } catch (error) {
+    const isLost = error instanceof GithubError && error.isMaybeDone;
+    if (!isLost && !isGithubError(error, ...outcomeCodes)) throw error;
+    const after = toEntry(await lookBefore(client, request, signal));
+    if (after.kind === 'queued' && isLost) throw error;
+    return after;
   }
 };

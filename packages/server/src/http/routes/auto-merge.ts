@@ -86,6 +86,28 @@ const requireKept = (answer: AskedMergeAnswer): void => {
   }
 };
 
+const asUnavailable = (cause: unknown): unknown =>
+  isForgeFault(cause) || cause instanceof DOMException
+    ? new HttpError('FORGE_UNAVAILABLE', 'the forge cannot be asked now: try again in a moment', { cause })
+    : cause;
+
+const withdrawMerge = async (
+  { merges }: HttpDeps,
+  {
+    change: { repository, number },
+    caller,
+  }: { readonly change: StoredChange; readonly caller: TrustedCaller },
+): Promise<boolean> => {
+  const asked = { repository, number, by: personOf(caller), mayAlways: true };
+  try {
+    const answer = await merges.withdraw(asked, AbortSignal.timeout(forgeTimeoutMs));
+    if (answer !== 'not-let-go') return answer === 'withdrawn';
+  } catch (cause) {
+    throw asUnavailable(cause);
+  }
+  throw new HttpError('CHANGE_NOT_READY', 'the merge queue does not let go of it: take it out there');
+};
+
 const requestMerge = async (
   { merges, clock }: HttpDeps,
   { change, caller }: { readonly change: StoredChange; readonly caller: TrustedCaller },
@@ -104,10 +126,7 @@ const requestMerge = async (
     );
     requireKept(answer);
   } catch (cause) {
-    if (!isForgeFault(cause) && !(cause instanceof DOMException)) throw cause;
-    throw new HttpError('FORGE_UNAVAILABLE', 'the forge cannot be asked now: try again in a moment', {
-      cause,
-    });
+    throw asUnavailable(cause);
   }
 };
 
@@ -176,7 +195,7 @@ const addDisabling = (app: ApiApp, deps: HttpDeps): void => {
       schema: {
         operationId: 'disableAutoMerge',
         summary: 'Withdraw a merge that was asked for',
-        description: `However it was asked for; what is in the forge's own merge queue stays there. ${who}`,
+        description: `However it was asked for; what is in the forge's own merge queue is taken out there. ${who}`,
         tags,
         params: ChangeParams,
         response,
@@ -185,8 +204,7 @@ const addDisabling = (app: ApiApp, deps: HttpDeps): void => {
     async (request) => {
       const { caller, change } = await grant(deps, request, request.params);
       const { repository, number } = requireOffered(change);
-      const asked = { repository, number, by: personOf(caller), mayAlways: true };
-      const effective = (await deps.merges.withdraw(asked)) === 'withdrawn';
+      const effective = await withdrawMerge(deps, { change, caller });
       const subject = `${repository} ${number}`;
       deps.actions.audit({ who: nameOfCaller(caller), action: 'withdraw-merge', subject, effective });
       return eligibilityOf(deps, change);

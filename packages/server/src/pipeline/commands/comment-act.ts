@@ -190,12 +190,15 @@ const cancelMerge = async (asked: Asked): Promise<CommandAnswer> => {
   const { deps, comment, change } = asked;
   const { repository, number } = change;
   const mayAlways = await mayMerge(asked);
-  const withdrawn = await deps.merges.withdraw({ repository, number, by: comment.author, mayAlways });
+  const wanted = { repository, number, by: comment.author, mayAlways };
+  const withdrawn = await deps.merges.withdraw(wanted, asked.context.signal);
   switch (withdrawn) {
     case 'withdrawn':
       return accepted();
     case 'not-theirs':
       return denied('Only whoever asked for it, and who may ask for it, can withdraw it.');
+    case 'not-let-go':
+      return denied('The merge queue does not let go of it: take it out there.');
     case 'nothing-pending':
       return silent;
   }

@@ -13,6 +13,7 @@ import type { HostedForge } from '../../forge/hosted-forge.ts';
 import type { MergeOutcome } from '../../forge/hosted-merging.ts';
 import { chooseStep } from './choose-step.ts';
 import {
+  droppedTelling,
   mergedTelling,
   methodTelling,
   movedTelling,
@@ -42,6 +43,8 @@ export interface MergeWork {
   readonly forge: HostedForge;
   /** `owner/repo` */
   readonly repository: string;
+  /** Whether to ask what the forge's queue has: a question that nobody has to ask at each turn. */
+  readonly looksInQueue: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -145,6 +148,26 @@ const findOther = async (deps: CarryOutDeps, work: MergeWork): Promise<CarriedOu
   return null;
 };
 
+/** A queue merges what it lets go, and both are not shown at one moment: it is looked at twice. */
+const leftQueue = 'the merge queue does not have it any more';
+
+const lookInQueue = async (deps: CarryOutDeps, work: MergeWork): Promise<CarriedOut> => {
+  const { merge: asked, forge, repository, signal } = work;
+  const { number, baseBranch, headSha, fault } = asked;
+  if (!work.looksInQueue && fault !== leftQueue) return done;
+  const entry = await forge.findInQueue({ repository, number, baseBranch }, { headSha }, signal);
+  if (entry.kind === 'queued') {
+    // Somebody has put it back.
+    if (fault === leftQueue) await deps.database.merges.step(asked.id, 'queued', deps.clock());
+    return done;
+  }
+  if (entry.kind !== 'not-queued') return settle(deps, work, entry);
+  const other = await findOther(deps, work);
+  if (other !== null) return other;
+  if (fault !== leftQueue) return { kind: 'again', fault: leftQueue };
+  return end(deps, asked, { state: 'refused', telling: droppedTelling(baseBranch) });
+};
+
 /** Pinned to its head: the forge itself refuses any other. It does not pin the branch: that is looked at just before. */
 const merge = async (deps: CarryOutDeps, work: MergeWork, change: ChangeListing): Promise<CarriedOut> => {
   const { forge, repository, signal } = work;
@@ -176,6 +199,8 @@ export const carryOut = async (deps: CarryOutDeps, work: MergeWork): Promise<Car
       return done;
     case 'merge':
       return change === null ? done : merge(deps, work, change);
+    case 'look-in-queue':
+      return lookInQueue(deps, work);
     case 'look':
       // Open, and as it was asked for: what the forge tells of that is on its way to us.
       return (await findOther(deps, work)) ?? again;

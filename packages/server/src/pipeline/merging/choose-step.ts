@@ -6,6 +6,8 @@ export type MergeStep =
   | { readonly kind: 'wait' }
   /** It was judged, and nothing newly fails. */
   | { readonly kind: 'merge' }
+  /** The forge's own queue has it, as far as is known here: it merges it, or takes it out again. */
+  | { readonly kind: 'look-in-queue' }
   /** What is known here is not what was asked for: the forge knows better. */
   | { readonly kind: 'look' };
 
@@ -29,11 +31,9 @@ export const chooseStep = (
     case 'queued':
     case 'judging':
     case 'failed':
-      return { kind: 'wait' };
+      return { kind: merge.state === 'queued' ? 'look-in-queue' : 'wait' };
     case 'judged':
-      // The forge's own queue has it: it merges, or takes it out again.
-      return merge.state !== 'queued' && change.conclusion === 'success'
-        ? { kind: 'merge' }
-        : { kind: 'wait' };
+      if (merge.state === 'queued') return { kind: 'look-in-queue' };
+      return { kind: change.conclusion === 'success' ? 'merge' : 'wait' };
   }
 };

@@ -23,8 +23,15 @@ afterEach(() => world.desk().stop());
 const replyTo = (commentId: number): string | undefined =>
   world.forge.comments.get(`owner/set#1 merge:${commentId}`);
 const merged = (head: number, method: string): string => `merge owner/set#1 ${fakeSha(head)} ${method}`;
+const queueLooks = () => world.forge.asked.filter((what) => what.startsWith('queue '));
+
 const withdraw = (by: typeof ann, mayAlways: boolean) =>
-  world.desk().withdraw({ repository: `${world.forge.host}/owner/set`, number: 1, by, mayAlways });
+  world
+    .desk()
+    .withdraw(
+      { repository: `${world.forge.host}/owner/set`, number: 1, by, mayAlways },
+      AbortSignal.timeout(10_000),
+    );
 
 describe('a merge that was asked for', () => {
   it('waits while its head is judged or red, and is carried out once when it is green', async () => {
@@ -239,12 +246,69 @@ describe('the forge’s own rules', () => {
     await world.settle();
     expect(world.merges()).toEqual([`enqueue owner/set#1 ${fakeSha(1)}`]);
     expect(await world.newest()).toMatchObject({ state: 'queued' });
-    expect(await withdraw(ann, true)).toBe('nothing-pending');
     world.forge.merging = () => ({ kind: 'merged', mergedAs: null });
     world.offer(1, { isOpen: false });
     await world.know(1, 'closed');
     await world.settle();
     expect(world.reactions()).toEqual(['5 merged']);
+  });
+
+  it('are told when their queue has taken it out', async () => {
+    world.forge.mergeRulesOf = () => ({ methods: null, hasQueue: true });
+    await world.know(1, 'judged', 'success');
+    await world.ask(5);
+    await world.settle();
+    // Asked of the queue now and then, not at each turn.
+    for (let turn = 0; turn < 3; turn++) await world.settle();
+    expect(queueLooks()).toHaveLength(1);
+    world.forge.queued.clear();
+    await world.settle();
+    expect([queueLooks(), await world.newest()]).toMatchObject([[expect.anything()], { state: 'queued' }]);
+    // Seen twice: a queue that has just merged it has let it go already.
+    for (let look = 0; look < 2; look++) {
+      world.nowMs += 20_000;
+      await world.settle();
+    }
+    expect(world.reactions()).toEqual(['5 withdrawn']);
+    expect(await world.newest()).toMatchObject({ state: 'refused', isTold: true });
+    expect([...world.forge.comments.values()]).toEqual([
+      expect.stringContaining('the merge queue of `main` took it out'),
+    ]);
+  });
+
+  it('are told nothing of the sort where their queue has merged it, or it was put back', async () => {
+    world.forge.mergeRulesOf = () => ({ methods: null, hasQueue: true });
+    await world.know(1, 'judged', 'success');
+    await world.ask(5);
+    await world.settle();
+    const key = [...world.forge.queued].join();
+    world.forge.queued.clear();
+    world.nowMs += 20_000;
+    await world.settle();
+    world.forge.queued.add(key);
+    world.nowMs += 20_000;
+    await world.settle();
+    expect(await world.newest()).toMatchObject({ state: 'queued', fault: null });
+    world.forge.queued.clear();
+    world.nowMs += 20_000;
+    await world.settle();
+    world.forge.merging = () => ({ kind: 'merged', mergedAs: null });
+    world.offer(1, { isOpen: false });
+    world.nowMs += 20_000;
+    await world.settle();
+    expect(world.reactions()).toEqual(['5 merged']);
+  });
+
+  it('withdraw it from their queue', async () => {
+    world.forge.mergeRulesOf = () => ({ methods: null, hasQueue: true });
+    await world.know(1, 'judged', 'success');
+    await world.ask(5);
+    await world.settle();
+    expect(await withdraw(bob, false)).toBe('not-theirs');
+    expect(world.forge.queued.size).toBe(1);
+    expect(await withdraw(ann, true)).toBe('withdrawn');
+    expect([world.forge.queued.size, (await world.newest()).state]).toEqual([0, 'withdrawn']);
+    expect(await withdraw(ann, true)).toBe('nothing-pending');
   });
 
   it('may take it out of their queue: closed without being merged, nothing is said', async () => {
@@ -470,6 +534,9 @@ it('merges nothing but what is known to be good, of exactly that head', () => {
   }
   const green = { head: fakeSha(1), baseBranch: 'main', state: 'judged', conclusion: 'success' } as const;
   expect(chooseStep({ ...asked, state: 'merging' }, green).kind).toBe('merge');
-  expect(chooseStep({ ...asked, state: 'queued' }, green).kind).toBe('wait');
+  expect(chooseStep({ ...asked, state: 'queued' }, green).kind).toBe('look-in-queue');
+  expect(chooseStep({ ...asked, state: 'queued' }, { ...green, state: 'judging' }).kind).toBe(
+    'look-in-queue',
+  );
   expect(chooseStep({ ...asked, state: 'pending' }, null).kind).toBe('look');
 });

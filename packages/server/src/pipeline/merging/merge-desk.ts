@@ -3,6 +3,7 @@ import { type BackOff, pauseAfter } from '@eka-ci/core/back-off';
 import type { StoredMerge } from '../../database/database.ts';
 import type { ForgeUser } from '../../forge/forge-event.ts';
 import type { HostedForge } from '../../forge/hosted-forge.ts';
+import type { QueueEntry } from '../../forge/hosted-merging.ts';
 import { hostedOf } from '../change-request.ts';
 import { faultText, mayPass, restAfter } from '../hosted/hosted-fault.ts';
 import type { Later } from '../hosted/lanes.ts';
@@ -23,14 +24,24 @@ export interface WithdrawnMerge {
   readonly mayAlways: boolean;
 }
 
+export type WithdrawnAnswer =
+  | 'withdrawn'
+  | 'not-theirs'
+  | 'nothing-pending'
+  /** The forge's queue does not let it go. */
+  | 'not-let-go';
+
 export interface MergeDesk {
   /**
    * Keeps that this head is to be merged once it is green; a later one replaces it. Idempotent by commentId. The right
    * is the caller's to check. @throws HostedForgeFault, DatabaseError
    */
   request(asked: AskedMerge, signal: AbortSignal): Promise<AskedMergeAnswer>;
-  /** Silent where nothing is pending; what is in the forge's own queue is not ours any more. @throws DatabaseError */
-  withdraw(asked: WithdrawnMerge): Promise<'withdrawn' | 'not-theirs' | 'nothing-pending'>;
+  /**
+   * Silent where nothing is pending. What is in the forge's own queue is taken out there.
+   * @throws HostedForgeFault, DatabaseError
+   */
+  withdraw(asked: WithdrawnMerge, signal: AbortSignal): Promise<WithdrawnAnswer>;
   /** Something of a change was judged, moved or closed. */
   wake(): void;
 }
@@ -66,6 +77,8 @@ export interface RunningMergeDesk extends MergeDesk {
 const backOff: BackOff = { firstMs: 2000, longestMs: 10 * 60_000 };
 /** Until the webhook is there that the forge was faster than. */
 const lookAgainMs = 10_000;
+/** Between two questions of what the forge's queue has of a merge. */
+const queueLookMs = 15_000;
 /** An idle desk looks by itself all the same: one that was not woken would be asleep for ever. */
 const idleMs = 60_000;
 /** Each holds a request to a forge. */
@@ -78,6 +91,8 @@ class Desk implements RunningMergeDesk {
   readonly #deps: MergeDeskDeps;
   readonly #turns = createTurns();
   readonly #ending = new AbortController();
+  /** When the forge's queue was last looked into for a merge, in milliseconds since 1970. */
+  readonly #queueLooks = new Map<number, number>();
   #phase: 'new' | 'started' | 'stopped' = 'new';
   #isWoken = false;
   #round: Promise<void> | null = null;
@@ -125,18 +140,36 @@ class Desk implements RunningMergeDesk {
     return { kind: 'kept' };
   }
 
-  withdraw(asked: WithdrawnMerge): ReturnType<MergeDesk['withdraw']> {
+  withdraw(asked: WithdrawnMerge, signal: AbortSignal): Promise<WithdrawnAnswer> {
     return this.#turns.next(turnOf(asked), async () => {
       const { database, clock, onEvent } = this.#deps;
       const merge = await database.merges.findOpen(asked.repository, asked.number);
-      if (merge === null || merge.state === 'queued') return 'nothing-pending';
+      if (merge === null) return 'nothing-pending';
       if (!asked.mayAlways && merge.byId !== asked.by.id) return 'not-theirs';
+      const left = merge.state === 'pending' ? 'not-queued' : await this.#leaveQueue(merge, signal);
+      if (left !== 'not-queued') {
+        this.wake();
+        return left === 'queued' ? 'not-let-go' : 'nothing-pending';
+      }
       const telling = { reaction: null, reply: null };
       const isEnded = await database.merges.end(merge.id, { state: 'withdrawn', telling, atMs: clock() });
       if (!isEnded) return 'nothing-pending';
       onEvent({ kind: 'withdrawn', merge });
       return 'withdrawn';
     });
+  }
+
+  /** Also where it is not known whether it ever came into one. */
+  async #leaveQueue(merge: StoredMerge, signal: AbortSignal): Promise<QueueEntry['kind']> {
+    const { repository, number, baseBranch, headSha } = merge;
+    const place = hostedOf({ hosted: this.#deps.forges }, repository);
+    if (place === null) return 'queued';
+    const left = await place.forge.dequeue(
+      { repository: place.repository, number, baseBranch },
+      { headSha },
+      signal,
+    );
+    return left.kind;
   }
 
   async #rounds(): Promise<void> {
@@ -192,7 +225,8 @@ class Desk implements RunningMergeDesk {
     const place = hostedOf({ hosted: this.#deps.forges }, merge.repository);
     // Its forge is not configured any more: it is taken up where it is again.
     if (place === null) return;
-    const work: MergeWork = { merge, ...place, signal: this.#ending.signal };
+    const looksInQueue = this.#isQueueLookDue(merge);
+    const work: MergeWork = { merge, ...place, looksInQueue, signal: this.#ending.signal };
     try {
       if (merge.telling !== null) return await tellEnd(this.#deps, work);
       const carried = await carryOut(this.#deps, work);
@@ -202,6 +236,18 @@ class Desk implements RunningMergeDesk {
     } catch (error) {
       if (!this.#ending.signal.aborted) await this.#fail(merge, error);
     }
+  }
+
+  #isQueueLookDue({ id, state }: StoredMerge): boolean {
+    if (state !== 'queued') {
+      this.#queueLooks.delete(id);
+      return false;
+    }
+    const nowMs = this.#deps.clock();
+    const lookedAtMs = this.#queueLooks.get(id) ?? Number.NEGATIVE_INFINITY;
+    if (lookedAtMs <= nowMs && nowMs < lookedAtMs + queueLookMs) return false;
+    this.#queueLooks.set(id, nowMs);
+    return true;
   }
 
   async #lookAgain(merge: StoredMerge, fault: string | null): Promise<void> {

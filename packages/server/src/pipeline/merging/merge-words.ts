@@ -33,6 +33,13 @@ export const retargetedTelling = (expected: string, now: string): MergeTelling =
       'Look at it, and ask again.',
   );
 
+/** It was in the queue, is not any more, and was not merged. */
+export const droppedTelling = (baseBranch: string): MergeTelling =>
+  telling(
+    'withdrawn',
+    `Not merged: the merge queue of ${toCode(baseBranch)} took it out. Look there why, and ask again once that is mended.`,
+  );
+
 export const refusedTelling = (says: string): MergeTelling =>
   telling('denied', `Not merged: the forge does not let me. It says:\n\n${shown(says)}`);
 
