@@ -112,7 +112,12 @@ it('builds nothing of a wide change before it is approved, and asks again for a 
   expect(Derivation.parse(await server.get(drv))).toMatchObject({ state: null, attempts: [] });
   expect(await said('changes')).toContain(`waits for approval (ekaci approve ${name} ${number})`);
 
-  expect(await said('approve', name, String(number))).toMatch(/ is approved at [0-9a-f]{12}, and queued/);
+  // Who looked at another head means no other.
+  const other = await ekaci('approve', name, String(number), '--head', 'e'.repeat(40));
+  expect([other.code, other.stderr]).toEqual([1, expect.stringContaining(`is ${head} by now`)]);
+  expect(await said('approve', name, String(number), '--head', head)).toMatch(
+    / is approved at [0-9a-f]{12}, and queued/,
+  );
   const approved = await waitFor('wide', head, ['judged', 'failed']);
   expect(approved).toMatchObject({ conclusion: 'success', approved: true, summary: { wide: null } });
   expect(await said('approve', name, String(number))).toContain(

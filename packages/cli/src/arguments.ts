@@ -47,6 +47,12 @@ export const repositoryName = (text: string): string => {
   );
 };
 
+/** @returns 40 lowercase hexadecimal digits, or 64 */
+export const commitSha = (text: string): string => {
+  if (/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/i.test(text)) return text.toLowerCase();
+  throw new InvalidArgumentError('a whole commit id is wanted, of 40 or 64 hexadecimal digits.');
+};
+
 export const reviewId = (text: string): string => {
   if (/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return text;
   throw new InvalidArgumentError('the id of a review is wanted, as it was printed when it was submitted.');

@@ -2,13 +2,14 @@
 import { AuthorApproval } from '@eka-ci/protocol/approved-author';
 import { Change } from '@eka-ci/protocol/change';
 import type { Command } from 'commander';
-import { changePath, repositoryName, reviewId, wholeNumber } from '../arguments.ts';
+import { changePath, commitSha, repositoryName, reviewId, wholeNumber } from '../arguments.ts';
 import { printable } from '../progress/progress-view.ts';
 import { type ServerCommandOptions, serverCommand, showAnswer } from '../server-command.ts';
 
 interface ActionOptions extends ServerCommandOptions {
   readonly review?: string;
   readonly author?: boolean;
+  readonly head?: string;
 }
 
 interface ActionHelp {
@@ -41,14 +42,18 @@ const actionCommand = (action: string, { summary, text }: ActionHelp): Command =
     if (options.author === true && !isChange) {
       command.error('error: --author is of a change: name it (OWNER/REPO NUMBER)', { exitCode: 2 });
     }
+    if (options.head !== undefined && (!isChange || options.author === true)) {
+      command.error('error: --head is of one change: name it (OWNER/REPO NUMBER)', { exitCode: 2 });
+    }
     if (isChange === (review !== undefined) || (repository !== undefined && number === undefined)) {
       command.error('error: name a change (OWNER/REPO NUMBER), or a review (--review ID)', { exitCode: 2 });
     }
     const path = isChange ? changePath(repository, number) : `/v1/reviews/${review}`;
     const name = isChange ? `${repository} ${number}` : `the review ${review}`;
     if (options.author === true) return approveAuthor(options, path);
+    const head = options.head === undefined ? '' : `?head=${options.head}`;
     return showAnswer(options, {
-      ask: ({ post }) => post(`${path}/${action}`, null, Change),
+      ask: ({ post }) => post(`${path}/${action}${head}`, null, Change),
       text: (change) => `${printable(text(change, name))}\n`,
     });
   };
@@ -56,6 +61,7 @@ const actionCommand = (action: string, { summary, text }: ActionHelp): Command =
     summary,
     examples: [
       `ekaci ${action} me/packages 12`,
+      `ekaci ${action} github.com/me/packages 12 --head 3f2504e04f8911d39a0c0305e82c3301aabbccdd`,
       `ekaci ${action} --review 7c9e6679-7425-40de-944b-e07fc1f90ae7`,
     ],
     statuses: [
@@ -65,6 +71,7 @@ const actionCommand = (action: string, { summary, text }: ActionHelp): Command =
   })
     .argument('[repository]', 'its configured name, OWNER/REPO, or HOST/OWNER/REPO', repositoryName)
     .argument('[number]', 'of the change', wholeNumber(1))
+    .option('--head <sha>', 'only while this is its head: the whole commit id that was looked at', commitSha)
     .option('--review <id>', 'a change that was submitted by hand, instead', reviewId)
     .action(run);
 };
