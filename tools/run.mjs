@@ -13,7 +13,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const building = ['git', 'nix-instantiate', 'nix-store', 'bwrap'];
 const verbs = {
   demo: { script: 'tools/demo.ts', programs: building },
-  test: { script: 'tools/test.ts', programs: [...building, 'xz'] },
+  test: { script: 'tools/test.ts', programs: [...building, 'xz'], optional: ['nginx', 'sshd'] },
   dev: { script: 'tools/dev.ts', programs: [...building, 'xz'] },
   check: { script: 'tools/check.ts', programs: ['git'] },
   fix: { script: 'tools/fix.ts', programs: [] },
@@ -50,7 +50,7 @@ const main = async ([name, ...args]) => {
   if (!existsSync(join(root, verb.script)))
     throw new SetupError(`${name}: ${verb.script} does not exist yet`);
   const programs = typeof verb.programs === 'function' ? verb.programs(args) : verb.programs;
-  const { node, env } = await setUp({ root, programs, env: process.env });
+  const { node, env } = await setUp({ root, programs, optional: verb.optional, env: process.env });
   return runScript(node, [join(root, verb.script), ...args], { env, cwd: verb.cwd });
 };
 

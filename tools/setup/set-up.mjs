@@ -4,7 +4,7 @@ import { findProgram, SetupError } from './commands.mjs';
 import { findNode, installNode, settingsForNpm } from './node.mjs';
 import { installPackages, isInstalled } from './npm-install.mjs';
 import { withSetupLock } from './setup-lock.mjs';
-import { findPrograms, installPrograms } from './system-programs.mjs';
+import { findPrograms, installOptional, installPrograms } from './system-programs.mjs';
 
 /** The scripts of npm packages start with `env node`: the fitting Node has to be found before the machine's own. */
 const withPath = (env, folders) => ({ ...env, PATH: [...folders, env.PATH ?? ''].join(delimiter) });
@@ -17,25 +17,28 @@ const prepareScript = (root, env, { node, folders }) => ({
 /**
  * Gives the Node to start a verb's script with, and its environment.
  * @param programs names of system programs that have to be on PATH
+ * @param optional names of those that it can do without
  * @throws SetupError where something is missing and cannot be got without asking
  */
-export const setUp = async ({ root, programs, env }) => {
-  const found = findPrograms(root, programs, env);
+export const setUp = async ({ root, programs, optional = [], env }) => {
+  const found = findPrograms(root, [...programs, ...optional], env);
   const node = findNode(root);
   if (node !== null && isInstalled(root) && found.missing.length === 0) {
     return prepareScript(root, env, { node, folders: found.folders });
   }
   return withSetupLock(join(root, '.setup', 'lock'), (onStart) =>
-    installMissing({ root, programs, env, onStart }),
+    installMissing({ root, programs, optional, env, onStart }),
   );
 };
 
-const installMissing = async ({ root, programs, env, onStart }) => {
+const installMissing = async ({ root, programs, optional, env, onStart }) => {
   const { missing } = findPrograms(root, programs, env);
   if (missing.length > 0) await installPrograms(root, missing, { env, onStart });
-  const { missing: stillMissing, folders } = findPrograms(root, programs, env);
+  const { missing: stillMissing } = findPrograms(root, programs, env);
   if (stillMissing.length > 0)
     throw new SetupError(`setup: not found after installing: ${stillMissing.join(', ')}`);
+  const { missing: without } = findPrograms(root, optional, env);
+  if (without.length > 0) await installOptional(root, without, { env, onStart });
   if (!isInstalled(root) && findProgram('npm', env.PATH) === null) {
     throw new SetupError(
       'setup: npm is missing. NixOS: nix-shell -p nodejs_24; Debian, Ubuntu: apt-get install npm; macOS: brew install node.',
@@ -50,5 +53,6 @@ const installMissing = async ({ root, programs, env, onStart }) => {
     env: npmEnv,
     onStart,
   });
+  const { folders } = findPrograms(root, [...programs, ...optional], env);
   return prepareScript(root, env, { node, folders });
 };

@@ -165,6 +165,19 @@ describe('system programs', () => {
     expect(await clone.run('check')).toEqual({ status: 0, output: 'checked\n' });
   });
 
+  it('are done without where only tests want them, and are brought where nobody minds', async () => {
+    await clone.write('tools/test.ts', "console.log('tested');\n");
+    await clone.addProgram('nginx', '');
+    const { status, output } = await clone.run('test', [], { CI: '' });
+    expect([status, output]).toEqual([0, expect.stringMatching(/^setup: sshd is missing\..* skipped\.$/m)]);
+    expect(output).toContain('tested');
+    expect(await clone.takeCalls()).toEqual([npmCi]);
+    await clone.addProgram('nix-build', 'mkdir -p "$5/bin"; cp "$BIN/bwrap" "$5/bin/sshd"');
+    await clone.addProgram('apt-get', 'case "$*" in *install*) cp "$BIN/bwrap" "$BIN/sshd";; esac');
+    expect((await clone.run('test', [], { CI: 'true' })).output).not.toContain('skipped');
+    expect(await clone.run('test', [], { CI: '' })).toEqual({ status: 0, output: 'tested\n' });
+  });
+
   it.runIf(process.platform === 'linux')('come from nixpkgs where Nix is, and stay linked', async () => {
     await clone.hide('git');
     const build = 'mkdir -p "$5/bin"; cp "$BIN/bwrap" "$5/bin/git"';

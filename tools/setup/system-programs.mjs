@@ -1,7 +1,7 @@
 // The programs that come from the system: which are missing, how to get them here, and getting them where that
 // can be done without asking (Debian and Ubuntu as root; anywhere with Nix and a nixpkgs).
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { findProgram, runStep, SetupError } from './commands.mjs';
 
 const packageOf = {
@@ -14,7 +14,13 @@ const packageOf = {
     elsewhere: 'Linux only: use a virtual machine or container',
   },
   xz: { debian: 'xz-utils', nixpkgs: 'xz', elsewhere: 'brew install xz' },
+  nginx: { debian: 'nginx', nixpkgs: 'nginx', elsewhere: 'brew install nginx' },
+  sshd: { debian: 'openssh-server', nixpkgs: 'openssh', elsewhere: 'it is part of the system' },
 };
+
+/** Debian keeps daemons beside the folders where users look. */
+const withDaemons = (searchPath = '') =>
+  `${searchPath}${delimiter}${searchPath.replaceAll(/\/bin(?=:|$)/g, '/sbin')}`;
 
 const readSystem = () => {
   try {
@@ -38,7 +44,9 @@ const hint = (program) => {
 
 const installByApt = async (programs, { env, onStart }) => {
   const packages = [...new Set(programs.map((program) => packageOf[program].debian))];
-  const quiet = { env: { ...env, DEBIAN_FRONTEND: 'noninteractive' }, onStart, command: 'apt-get' };
+  // Without a run level Debian would start every daemon that it installs.
+  const aptEnv = { ...env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
+  const quiet = { env: aptEnv, onStart, command: 'apt-get' };
   const patient = ['-qq', '-o', 'DPkg::Lock::Timeout=120'];
   await runStep({ ...quiet, title: "reading Debian's package lists", args: [...patient, 'update'] });
   const install = [...patient, 'install', '-y', '--no-install-recommends', ...packages];
@@ -63,12 +71,28 @@ export const installFromNixpkgs = async ({ root, program, attribute, env, onStar
 export const findPrograms = (root, programs, env) => {
   const folders = [];
   const missing = programs.filter((program) => {
-    if (findProgram(program, env.PATH) !== null) return false;
+    if (findProgram(program, withDaemons(env.PATH)) !== null) return false;
     if (findLinked(root, program, packageOf[program].nixpkgs) === null) return true;
     folders.push(join(nixLink(root, packageOf[program].nixpkgs), 'bin'));
     return false;
   });
   return { missing, folders };
+};
+
+/**
+ * Those that tests can do without. They are brought where nobody minds a daemon more on the machine, and else named.
+ */
+export const installOptional = async (root, missing, { env, onStart }) => {
+  if (env.CI !== undefined && env.CI !== '') {
+    try {
+      await installPrograms(root, missing, { env, onStart });
+      return;
+    } catch (error) {
+      if (!(error instanceof SetupError)) throw error;
+      process.stderr.write(`${error.message}\n`);
+    }
+  }
+  process.stderr.write(`${missing.map((program) => `${hint(program)} Its tests are skipped.`).join('\n')}\n`);
 };
 
 /** @throws SetupError with a line for each program that is missing and cannot be got without asking */
