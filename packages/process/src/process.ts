@@ -6,7 +6,10 @@ import type { Readable, Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { withOwnerDeath } from './owner-death.ts';
 
-export { findProgram } from './find-program.ts';
+export { findProgram, isExecutable } from './find-program.ts';
+export { findMarked, killMarked, type ProcessMark, signalMarked } from './marked-processes.ts';
+export { filteredArchitecture, seccompFilter, withFilter } from './seccomp.ts';
+export { filteredCalls } from './seccomp-rules.ts';
 
 export interface ChildOptions {
   /** A program's path, or a name that is looked up in `env.PATH`. Never given to a shell. */
@@ -42,6 +45,8 @@ export interface Child {
   readonly stdin: Writable | null;
   readonly stdout: Readable;
   readonly stderr: Readable;
+  /** Resolves when the child itself has gone: what left its group may still hold the streams. Never rejects. */
+  readonly left: Promise<void>;
   /** Resolves when the child has gone and both streams are closed. Never rejects. */
   readonly exited: Promise<ChildExit>;
   /** Ends the child's whole process group: SIGTERM (or `signal`) now, SIGKILL after the grace. */
@@ -139,16 +144,20 @@ const superviseChild = (spawned: ChildProcess, options: ChildOptions): Child => 
     stdout.destroy();
     stderr.destroy();
   });
+  const left = Promise.withResolvers<void>();
   const exited = new Promise<ChildExit>((resolve) => {
-    // What the leader leaves behind in its group goes with it.
-    spawned.once('exit', () => signalGroup(pid, 'SIGKILL'));
+    spawned.once('exit', () => {
+      // What the leader leaves behind in its group goes with it.
+      signalGroup(pid, 'SIGKILL');
+      left.resolve();
+    });
     spawned.once('close', (code, signal) => {
       settle();
       running.delete(child);
       resolve({ code, signal });
     });
   });
-  const child: Child = { pid, stdin, stdout, stderr, exited, end };
+  const child: Child = { pid, stdin, stdout, stderr, left: left.promise, exited, end };
   running.add(child);
   stdin?.on('error', () => {}); // EPIPE: the child went before it read everything; its exit tells why.
   if (options.keepStdinOpen) stdin?.write(options.stdin ?? '');
