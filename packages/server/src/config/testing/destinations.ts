@@ -1,0 +1,211 @@
+// Destinations of caches as tests write them: what is refused before anything is resolved, and what is not.
+
+export const refusedAtLoad: readonly string[] = [
+  // What is no URL of a cache.
+  ...[
+    '',
+    'cache',
+    'ftp://cache.example',
+    'HTTPS://cache.example',
+    'https:cache.example',
+    'https:///x',
+    'daemon',
+    'local?root=/',
+  ],
+  ...[
+    'ext::sh -c id',
+    'unix:///run/nix',
+    'https://',
+    'ssh://',
+    's3://?endpoint=1.1.1.1',
+    '//cache.example/x',
+  ],
+  ...[
+    'https://cache.example#x',
+    'https://cache.example\\@10.0.0.1/',
+    'https://cache.example\t/',
+    ' https://cache.example',
+  ],
+  ...[
+    'https://cache.example/\u202e',
+    'https://cäche.example/',
+    'https://１２７.0.0.1/',
+    'https://127。0。0。1/',
+    'https://%31%32%37.0.0.1/',
+  ],
+  ...['file:///srv/cache', 'file://10.0.0.1/srv', 'file:///srv?root=/etc'],
+  // Addresses.
+  ...[
+    'https://127.0.0.1/',
+    'https://127.0.0.1:8443/x',
+    'http://10.1.2.3',
+    'http://172.20.0.1',
+    'http://192.168.1.1/',
+  ],
+  ...[
+    'http://169.254.169.254/latest/meta-data/',
+    'http://100.64.0.1',
+    'http://100.100.100.200',
+    'http://0.0.0.0',
+    'http://0/',
+  ],
+  ...[
+    'http://224.0.0.1/',
+    'http://255.255.255.255',
+    'http://168.63.129.16',
+    'http://127.0.0.1./',
+    'http://192.0.2.1/',
+  ],
+  ...[
+    'http://[::1]/',
+    'http://[::]:80/',
+    'http://[fe80::1]/',
+    'http://[fd00:ec2::254]/',
+    'http://[ff02::1]',
+    'http://[fec0::1]/',
+  ],
+  ...[
+    'http://[::ffff:127.0.0.1]/',
+    'http://[::FFFF:7f00:1]/',
+    'http://[::127.0.0.1]/',
+    'http://[64:ff9b::10.0.0.1]/',
+  ],
+  ...[
+    'http://[2002:a00:1::]/',
+    'http://[2001:0:1::1]/',
+    'http://[fe80::1%25eth0]/',
+    'http://[fe80::1%eth0]/',
+    'http://::1/',
+  ],
+  ...[
+    'http://[0:0:0:0:0:0:0:1]/',
+    'http://[::ffff:0:127.0.0.1]/',
+    'http://[64:ff9b:1::1]/',
+    'http://[1.1.1.1]/',
+  ],
+  // IPv4 as programs of old read it.
+  ...[
+    'http://2130706433/',
+    'http://0x7f000001',
+    'http://0177.0.0.1/',
+    'http://127.1',
+    'http://127.0.1',
+    'http://0x7f.0.0.1',
+  ],
+  ...[
+    'http://017700000001/',
+    'http://010.8.8.8/',
+    'http://1.1.257/',
+    'http://08.1.1.1/',
+    'http://1.1.1.1.1/',
+    'http://0x/',
+  ],
+  ...['http://4294967296/', 'http://256.1.1.1/', 'http://134744072/'],
+  // Names.
+  ...[
+    'https://localhost/',
+    'https://LOCALHOST',
+    'https://localhost./',
+    'https://a.localhost',
+    'https://x.localdomain',
+    'https://ip6-loopback/',
+  ],
+  ...[
+    'http://metadata.google.internal/',
+    'http://Metadata.Google.Internal./',
+    'http://metadata/',
+    'http://instance-data/latest',
+  ],
+  ...[
+    'http://cache..example/',
+    'http://.example/',
+    'http://cache.example../',
+    'http://-x.example/',
+    `http://${'a'.repeat(64)}.example/`,
+  ],
+  // Users in front of it.
+  ...[
+    'https://cache.example@10.0.0.1/',
+    'https://u:p@cache.example/',
+    'https://@cache.example',
+    's3://user@bucket',
+    'https://a@b@c.example',
+  ],
+  ...[
+    'ssh://-oProxyCommand=id/x',
+    'ssh://-l@cache.example',
+    'ssh://user@-oProxyCommand=id',
+    'ssh://u:p@cache.example',
+    'ssh://u%40x@h.example',
+  ],
+  ...[
+    'ssh://root@10.0.0.1',
+    'ssh-ng://[::1]',
+    'ssh-ng://127.1',
+    'ssh://root@localhost',
+    'ssh://fe80::1%eth0',
+    'ssh://2130706433',
+    'ssh://u x@h',
+  ],
+  // The endpoint of an s3 URL.
+  ...[
+    's3://bucket?endpoint=127.0.0.1',
+    's3://bucket?endpoint=http://10.0.0.1:9000',
+    's3://bucket?endpoint=https%3A%2F%2F10.0.0.1',
+  ],
+  ...[
+    's3://bucket?endpoint=%31%32%37.0.0.1',
+    's3://bucket?endpoint=%2531%2532',
+    's3://bucket?%65ndpoint=10.0.0.1',
+    's3://bucket?ENDPOINT=10.0.0.1',
+  ],
+  ...[
+    's3://bucket?endpoint=1.1.1.1&endpoint=10.0.0.1',
+    's3://bucket?endpoint=10.0.0.1&endpoint=1.1.1.1',
+    's3://bucket?a=b;endpoint=10.0.0.1',
+  ],
+  ...[
+    's3://bucket?endpoint=',
+    's3://bucket?endpoint',
+    's3://bucket?endpoint=u@1.1.1.1',
+    's3://bucket?endpoint=1.1.1.1/../x',
+    's3://bucket?endpoint=[::1]:9000',
+  ],
+  ...[
+    's3://bucket?endpoint=metadata.google.internal',
+    's3://bucket?endpoint=2130706433',
+    's3://bucket?region=x.evil.example/',
+    's3://169.254.169.254',
+    's3://bucket?endpoint=%ff',
+  ],
+  ...['https://cache.example?endpoint=10.0.0.1', 's3://b#?endpoint=10.0.0.1'],
+];
+
+export const allowedAtLoad: readonly string[] = [
+  ...[
+    'https://cache.example',
+    'https://cache.example/',
+    'http://cache.example:8080/nix?compression=zstd',
+    'https://1.1.1.1/',
+    'https://cache.example/x?region=of the world'.replaceAll(' ', '+'),
+    'https://CACHE.example./x',
+  ],
+  ...[
+    'https://[2606:4700:4700::1111]/',
+    'https://[64:ff9b::1.1.1.1]/',
+    'https://xn--cche-loa.example/',
+    'https://my_cache.example/a%20b',
+  ],
+  ...[
+    's3://bucket',
+    's3://my.bucket_1?region=eu-west-1&profile=x',
+    's3://bucket?endpoint=minio.example:9000&scheme=http',
+    's3://localhost-of-ours',
+  ],
+  ...[
+    's3://bucket?endpoint=https://minio.example/',
+    'ssh://cache.example',
+    'ssh-ng://nix@cache.example:2222?compress=true',
+    'ssh://nix.user@1.1.1.1',
+  ],
+];
