@@ -1,4 +1,5 @@
 // What loading the configuration asks of the machine: a file, a directory, the user's home, the processors.
+import { constants } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { availableParallelism, homedir } from 'node:os';
 import { errorCodeOf } from '../lib/error-code.ts';
@@ -30,7 +31,8 @@ const unreadable = (message: string): ReadFile => ({ kind: 'unreadable', message
 
 const readConfigFile = async (path: string): Promise<ReadFile> => {
   try {
-    const handle = await open(path);
+    // Of a pipe that nobody writes to, opening it would wait for ever.
+    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const found = await handle.stat();
       if (!found.isFile()) return unreadable('is not a plain file');

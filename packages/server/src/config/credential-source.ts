@@ -36,8 +36,10 @@ const words = ['instance-metadata', 'none'] as const;
 
 type SourceTables = { [Kind in keyof typeof sources]: { kind: Kind } & z.output<(typeof sources)[Kind]> };
 
+type SourceWords = { [Kind in (typeof words)[number]]: { kind: Kind } };
+
 /** One credential source; `kind` is its name in ekaci.toml. */
-export type CredentialSource = SourceTables[keyof SourceTables] | { kind: (typeof words)[number] };
+export type CredentialSource = SourceTables[keyof SourceTables] | SourceWords[keyof SourceWords];
 
 const known = [...Object.keys(sources), ...words].map((name) => `"${name}"`).join(', ');
 const oneOf = `must be exactly one credential source of ${known}`;

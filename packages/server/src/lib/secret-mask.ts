@@ -1,11 +1,20 @@
 // Takes secrets out of text that others will read. Costs nothing where there are none, and little where none is found.
+// Secrets can become known later: what is masked is what is known when the text comes.
 
 /** Each gives what it was given, every secret replaced. */
 export interface SecretMask {
   text(text: string): string;
   /** As text or as bytes, whichever it came as. */
   line(line: string | Uint8Array): string | Uint8Array;
+  /**
+   * From now on these are masked too. Of one owner the last few sets are known: what was replaced may still be in a
+   * log that is being written, and is valid for a while.
+   */
+  learn(owner: string, secrets: Iterable<string>): void;
 }
+
+/** Sets of secrets that are known of one owner. */
+const keptSets = 4;
 
 const redacted = '[redacted]';
 /** Shorter ones would be found where they are none: in words, in numbers. */
@@ -60,24 +69,43 @@ const createTextMask = (secrets: readonly string[]): ((text: string) => string) 
   };
 };
 
-/**
- * @param secrets any text; what is shorter than 8 characters is passed over
- * @returns null where nothing is left to mask
- */
-export const createSecretMask = (secrets: Iterable<string>): SecretMask | null => {
-  const lines = [...secrets].flatMap(linesOf).filter((line) => line.length >= minSecretLength);
-  const known = [...new Set(lines)];
-  if (known.length === 0) return null;
-  const maskText = createTextMask(known);
-  // A character a byte: so bytes that are no UTF-8 come through as they are.
-  const maskBytes = createTextMask(known.map((secret) => Buffer.from(secret).toString('latin1')));
+const maskable = (secrets: Iterable<string>): string[] => [
+  ...new Set([...secrets].flatMap(linesOf).filter((line) => line.length >= minSecretLength)),
+];
+
+/** Null where nothing is to be masked. */
+const createMasks = (known: readonly string[]) =>
+  known.length === 0
+    ? null
+    : {
+        text: createTextMask(known),
+        // A character a byte: so bytes that are no UTF-8 come through as they are.
+        bytes: createTextMask(known.map((secret) => Buffer.from(secret).toString('latin1'))),
+      };
+
+/** @param secrets any text; what is shorter than 8 characters is passed over, here and later */
+export const createSecretMask = (secrets: Iterable<string>): SecretMask => {
+  const first = maskable(secrets);
+  const learnt = new Map<string, readonly (readonly string[])[]>();
+  let masks = createMasks(first);
+  const isSame = (one: readonly string[], other: readonly string[]): boolean =>
+    one.length === other.length && one.every((secret, index) => secret === other[index]);
   return {
-    text: maskText,
+    text: (text) => masks?.text(text) ?? text,
     line(line) {
-      if (typeof line === 'string') return maskText(line);
+      if (masks === null) return line;
+      if (typeof line === 'string') return masks.text(line);
       const latin1 = Buffer.from(line.buffer, line.byteOffset, line.byteLength).toString('latin1');
-      const masked = maskBytes(latin1);
+      const masked = masks.bytes(latin1);
       return masked === latin1 ? line : Buffer.from(masked, 'latin1');
+    },
+    learn(owner, more) {
+      const set = maskable(more).toSorted();
+      const sets = learnt.get(owner) ?? [];
+      const [newest = []] = sets;
+      if (isSame(set, newest)) return;
+      learnt.set(owner, [set, ...sets.filter((one) => !isSame(one, set))].slice(0, keptSets));
+      masks = createMasks([...new Set([...first, ...[...learnt.values()].flat(2)])]);
     },
   };
 };

@@ -58,6 +58,8 @@ export interface AppIdentityDeps {
   readonly app: string;
   /** Asked again for each JWT: credentials change while the server runs. */
   readonly loadCredentials: () => Promise<AppCredentials>;
+  /** GitHub does not take them: what was kept of them is to be asked for again. */
+  readonly forgetCredentials?: () => void;
   readonly clock: () => number;
 }
 
@@ -65,7 +67,12 @@ export interface AppIdentityDeps {
 const appIdForm = /^[A-Za-z0-9._-]{1,100}$/;
 
 /** The app itself, for what needs no installation. */
-export const createAppIdentity = ({ app, loadCredentials, clock }: AppIdentityDeps): GithubIdentity => {
+export const createAppIdentity = ({
+  app,
+  loadCredentials,
+  forgetCredentials,
+  clock,
+}: AppIdentityDeps): GithubIdentity => {
   /** By how much GitHub's clock is ahead of ours; what it said last. */
   let skewMs = 0;
   let held: { readonly jwt: Secret; readonly usableUntilMs: number } | null = null;
@@ -99,6 +106,7 @@ export const createAppIdentity = ({ app, loadCredentials, clock }: AppIdentityDe
         skewMs = theirs;
         return true;
       }
+      if (!isNewer) forgetCredentials?.();
       return isNewer;
     },
   };

@@ -4,15 +4,10 @@ import { inspect } from 'node:util';
 import { jwtVerify } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import type { Permissions } from '../../config/permissions.ts';
 import { Secret } from '../../config/secret.ts';
 import { type AppCredentials, createAppIdentity, pickAppCredentials } from './app-key.ts';
-import {
-  type AppPermissions,
-  createGithubApps,
-  describeMissingRights,
-  describeNoApp,
-  permitsApp,
-} from './github-apps.ts';
+import { createGithubApps, describeMissingRights, describeNoApp } from './github-apps.ts';
 import { createGithubHttp } from './github-http.ts';
 import {
   createTestClock,
@@ -25,7 +20,7 @@ import {
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const pkcs1 = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
 const credentials = (key = pkcs1, appId = '123'): AppCredentials => ({ appId, privateKey: new Secret(key) });
-const everywhere: AppPermissions = { allow_all: true, allowed_repos: [], allowed_branches: [] };
+const everywhere: Permissions = { allow_all: true, allowed_repos: [], allowed_branches: [] };
 
 /** What the GitHub of these tests thinks the time is. */
 const claimsOf = async ({ headers }: Seen, nowMs: number) => {
@@ -85,22 +80,6 @@ const start = async ({ skewMs = 0, installations = {}, answerToken, answerOther 
 
 const call = { operation: 'test', method: 'GET', path: '/thing', schema: z.unknown() } as const;
 
-describe('permissions', () => {
-  it.each<[string, Partial<AppPermissions>, string, string | null, boolean]>([
-    ['all', { allow_all: true }, 'any/repo', 'main', true],
-    ['none', {}, 'any/repo', 'main', false],
-    ['an owner', { allowed_repos: ['myorg/*'] }, 'myorg/x', 'main', true],
-    ['a repository, whatever the case', { allowed_repos: ['MyOrg/Repo'] }, 'MYORG/repo', 'main', true],
-    ['not one that begins so', { allowed_repos: ['myorg/*'] }, 'myorg-evil/x', 'main', false],
-    ['a branch', { allowed_repos: ['*'], allowed_branches: ['release/*'] }, 'a/b', 'release/1', true],
-    ['not another', { allowed_repos: ['*'], allowed_branches: ['release/*'] }, 'a/b', 'releases/1', false],
-    ['branches differ by case', { allowed_repos: ['*'], allowed_branches: ['main'] }, 'a/b', 'Main', false],
-    ['no branch meant', { allowed_repos: ['*'], allowed_branches: ['main'] }, 'a/b', null, true],
-  ])('%s', (_, given, repository, branch, permitted) => {
-    expect(permitsApp({ ...everywhere, allow_all: false, ...given }, repository, branch)).toBe(permitted);
-  });
-});
-
 describe('the app for a repository', () => {
   it('is the first that is permitted and installed there, and not suspended', async () => {
     const scene = await start({
@@ -142,6 +121,22 @@ describe('the app for a repository', () => {
     }
     expect(apps.isPermitted('o/r', 'main')).toBe(true);
     expect(apps.asApp('app-9')).toBeNull();
+  });
+
+  it('is held to its branches by the base, and to none where none is meant', async () => {
+    const scene = await start();
+    const permissions = { allow_all: false, allowed_repos: ['o/*'], allowed_branches: ['main'] };
+    const loadCredentials = async () => credentials();
+    const apps = createGithubApps({
+      apps: [{ id: 'a', permissions, http: scene.http, loadCredentials }],
+      clock: () => scene.clock.nowMs,
+    });
+    expect(['main', 'next', null].map((branch) => apps.isPermitted('O/r', branch))).toEqual([
+      true,
+      false,
+      true,
+    ]);
+    expect(apps.isPermitted('other/r', null)).toBe(false);
   });
 
   it('is asked for once in a while, and anew where a webhook says that it changed', async () => {
@@ -281,13 +276,24 @@ describe('an app', () => {
   });
 
   it('gives up where a new JWT is refused too, and where it is not about time', async () => {
+    let forgotten = 0;
     const identity = createAppIdentity({
       app: 'a',
       loadCredentials: async () => credentials(),
+      forgetCredentials: () => {
+        forgotten += 1;
+      },
       clock: Date.now,
     });
     const token = await identity.token();
-    expect(identity.refused(token, 'Bad credentials', { skewMs: 5 })).toBe(false);
+    expect(identity.refused(token, "'exp' claim", { skewMs: 5 })).toBe(true);
+    expect(forgotten).toBe(0);
+    const next = await identity.token();
+    expect(identity.refused(token, 'Bad credentials', { skewMs: 5 })).toBe(true);
+    expect(forgotten).toBe(0);
+    // A key that was exchanged is there at the next try.
+    expect(identity.refused(next, 'Bad credentials', { skewMs: 5 })).toBe(false);
+    expect(forgotten).toBe(1);
     const other = await startApp({}, () =>
       credentials(
         generateKeyPairSync('rsa', { modulusLength: 2048 })

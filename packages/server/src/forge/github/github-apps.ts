@@ -1,6 +1,6 @@
 // Which app, and which of its installations, speaks for a repository: the first that is permitted to and is there.
 import { z } from 'zod';
-import { compileBranchGlob } from '../../config/branch-glob.ts';
+import { isPermitted, type Permissions, permitsRepository } from '../../config/permissions.ts';
 import type { Secret } from '../../config/secret.ts';
 import { apiPath } from './api-path.ts';
 import { type AppCredentials, createAppIdentity } from './app-key.ts';
@@ -9,18 +9,13 @@ import { orNull } from './github-error.ts';
 import { Id } from './github-schema.ts';
 import { createInstallationIdentity } from './installation-token.ts';
 
-/** As `permissions` of ekaci.toml. */
-export interface AppPermissions {
-  readonly allow_all: boolean;
-  readonly allowed_repos: readonly string[];
-  readonly allowed_branches: readonly string[];
-}
-
 export interface GithubAppDeps {
   /** Its id in ekaci.toml. */
   readonly id: string;
-  readonly permissions: AppPermissions;
+  readonly permissions: Permissions;
   readonly loadCredentials: () => Promise<AppCredentials>;
+  /** GitHub does not take them: what was kept of them is to be asked for again. */
+  readonly forgetCredentials?: () => void;
   /** Of the app's `api_url`; shared by all apps of one address. */
   readonly http: GithubHttp;
 }
@@ -78,21 +73,11 @@ export interface GithubApps {
   forgetInstallations(): void;
 }
 
-const matchesAny = (patterns: readonly string[], name: string): boolean =>
-  patterns.some((pattern) => compileBranchGlob(pattern)(name));
-
-/** GitHub takes `Owner/Repo` and `owner/repo` for one; branches differ by case. */
-export const permitsApp = (
-  permissions: AppPermissions,
-  repository: string,
-  branch: string | null,
-): boolean => {
-  if (permissions.allow_all) return true;
-  const patterns = permissions.allowed_repos.map((pattern) => pattern.toLowerCase());
-  if (!matchesAny(patterns, repository.toLowerCase())) return false;
-  const { allowed_branches: branches } = permissions;
-  return branch === null || branches.length === 0 || matchesAny(branches, branch);
-};
+/** @param branch the base branch; null where none is meant */
+const permitsApp = (permissions: Permissions, repository: string, branch: string | null): boolean =>
+  branch === null
+    ? permitsRepository(permissions, repository)
+    : isPermitted(permissions, { repository, branch });
 
 const Installation = z.object({
   id: Id,
@@ -113,8 +98,8 @@ interface Known {
 }
 
 const createApp = (deps: GithubAppDeps, clock: () => number) => {
-  const { id: app, loadCredentials, http } = deps;
-  const client = http.as(createAppIdentity({ app, loadCredentials, clock }));
+  const { id: app, http } = deps;
+  const client = http.as(createAppIdentity({ ...deps, app, clock }));
   const installed = new Map<string, Known>();
   const clients = new Map<number, { readonly client: GithubClient; readonly identity: GithubIdentity }>();
   const openInstallation = (installationId: number) => {
