@@ -56,6 +56,25 @@ export interface Git {
    * @throws GitError as of openMirror
    */
   inspectWorkingTree(source: LocalSource, signal?: AbortSignal): Promise<WorkingTree | null>;
+  /**
+   * Fetches one commit of a repository that a stranger named, without its history, and writes its tree to
+   * `<folder>/source` as `Mirror.exportTree` does. Sends no credentials and follows no redirect.
+   * @returns that path
+   * @throws GitError GIT_URL_INVALID for anything but http and https; as of openMirror and `Mirror.exportTree`
+   */
+  exportRemoteCommit(asked: RemoteCommit, signal: AbortSignal): Promise<string>;
+}
+
+export interface RemoteCommit {
+  readonly url: string;
+  /** Its full sha. */
+  readonly rev: string;
+  /** Connects to these and nowhere else, whatever the host's name means; empty: as the system resolves it. */
+  readonly addresses: readonly string[];
+  /** Ours alone; made when missing. */
+  readonly folder: string;
+  /** About what is fetched at most. */
+  readonly maxBytes: number;
 }
 
 export interface FoundCommit {

@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { describeGit } from '../git.contract.ts';
 import type { Mirror } from '../git.ts';
 import { describeGitAsking } from '../git-asking.contract.ts';
+import { describeRemoteCommits } from '../git-remote-commit.contract.ts';
 import { describeGitSources } from '../git-sources.contract.ts';
 import {
   failureOf,
@@ -19,6 +20,7 @@ import { createGitCli } from './git-cli.ts';
 describeGit('git program', () => createGitCli({ env: process.env }));
 describeGitSources('git program', () => createGitCli({ env: process.env }));
 describeGitAsking('git program', (env) => createGitCli({ env }));
+describeRemoteCommits('git program', (env) => createGitCli({ env }));
 
 const isRoot = process.getuid?.() === 0;
 

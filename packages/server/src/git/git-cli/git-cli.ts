@@ -8,6 +8,7 @@ import { findLocalCommits, findRemoteCommits } from './find-commits.ts';
 import { blameFullDisk } from './git-failure.ts';
 import { listLocalBranches, openLocal } from './open-local.ts';
 import { listRemoteBranches, openUrl } from './open-url.ts';
+import { exportRemoteCommit } from './remote-commit.ts';
 import type { Repository } from './repository.ts';
 import { findDefaultBranch, listBranches, resolveRevision } from './revision.ts';
 import { type GitContext, runGit } from './run-git.ts';
@@ -154,6 +155,16 @@ const createGitOf = (deps: GitCliDeps, inTurn: ReturnType<typeof createFolderTur
       : await findRemoteCommits(context, source, revisions);
   },
   inspectWorkingTree: async ({ path }, signal) => await inspectWorkingTree(askingContext(deps, signal), path),
+  exportRemoteCommit: async (asked, signal) => {
+    const context = { ...openingContext(deps, signal), signal };
+    signal.throwIfAborted();
+    await requireVersion(context);
+    try {
+      return await exportRemoteCommit(context, { ...asked, folder: resolve(asked.folder) });
+    } catch (error) {
+      throw await blameFullDisk(error, [asked.folder]);
+    }
+  },
 });
 
 export const createGitCli = (deps: GitCliDeps): Git => createGitOf(deps, createFolderTurns());

@@ -1,0 +1,123 @@
+// Puts what was downloaded into the store, by Nix itself and in the sandbox of an evaluation without network: Nix unpacks
+// it, and takes it only where its hash is the one that was locked.
+import { runChild } from '@eka-ci/process';
+import { quoteNixString } from '../evaluator/attr-path.ts';
+import type { EvaluationRequest } from '../evaluator/evaluator.ts';
+import { parsePrintedError, stripControls } from '../evaluator/failure.ts';
+import { createRootKeeper, RootingError } from '../evaluator/gc-roots.ts';
+import { type Confinement, createSandbox, type Sandbox } from '../evaluator/sandbox.ts';
+import type { NixInstallation } from '../installation.ts';
+import type { LockedInput } from './locked-input.ts';
+
+/** What a download is called in its folder. */
+export const downloadName = 'download';
+
+export interface DownloadedInput {
+  readonly input: LockedInput;
+  /** Holds the download as `downloadName` and nothing else. */
+  readonly folder: string;
+  readonly sandbox: EvaluationRequest['sandbox'];
+  readonly timeoutMs: number;
+}
+
+export type AddedInput =
+  | { readonly kind: 'added' }
+  /** `why`: for people. */
+  | { readonly kind: 'refused'; readonly why: string };
+
+export interface FetchedTree {
+  readonly input: LockedInput;
+  /** A folder that is safe to read, called as the input is in the store. */
+  readonly tree: string;
+  readonly timeoutMs: number;
+}
+
+export interface InputStore {
+  /** @throws the signal's reason; StartError */
+  add(downloaded: DownloadedInput, signal: AbortSignal): Promise<AddedInput>;
+  /** The same of files that are unpacked already. What is not what was locked stays in the store until a collection. */
+  addTree(fetched: FetchedTree, signal: AbortSignal): Promise<AddedInput>;
+  /** Keeps those that are in the store from garbage collection as long as `rootsDir` is there; false where it cannot. */
+  keep(inputs: readonly LockedInput[], rootsDir: string): Promise<boolean>;
+}
+
+const expressionOf = ({ of, storeName, sha256 }: LockedInput, tree: string): string => {
+  const builtin = of === 'tree' ? 'fetchTarball' : 'fetchurl';
+  const url = `file://${tree}/${downloadName}`;
+  return `builtins.${builtin} { name = ${quoteNixString(storeName)}; url = ${quoteNixString(url)}; sha256 = ${quoteNixString(sha256)}; }`;
+};
+
+const argumentsOf = (nix: NixInstallation): string[] => {
+  const settings = {
+    ...{ substituters: '', builders: '', 'download-attempts': '1' },
+    // Root in a user namespace cannot give the store to a group.
+    ...(nix.access === 'direct' ? { 'build-users-group': '' } : {}),
+  };
+  const options = Object.entries(settings).flatMap(([name, value]) => ['--option', name, value]);
+  return ['--eval', '--json', '--read-write-mode', '--log-format', 'raw', ...options, '-'];
+};
+
+const explain = (stderr: string): string => {
+  const { message } = parsePrintedError(stripControls(stderr));
+  const got = /hash mismatch.*got:\s+(?<hash>\S+)/s.exec(message)?.groups?.['hash'];
+  if (got !== undefined) return `its content is not what was locked: its hash is ${got}`;
+  return message.replace(/\s+/g, ' ').slice(0, 500) || 'Nix gave no message';
+};
+
+const unpack = async (
+  { nix, confinement }: { readonly nix: NixInstallation; readonly confinement: Confinement },
+  { input, timeoutMs }: DownloadedInput,
+  signal: AbortSignal,
+): Promise<AddedInput> => {
+  const [command = '', ...args] = confinement.wrap([nix.programs.instantiate, ...argumentsOf(nix)]);
+  const stdin = expressionOf(input, confinement.tree);
+  const bounds = { timeoutMs, maxOutputBytes: 1024 * 1024 };
+  const done = await runChild({ command, args, stdin, env: confinement.env, signal, ...bounds });
+  signal.throwIfAborted();
+  if (done.timedOut) return { kind: 'refused', why: `it was not unpacked after ${timeoutMs / 1000} s` };
+  if (done.code !== 0) return { kind: 'refused', why: explain(done.stderr) };
+  const said = done.stdout.trim();
+  if (said === JSON.stringify(input.storePath)) return { kind: 'added' };
+  return { kind: 'refused', why: `Nix put it at ${said}, not at ${input.storePath}` };
+};
+
+export const createInputStore = (
+  nix: NixInstallation,
+  sandbox: Sandbox = createSandbox(nix),
+): InputStore => ({
+  async add(downloaded, signal) {
+    const isolation = { allowNetwork: false, allowImportFromDerivation: false, writable: [] };
+    const wanted = { tree: downloaded.folder, sandbox: downloaded.sandbox };
+    const confining = await sandbox.prepare({ ...wanted, ...isolation });
+    if (confining.kind === 'refused')
+      return { kind: 'refused', why: `there is no sandbox to unpack it in: ${confining.reason}` };
+    const { confinement } = confining;
+    try {
+      return await unpack({ nix, confinement }, downloaded, signal);
+    } finally {
+      await confinement.dispose();
+    }
+  },
+  async addTree({ input, tree, timeoutMs }, signal) {
+    const args = ['--add-fixed', '--recursive', 'sha256', tree];
+    const { programs, env } = nix;
+    const done = await runChild({ command: programs.store, args, env, timeoutMs, signal });
+    signal.throwIfAborted();
+    if (done.timedOut) return { kind: 'refused', why: `it was not added after ${timeoutMs / 1000} s` };
+    if (done.code !== 0) return { kind: 'refused', why: explain(done.stderr) };
+    if (done.stdout.trim() === input.storePath) return { kind: 'added' };
+    return { kind: 'refused', why: 'its content is not what was locked' };
+  },
+  async keep(inputs, rootsDir) {
+    if (inputs.length === 0) return true;
+    const roots = createRootKeeper(nix, rootsDir);
+    for (const { storePath } of inputs) roots.add(storePath);
+    try {
+      await roots.finish();
+      return true;
+    } catch (error) {
+      if (error instanceof RootingError) return false;
+      throw error;
+    }
+  },
+});
