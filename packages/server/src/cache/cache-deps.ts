@@ -1,0 +1,19 @@
+// What every driver is made from.
+import type { NixInstallation } from '@eka-ci/nix/installation';
+import type { DestinationGuard } from '../config/destination-guard.ts';
+import type { CacheCredentials } from '../credentials/cache-credentials.ts';
+
+export interface CacheSettings {
+  readonly id: string;
+  /** As in ekaci.toml: a URL, or the bare name of a Cachix cache. */
+  readonly destination: string;
+  /** Of one push, all that belongs to it included. */
+  readonly timeoutMs: number;
+}
+
+export interface CacheDeps {
+  /** The store that is pushed from. */
+  readonly nix: NixInstallation;
+  readonly credentials: CacheCredentials;
+  readonly guard: DestinationGuard;
+}

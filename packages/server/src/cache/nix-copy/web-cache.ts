@@ -1,0 +1,155 @@
+// Binary caches over HTTP, and buckets of S3, which are that with signed requests: asked by this process, written by
+// `nix copy` through a relay.
+import { Secret } from '../../config/secret.ts';
+import { basicAuthorization, noAuthorization, revealed, revealedWord } from '../authorization.ts';
+import type { PushOutcome, PushRequest } from '../cache.ts';
+import { CacheError } from '../cache.ts';
+import { childEnvironment } from '../child-environment.ts';
+import { closureOf } from '../local-closure.ts';
+import { askNarinfos } from '../narinfo.ts';
+import { withPrivateFolder } from '../private-folder.ts';
+import { complaintFault, passing, refused } from '../push-fault.ts';
+import { writeSigningKey } from '../signing-key.ts';
+import { faultOfAnswer, readBody } from '../web-client.ts';
+import { type WebPlace, type WebSession, type WebSessionDeps, withWebSession } from '../web-session.ts';
+import { copyPaths } from './copy.ts';
+import { openRelay } from './relay.ts';
+import { s3AddressOf, s3Settings } from './s3-address.ts';
+import { createS3Authorize } from './s3-signing.ts';
+import type { StoreDriver, StoreDriverDeps } from './store-driver.ts';
+import { type StoreUrl, settingOf, storeUrlText, withSettings } from './store-url.ts';
+
+const webPlace = (url: StoreUrl): WebPlace => ({
+  base: `${url.scheme}://${url.place.replace(/\/+$/, '')}/`,
+  authorizeBy: (values) => {
+    const user = revealed(values, 'HTTP_USERNAME');
+    const password = revealed(values, 'HTTP_PASSWORD');
+    return user === undefined && password === undefined
+      ? noAuthorization
+      : basicAuthorization(user ?? '', password ?? '');
+  },
+});
+
+const s3Place = (url: StoreUrl): WebPlace => {
+  const { base, region } = s3AddressOf(url);
+  return {
+    base,
+    authorizeBy: (values) => {
+      const accessKeyId = revealedWord(values, 'AWS_ACCESS_KEY_ID');
+      const secretAccessKey = revealedWord(values, 'AWS_SECRET_ACCESS_KEY');
+      if (accessKeyId === undefined && secretAccessKey === undefined) return noAuthorization;
+      if (accessKeyId === undefined || secretAccessKey === undefined) {
+        const missing = accessKeyId === undefined ? 'AWS_ACCESS_KEY_ID' : 'AWS_SECRET_ACCESS_KEY';
+        throw new CacheError(refused('credentials', `its credentials lack ${missing}`));
+      }
+      const sessionToken = revealedWord(values, 'AWS_SESSION_TOKEN');
+      const ownRegion =
+        settingOf(url, 'region') ??
+        revealed(values, 'AWS_REGION') ??
+        revealed(values, 'AWS_DEFAULT_REGION') ??
+        region;
+      return createS3Authorize({
+        keys: {
+          accessKeyId,
+          secretAccessKey: new Secret(secretAccessKey),
+          sessionToken: sessionToken === undefined ? null : new Secret(sessionToken),
+        },
+        region: ownRegion,
+        clock: Date.now,
+      });
+    },
+  };
+};
+
+/** What Nix is told: how to write, not where. */
+const relayUrl = (url: StoreUrl, host: string): StoreUrl => ({
+  ...withSettings(url, Object.fromEntries(s3Settings.map((name) => [name, null]))),
+  scheme: 'http',
+  place: host,
+});
+
+const foldersOnly = 'its nix-cache-info is of another store';
+
+/** Paths of another store directory are of no use to anybody. */
+const checkCacheInfo = async (
+  { client, base, storeDir }: WebSession,
+  signal: AbortSignal,
+): Promise<string> => {
+  const answer = await client.send({ method: 'GET', url: `${base}nix-cache-info` }, signal);
+  if (answer.status === 200) {
+    const dir = /^StoreDir: *(?<dir>\S+)/m.exec(await readBody(answer.body, 65_536))?.groups?.['dir'];
+    if (dir === undefined || dir === storeDir) return 'it answers';
+    throw new CacheError(
+      refused('destination', `${foldersOnly} (${dir}) than that of this server (${storeDir})`),
+    );
+  }
+  const { fault, s3Code } = await faultOfAnswer(answer, 'GET nix-cache-info');
+  const isNew = s3Code !== 'NoSuchBucket' && [403, 404, 410].includes(answer.status);
+  if (isNew && (s3Code === '' || s3Code === 'AccessDenied' || s3Code === 'NoSuchKey')) {
+    return answer.status === 403
+      ? 'it answers, and shows nothing: whether it can be written, the first push tells'
+      : 'it answers, and is empty so far';
+  }
+  throw new CacheError(fault);
+};
+
+interface WebStore extends WebSessionDeps {
+  readonly url: StoreUrl;
+}
+
+const send = async (
+  { nix, url }: WebStore,
+  {
+    session: { client, values, base },
+    request,
+  }: { readonly session: WebSession; readonly request: PushRequest },
+  signal: AbortSignal,
+): Promise<PushOutcome> => {
+  const { paths, onProgress = () => {} } = request;
+  const relay = await openRelay({ client, base, onProgress, signal });
+  try {
+    const complaints = await withPrivateFolder(async (folder) => {
+      const netrc = await folder.write('netrc', relay.netrc);
+      const keyFile = await writeSigningKey(folder, values);
+      const to = withSettings(relayUrl(url, relay.host), keyFile === null ? {} : { 'secret-key': keyFile });
+      const options = ['--option', 'netrc-file', netrc];
+      const env = childEnvironment(nix, folder.path);
+      const copy = { nix, to: storeUrlText(to), options, env, onEvent: () => {} };
+      return copyPaths(copy, { paths, signal });
+    });
+    if (complaints === null) return { kind: 'pushed', ...relay.sent() };
+    return relay.fault() ?? complaintFault(complaints, 'nix copy');
+  } finally {
+    await relay.close();
+  }
+};
+
+const push = (store: WebStore, request: PushRequest, signal: AbortSignal): Promise<PushOutcome> =>
+  withWebSession(store, signal, async (session) => {
+    const closure = await closureOf(store.nix, request.paths, signal);
+    const there = await askNarinfos(session, closure.keys(), signal);
+    const missing = [...closure.keys()].filter((path) => !there.has(path));
+    if (missing.length === 0) return { kind: 'pushed', sentPaths: 0, sentBytes: 0 };
+    await checkCacheInfo(session, signal);
+    const outcome = await send(store, { session, request }, signal);
+    if (outcome.kind !== 'pushed') return outcome;
+    const arrived = await askNarinfos(session, missing, signal);
+    const lost = missing.find((path) => !arrived.has(path));
+    return lost === undefined
+      ? outcome
+      : passing(`it took everything and does not have ${lost}: does it store what is put there?`);
+  });
+
+export const createWebDriver = (url: StoreUrl, deps: StoreDriverDeps): StoreDriver => {
+  const store = { ...deps, url, place: url.scheme === 's3' ? s3Place(url) : webPlace(url) };
+  return {
+    present: (paths, signal) =>
+      withWebSession(store, signal, (session) => askNarinfos(session, paths, signal)),
+    push: (request, signal) => push(store, request, signal),
+    check: (signal) =>
+      withWebSession(store, signal, async (session) => ({
+        kind: 'well',
+        about: await checkCacheInfo(session, signal),
+      })),
+  };
+};
