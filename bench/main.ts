@@ -16,6 +16,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
   'build-overhead': async () => (await import('./build-overhead.ts')).buildOverhead,
   evaluate: async () => (await import('./evaluate.ts')).evaluate,
   recovery: async () => (await import('./recovery.ts')).recovery,
+  pushes: async () => (await import('./pushes.ts')).pushes,
   startup: async () => (await import('./startup.ts')).startup,
   http: async () => (await import('./http.ts')).http,
   webhooks: async () => (await import('./webhooks.ts')).webhooks,

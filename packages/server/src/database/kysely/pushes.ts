@@ -1,0 +1,284 @@
+// What is to be copied to which cache, and what became of it.
+import type { DrvPath, StorePath } from '@eka-ci/core/ids';
+import { type SqlBool, sql } from 'kysely';
+import type { Pushes, PushState, StoredPush, WantedPush } from '../pushes.ts';
+import { type Session, takeNumbers } from './session.ts';
+import type { PushTable } from './tables.ts';
+
+/** A set cannot cross to a thread as one in every driver: the port makes it of the list. */
+export type PushCalls = Omit<Pushes, 'settled'> & {
+  settled(of: Parameters<Pushes['settled']>[0], outputs: readonly StorePath[]): Promise<readonly StorePath[]>;
+};
+
+// As the indexes have them, to the letter.
+const isWaiting = sql<SqlBool>`state = 'waiting'`;
+const isSettled = sql<SqlBool>`state <> 'waiting'`;
+
+const unleased = { lease_owner: null, lease_until_ms: null };
+/** Parameters of one statement: SQLite and PostgreSQL take many more. */
+const atOnce = 256;
+
+const chunksOf = <Item>(items: readonly Item[]): Item[][] =>
+  Array.from({ length: Math.ceil(items.length / atOnce) }, (_, at) =>
+    items.slice(at * atOnce, (at + 1) * atOnce),
+  );
+
+/** The casts are the edge: only this folder writes these columns, from the same types. */
+const pushOf = (row: PushTable): StoredPush => ({
+  id: row.id,
+  cache: row.cache,
+  drv: row.drv as DrvPath,
+  outputs: JSON.parse(row.outputs_json) as StoredPush['outputs'],
+  repository: row.repository,
+  branch: row.branch,
+  publicationId: row.publication_id,
+  priority: row.priority,
+  state: row.state as PushState,
+  attempts: row.attempts,
+  nextAtMs: row.next_at_ms,
+  fault: row.fault,
+  waitingSinceMs: row.waiting_since_ms,
+  updatedAtMs: row.updated_at_ms,
+});
+
+const wantedColumns = (push: WantedPush) => ({
+  drv: push.drv,
+  repository: push.repository,
+  branch: push.branch,
+  publication_id: push.publicationId,
+  priority: push.priority,
+});
+
+const startWaiting = (sequence: number, atMs: number) => ({
+  ...unleased,
+  sequence,
+  state: 'waiting',
+  attempts: 0,
+  next_at_ms: 0,
+  fault: null,
+  waiting_since_ms: atMs,
+  updated_at_ms: atMs,
+});
+
+/** @returns whether it waits now and did not before */
+const wantOne = async (session: Session, push: WantedPush, atMs: number): Promise<boolean> => {
+  const [output] = push.outputs;
+  const known = await session.kysely
+    .selectFrom('pushes')
+    .select(['id', 'state', 'priority'])
+    .where('cache', '=', push.cache)
+    .where('output', '=', output)
+    .executeTakeFirst();
+  if (known === undefined) {
+    const id = await takeNumbers(session, 'push', 1);
+    const fresh = { id, cache: push.cache, output, outputs_json: JSON.stringify(push.outputs) };
+    await session.kysely
+      .insertInto('pushes')
+      .values({ ...fresh, ...wantedColumns(push), ...startWaiting(id, atMs) })
+      .execute();
+    return true;
+  }
+  const isTakenOver = known.state === 'waiting' && push.priority < known.priority;
+  if (!isTakenOver && known.state !== 'dropped') return false;
+  const anew = known.state === 'dropped' ? startWaiting(await takeNumbers(session, 'push', 1), atMs) : {};
+  await session.kysely
+    .updateTable('pushes')
+    .set({ ...wantedColumns(push), ...anew })
+    .where('id', '=', known.id)
+    .execute();
+  return known.state === 'dropped';
+};
+
+const want: Method<'want'> = async (session, pushes, atMs) => {
+  // The lock comes before the look: of two that want the same the second must see the first.
+  await takeNumbers(session, 'push', 0);
+  let fresh = 0;
+  for (const push of pushes) if (await wantOne(session, push, atMs)) fresh += 1;
+  return fresh;
+};
+
+type Method<Name extends keyof PushCalls> = PushCalls[Name] extends (...args: infer Args) => infer Result
+  ? (session: Session, ...args: Args) => Result
+  : never;
+
+const settled: Method<'settled'> = async (session, { cache, priority }, outputs) => {
+  const found: StorePath[] = [];
+  for (const chunk of chunksOf(outputs)) {
+    const rows = await session.kysely
+      .selectFrom('pushes')
+      .select('output')
+      .where('cache', '=', cache)
+      .where('output', 'in', chunk)
+      .where('state', '<>', 'dropped')
+      .where((columns) =>
+        columns.or([columns('state', '<>', 'waiting'), columns('priority', '<=', priority)]),
+      )
+      .execute();
+    for (const { output } of rows) found.push(output as StorePath);
+  }
+  return found;
+};
+
+const claim: Method<'claim'> = async (session, { cache, owner, nowMs, untilMs, limit }) => {
+  await takeNumbers(session, 'push', 0);
+  const now = sql.lit(Math.trunc(nowMs));
+  const due = await session.kysely
+    .selectFrom('pushes')
+    .select('id')
+    .where('cache', '=', cache)
+    .where(isWaiting)
+    // Put off at a time that is still to come: the clock was set back, and says nothing of how long that is to wait.
+    .where(sql<SqlBool>`(next_at_ms <= ${now} or updated_at_ms > ${now})`)
+    .where(sql<SqlBool>`(lease_until_ms is null or lease_until_ms < ${now})`)
+    .orderBy('priority')
+    .orderBy('sequence')
+    .limit(Math.min(1000, Math.max(1, Math.trunc(limit))))
+    .execute();
+  const claimed: StoredPush[] = [];
+  for (const { id } of due) {
+    const row = await session.kysely
+      .updateTable('pushes')
+      .set({ lease_owner: owner, lease_until_ms: untilMs })
+      .where('id', '=', id)
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    claimed.push(pushOf(row));
+  }
+  return claimed;
+};
+
+const held = (session: Session, ids: readonly number[], owner: string) =>
+  session.kysely
+    .updateTable('pushes')
+    .where('id', 'in', ids)
+    .where('state', '=', 'waiting')
+    .where('lease_owner', '=', owner);
+
+const renew: Method<'renew'> = async (session, { ids, owner }, untilMs) => {
+  const kept: number[] = [];
+  for (const chunk of chunksOf(ids)) {
+    const rows = await held(session, chunk, owner).set({ lease_until_ms: untilMs }).returning('id').execute();
+    for (const { id } of rows) kept.push(id);
+  }
+  return kept;
+};
+
+const settle: Method<'settle'> = async (session, ids, { state, fault, atMs }) => {
+  for (const chunk of chunksOf(ids)) {
+    await session.kysely
+      .updateTable('pushes')
+      .set({ state, fault, attempts: 0, next_at_ms: 0, updated_at_ms: atMs, ...unleased })
+      .where('id', 'in', chunk)
+      .execute();
+  }
+};
+
+const putOff: Method<'putOff'> = async (session, { ids, owner }, { fault, nextAtMs, atMs }) => {
+  for (const chunk of chunksOf(ids)) {
+    await held(session, chunk, owner)
+      .set((columns) => ({
+        ...unleased,
+        attempts: columns('attempts', '+', 1),
+        next_at_ms: nextAtMs,
+        fault,
+        updated_at_ms: atMs,
+      }))
+      .execute();
+  }
+};
+
+const counts: Method<'counts'> = async (session) => {
+  const rows = await session.kysely
+    .selectFrom('pushes')
+    .select(({ fn }) => [
+      'cache',
+      fn.countAll().as('waiting'),
+      fn.count('fault').as('failing'),
+      fn.min('waiting_since_ms').as('since'),
+    ])
+    .where(isWaiting)
+    .groupBy('cache')
+    .orderBy('cache')
+    .execute();
+  return rows.map(({ cache, waiting, failing, since }) => ({
+    cache,
+    waiting: Number(waiting),
+    failing: Number(failing),
+    waitingSinceMs: Number(since),
+  }));
+};
+
+const forget: Method<'forget'> = async (session, beforeMs, caches) => {
+  const old = await session.kysely
+    .deleteFrom('pushes')
+    .where(isSettled)
+    .where('updated_at_ms', '<', beforeMs)
+    .returning('id')
+    .execute();
+  let unserved = session.kysely
+    .deleteFrom('pushes')
+    .where(isWaiting)
+    .where('waiting_since_ms', '<', beforeMs)
+    .returning('id');
+  if (caches.length > 0) unserved = unserved.where('cache', 'not in', caches);
+  return old.length + (await unserved.execute()).length;
+};
+
+const askAgain: Method<'askAgain'> = async (session, cache, atMs) => {
+  // With a new number: by those that they had, all of them would come before what waits by now.
+  await takeNumbers(session, 'push', 0);
+  const rows = await session.kysely
+    .updateTable('pushes')
+    .set({ ...startWaiting(await takeNumbers(session, 'push', 1), atMs) })
+    .where('cache', '=', cache)
+    .where('state', 'in', ['pushed', 'present'])
+    .returning('id')
+    .execute();
+  return rows.length;
+};
+
+const retry: Method<'retry'> = async (session, cache, atMs) => {
+  let update = session.kysely
+    .updateTable('pushes')
+    .set({ next_at_ms: 0 })
+    .where(isWaiting)
+    .where('next_at_ms', '>', atMs)
+    .returning('id');
+  if (cache !== null) update = update.where('cache', '=', cache);
+  return (await update.execute()).length;
+};
+
+export const pushCalls = (session: Session): PushCalls => ({
+  want: (pushes, atMs) => want(session, pushes, atMs),
+  settled: (of, outputs) => settled(session, of, outputs),
+  claim: (asked) => claim(session, asked),
+  renew: (lease, untilMs) => renew(session, lease, untilMs),
+  settle: (ids, ending) => settle(session, ids, ending),
+  putOff: (lease, why) => putOff(session, lease, why),
+  async release({ ids, owner }) {
+    for (const chunk of chunksOf(ids)) await held(session, chunk, owner).set(unleased).execute();
+  },
+  async releaseAll(owner) {
+    const rows = await session.kysely
+      .updateTable('pushes')
+      .set(unleased)
+      .where(isWaiting)
+      .where('lease_owner', '=', owner)
+      .returning('id')
+      .execute();
+    return rows.length;
+  },
+  retry: (cache, atMs) => retry(session, cache, atMs),
+  askAgain: (cache, atMs) => askAgain(session, cache, atMs),
+  counts: () => counts(session),
+  async publicationsWaiting() {
+    const rows = await session.kysely
+      .selectFrom('pushes')
+      .select('publication_id')
+      .distinct()
+      .where(isWaiting)
+      .execute();
+    return rows.map(({ publication_id: id }) => id);
+  },
+  forget: (beforeMs, caches) => forget(session, beforeMs, caches),
+});

@@ -1,0 +1,29 @@
+// The port's publications: what judgements hand on to caches and to hooks. Part of database.ts.
+
+export const publicationReaders = ['pushes', 'hooks'] as const;
+export type PublicationReader = (typeof publicationReaders)[number];
+
+/** Kept with a verdict, in one transaction with it: neither is ever there without the other. */
+export interface NewPublication {
+  /** Who has something to do with it; one at least. */
+  readonly readers: readonly PublicationReader[];
+  /** JSON text; parsed by whoever knows its schema. */
+  readonly json: string;
+}
+
+export interface StoredPublication {
+  /** In the order in which they were kept. */
+  readonly id: number;
+  readonly changeId: string;
+  readonly json: string;
+  /** Milliseconds since 1970: when its change was judged. */
+  readonly atMs: number;
+}
+
+/** Each is read at least once: whoever reads one writes down what follows from it, idempotently, and then takes it. */
+export interface Publications {
+  /** Oldest first: those that this reader has not taken. @param limit from 1 to 1000 */
+  waiting(reader: PublicationReader, limit: number): Promise<readonly StoredPublication[]>;
+  /** Idempotent. It is gone when the last of its readers has taken it. */
+  taken(reader: PublicationReader, id: number): Promise<void>;
+}
