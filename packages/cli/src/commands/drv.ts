@@ -1,5 +1,6 @@
 // `ekaci drv`: what is known of one derivation.
 import { Derivation, DerivationWhy } from '@eka-ci/protocol/derivation';
+import { type HookRun, HookRunPage } from '@eka-ci/protocol/hook';
 import { Command } from 'commander';
 import { factsText, tableText } from '../answer-text.ts';
 import { derivationName } from '../arguments.ts';
@@ -41,8 +42,35 @@ const derivationText = (derivation: Derivation): string => {
   return `${facts}\n${tableText(['ATTEMPT', 'STATE', 'CAUSE', 'TIME', 'MESSAGE'], attempts.map(attemptRow))}`;
 };
 
+const hookTime = ({ startedAtMs, finishedAtMs }: HookRun): string =>
+  startedAtMs === null || finishedAtMs === null || finishedAtMs < startedAtMs
+    ? ''
+    : formatDuration(finishedAtMs - startedAtMs);
+
+const hookRow = (run: HookRun): string[] => [
+  run.hook,
+  String(run.attempt),
+  run.state,
+  hookTime(run),
+  `${run.job} of ${run.repository}, ${run.branch}`,
+  run.message ?? (run.exitStatus === null || run.exitStatus === 0 ? '' : `status ${run.exitStatus}`),
+];
+
+const hooksText = ({ total, runs }: HookRunPage): string => {
+  if (total === 0) return '';
+  const rest = total > runs.length ? `and ${total - runs.length} earlier ones\n` : '';
+  const table = tableText(['HOOK', 'ATTEMPT', 'STATE', 'TIME', 'FOR', 'MESSAGE'], runs.map(hookRow));
+  return `\n${table}${rest}`;
+};
+
 const info = (drv: string, options: ServerCommandOptions): Promise<void> =>
-  showAnswer(options, { ask: ({ get }) => get(pathOf(drv), Derivation), text: derivationText });
+  showAnswer(options, {
+    async ask({ get }) {
+      const derivation = await get(pathOf(drv), Derivation);
+      return { ...derivation, hooks: await get(`${pathOf(drv)}/hooks`, HookRunPage) };
+    },
+    text: ({ hooks, ...derivation }) => `${derivationText(derivation)}${hooksText(hooks)}`,
+  });
 
 const why = (drv: string, options: ServerCommandOptions): Promise<void> =>
   showAnswer(options, {

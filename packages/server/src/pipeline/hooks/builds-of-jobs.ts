@@ -1,0 +1,90 @@
+// What was built on behalf of each job that names hooks: its roots, and what these needed built.
+import type { DrvGraph, NodeId } from '@eka-ci/core/drv-graph';
+import type { DrvPath } from '@eka-ci/core/ids';
+import type { Database, StoredBuild } from '../../database/database.ts';
+import type { JobBuild, Publication, PublishedJob, PublishedRoot } from '../publish/publication.ts';
+
+export interface BuiltForChange {
+  readonly graph: DrvGraph;
+  /** What this judgement wanted built. */
+  readonly wanted: Iterable<DrvPath>;
+  /**
+   * Milliseconds since 1970: when the change came. What was built since is its own, also where an earlier judgement of it,
+   * cut short by a crash, wanted it.
+   */
+  readonly sinceMs: number;
+  /** Milliseconds since 1970. */
+  readonly nowMs: number;
+}
+
+/** What was built longer ago counts for no hook: that one ran for it may be forgotten. */
+const longestAgoMs = 60 * 24 * 60 * 60_000;
+
+type Builds = Pick<Database, 'builds'>['builds'];
+
+const pageSize = 5000;
+
+const readSince = async (builds: Builds, sinceMs: number): Promise<StoredBuild[]> => {
+  const all: StoredBuild[] = [];
+  for (let after: StoredBuild | null = null; ; ) {
+    const page: readonly StoredBuild[] = await builds.endedSince(sinceMs, { after, limit: pageSize });
+    for (const build of page) all.push(build);
+    after = page.at(-1) ?? null;
+    if (page.length < pageSize) return all;
+  }
+};
+
+/** Ended by a bound of its time or its log: as much the package's doing as a failure. */
+const bounds: readonly (string | null)[] = ['timeout', 'max-duration', 'log-limit'];
+
+/** Null for what nobody here built: it was fetched, was there already, or was not tried to its end. */
+const stateOf = ({ state, cause }: StoredBuild): JobBuild['state'] | null => {
+  if (state === 'succeeded') return cause === 'built' ? 'succeeded' : null;
+  if (state === 'failed') return 'failed';
+  return state === 'interrupted' && bounds.includes(cause) ? 'failed' : null;
+};
+
+const nodesOf = (graph: DrvGraph, drvs: Iterable<DrvPath>): NodeId[] =>
+  [...drvs].flatMap((drv) => graph.find(drv) ?? []);
+
+const answers: readonly PublishedRoot['ending'][] = ['succeeded', 'failed', 'timed-out'];
+
+/** Of what was asked and answered: what a branch has without its push having changed it was built for others. */
+const rootsOf = ({ roots }: PublishedJob): DrvPath[] =>
+  roots.filter(({ ending }) => answers.includes(ending)).map(({ drv }) => drv);
+
+/** Pure. @param builds each once */
+const buildsOf = (job: PublishedJob, graph: DrvGraph, builds: Iterable<StoredBuild>): JobBuild[] => {
+  const needed = new Set<number>(graph.closureOf(nodesOf(graph, rootsOf(job))));
+  return Array.from(builds).flatMap((build): JobBuild[] => {
+    const node = graph.find(build.drv);
+    const state = stateOf(build);
+    if (node === undefined || state === null || !needed.has(node)) return [];
+    return [{ drv: build.drv, attempt: build.attempt, state, fixedOutput: graph.isFixedOutput(node) }];
+  });
+};
+
+/**
+ * A root counts whenever it was built here: a hook that may not run for a pull request runs when what was built for that
+ * has come to a branch where it may. What roots need counts where it was built since the change came.
+ * @throws DatabaseError
+ */
+export const withBuilds = async (
+  builds: Builds,
+  publication: Publication,
+  { graph, wanted, sinceMs, nowMs }: BuiltForChange,
+): Promise<Publication> => {
+  const hooked = publication.jobs.filter(({ hooks }) => hooks.length > 0);
+  if (hooked.length === 0) return publication;
+  const asked = new Set([...hooked.flatMap(rootsOf), ...wanted]);
+  const oldestMs = nowMs - longestAgoMs;
+  const found = new Map<DrvPath, StoredBuild>();
+  for (const build of await readSince(builds, Math.max(sinceMs, oldestMs))) found.set(build.drv, build);
+  for (const [drv, build] of await builds.statesOf(asked)) {
+    if ((build.finishedAtMs ?? 0) >= oldestMs) found.set(drv, build);
+  }
+  const jobs = publication.jobs.map((job) =>
+    job.hooks.length === 0 ? job : { ...job, builds: buildsOf(job, graph, found.values()) },
+  );
+  return { ...publication, jobs };
+};
