@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runChild } from '@eka-ci/process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -57,6 +57,7 @@ describe('the sandbox of evaluation', () => {
       `echo > ${store.nix.storeDir}/mine && rm ${store.nix.storeDir}/mine && echo store`;
     const [command = '', ...args] = confinement.wrap(['/bin/sh', '-c', script]);
     const { stdout } = await runChild({ command, args, env: confinement.env });
+    await confinement.dispose();
     const words = stdout.split('\n');
     expect(words).toEqual(expect.arrayContaining(['build', 'proc', 'source', 'store']));
     expect(words).not.toEqual(expect.arrayContaining(['root']));
@@ -64,6 +65,28 @@ describe('the sandbox of evaluation', () => {
     expect(stdout).not.toContain('passwd');
     expect(existsSync(join(store.folder, 'x'))).toBe(false); // It went to the sandbox's own /tmp.
     expect(confinement.tree.endsWith('/source')).toBe(true);
+  });
+
+  it('lets nobody make system calls that lead out, but where Nix builds in a sandbox of its own', async ({
+    skip,
+  }) => {
+    const tree = await store.tree({ 'default.nix': '{ }' });
+    const sandbox = createSandbox(store.nix);
+    const filtersIn = async (allowImportFromDerivation: boolean): Promise<string> => {
+      const confining = await sandbox.prepare({ ...options(tree), allowImportFromDerivation });
+      if (confining.kind !== 'confined') return skip('no user namespaces here');
+      const [command = '', ...args] = confining.confinement.wrap([
+        '/bin/grep',
+        'Seccomp_filters',
+        '/proc/self/status',
+      ]);
+      const { stdout } = await runChild({ command, args, env: confining.confinement.env });
+      await confining.confinement.dispose();
+      return stdout.trim().split(/\s+/)[1] ?? '';
+    };
+    const ours = /Seccomp_filters:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '';
+    expect(await filtersIn(false)).toBe(String(Number(ours) + 1));
+    expect(await filtersIn(true)).toBe(ours);
   });
 
   it('gives every tree the same place, so that even a path turned into text is equal', async ({ skip }) => {

@@ -1,9 +1,9 @@
 // Puts an evaluator into bubblewrap: it sees the system's programs, the tree at one constant path, and the store.
 import { existsSync, lstatSync, mkdtempSync, readlinkSync, realpathSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { findProgram, runChild } from '@eka-ci/process';
+import { filteredArchitecture, findProgram, runChild, seccompFilter, withFilter } from '@eka-ci/process';
 import type { NixInstallation } from '../installation.ts';
 
 /** Where every tree is inside the sandbox, so that nothing of its place on this machine gets into derivations. */
@@ -133,13 +133,40 @@ const childEnvironment = (nix: NixInstallation, home: string, conf: string): Rec
   };
 };
 
-const confine = (bwrap: string, nix: NixInstallation, options: ConfinementOptions): Confinement => {
-  const args = sandboxArguments(nix, options);
-  return {
+/**
+ * Null where there is no filter for this machine; and where this process builds what is imported, for Nix's own sandbox
+ * is made of what the filter denies.
+ */
+const makeFilter = (nix: NixInstallation, options: ConfinementOptions): Uint8Array | null => {
+  const buildsHere = options.allowImportFromDerivation && nix.access !== 'daemon';
+  const architecture = filteredArchitecture();
+  return buildsHere || architecture === null
+    ? null
+    : seccompFilter(architecture, { denyHiddenMemory: false });
+};
+
+const confine = async (
+  bwrap: string,
+  nix: NixInstallation,
+  options: ConfinementOptions,
+): Promise<Confinement> => {
+  const bare = [bwrap, ...sandboxArguments(nix, options)];
+  const confinement = {
     tree: treeInside,
     env: { ...childEnvironment(nix, homeInside, confInside), TMPDIR: '/tmp' },
-    wrap: (command) => [bwrap, ...args, '--', ...command],
-    dispose: async () => {},
+  };
+  const bytes = makeFilter(nix, options);
+  if (bytes === null) {
+    return { ...confinement, wrap: (command) => [...bare, '--', ...command], dispose: async () => {} };
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'eka-ci-evaluation-'));
+  const filter = join(folder, 'filter');
+  await writeFile(filter, bytes);
+  const filtered = withFilter({ filter }, bare);
+  return {
+    ...confinement,
+    wrap: (command) => [...filtered, '--', ...command],
+    dispose: () => rm(folder, { recursive: true, force: true }),
   };
 };
 
@@ -176,9 +203,10 @@ export const createSandbox = (nix: NixInstallation): Sandbox => {
   const prepareConfined = async (options: ConfinementOptions): Promise<Confinement | string> => {
     const bwrap = findProgram('bwrap', nix.env['PATH']);
     if (bwrap === null) return 'bubblewrap (bwrap) is not installed';
-    const confinement = confine(bwrap, nix, options);
+    const confinement = await confine(bwrap, nix, options);
     const reason = works ? null : await tryConfinement(nix, confinement);
     works = reason === null;
+    if (reason !== null) await confinement.dispose();
     return reason ?? confinement;
   };
 

@@ -1,0 +1,187 @@
+// One command in bubblewrap, from its start to its result: the timers, the counters, and the one who ends it.
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Child, startChild } from '@eka-ci/process';
+import { memoryFolders } from './bubblewrap-arguments.ts';
+import type { DiskWatch } from './disk-watch.ts';
+import { type FirstProcess, firstProcess } from './first-process.ts';
+import type { OutputPipe } from './output-pipe.ts';
+import { childrenOf, readProcessUse } from './process-watch.ts';
+import type { SandboxEnding, SandboxResult } from './sandbox.ts';
+
+export interface ConfinedRun {
+  /** What starts bubblewrap, up to the command. */
+  readonly wrapper: readonly string[];
+  readonly asked: FirstProcess;
+  /** Where the wrapper prints. */
+  readonly pipe: OutputPipe;
+  readonly disk: DiskWatch;
+  /** Waits as long as nobody takes it. */
+  readonly onOutput: (chunk: Buffer) => Promise<void>;
+}
+
+const watchEveryMs = 100;
+/** Of Node: a longer one would go off at once. */
+const longestTimerMs = 2 ** 31 - 1;
+/** For bubblewrap and the first process, on a machine that has much to do. */
+const patienceMs = 60_000;
+/** For what ends by itself once its first process is killed. */
+const killGraceMs = 2000;
+
+const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
+
+/** Bubblewrap gives the status that a shell gives for a signal. SIGXCPU is the bound on processor time of one process. */
+const resultOf = (status: number, durationMs: number): SandboxResult => {
+  const signal = status > 128 ? signalNames.get(status - 128) : undefined;
+  if (signal === 'SIGXCPU') return { kind: 'timed-out', durationMs };
+  return signal === undefined
+    ? { kind: 'ended', status, durationMs }
+    : { kind: 'signalled', signal, durationMs };
+};
+
+const maxComplaintBytes = 2000;
+
+/** What comes before the mark is said by bubblewrap or by the first process; what comes after it, by the command. */
+const splitAtMark = (child: Child, mark: string) => {
+  const expected = Buffer.from(mark);
+  let before: Buffer | null = Buffer.alloc(0);
+  let complaint = Buffer.alloc(0);
+  child.stdout.resume();
+  child.stderr.on('data', (chunk: Buffer) => {
+    if (complaint.length < maxComplaintBytes) complaint = Buffer.concat([complaint, chunk]);
+  });
+  return {
+    hasBegun: (): boolean => before === null,
+    /** What of it is the command's. */
+    take: (chunk: Buffer): Buffer => {
+      if (before === null) return chunk;
+      before = Buffer.concat([before, chunk]);
+      const at = before.indexOf(expected);
+      if (at === -1) return Buffer.alloc(0);
+      const rest = before.subarray(at + expected.length);
+      before = null;
+      return rest;
+    },
+    complaint: (): string => {
+      const said = Buffer.concat([complaint, before ?? Buffer.alloc(0)]).subarray(0, maxComplaintBytes);
+      return said.toString('utf8').trim();
+    },
+  };
+};
+
+/** Ends everything: when its first process is killed, the kernel kills all others, and then that one is gone. */
+const createEnd = (child: Child) => {
+  let init: number | undefined;
+  let force: NodeJS.Timeout | undefined;
+  return {
+    now: (): void => {
+      init ??= childrenOf(child.pid)[0];
+      // Before it has a first process, bubblewrap is to go; and its unfinished child, which holds our streams.
+      if (init === undefined) return child.end('SIGKILL');
+      try {
+        process.kill(init, 'SIGKILL');
+      } catch {
+        // It has gone.
+      }
+      force ??= setTimeout(() => child.end('SIGKILL'), killGraceMs);
+    },
+    /** Resolves when the last process of the sandbox has gone. */
+    done: async (): Promise<void> => {
+      clearTimeout(force);
+      // Bounded, for its id may be somebody else's by now.
+      const until = performance.now() + killGraceMs;
+      while (init !== undefined && existsSync(`/proc/${init}`) && performance.now() < until) await sleep(5);
+    },
+  };
+};
+
+type End = (kind: SandboxEnding) => void;
+
+interface Running {
+  readonly child: Child;
+  readonly output: ReturnType<typeof splitAtMark>;
+  readonly end: End;
+}
+
+/** Ends with the child. A look that takes long is followed by a longer pause. */
+const watchUse = async ({ asked, disk }: ConfinedRun, { child, output, end }: Running): Promise<void> => {
+  const { limits } = asked;
+  let isRunning = true;
+  const left = child.left.then(() => {
+    isRunning = false;
+  });
+  const watched = { pid: child.pid, memoryFolders, ...limits };
+  while (isRunning) {
+    const began = performance.now();
+    // Until then the sandbox's folders are the machine's own.
+    const use = output.hasBegun() ? readProcessUse(watched) : noUse;
+    if (use.memoryMib > limits.maxMemoryMib) end('out-of-memory');
+    else if (use.cpuSeconds > limits.maxCpuSeconds) end('timed-out');
+    else if (use.processes > limits.maxProcesses + ownProcesses) end('process-limit');
+    else if (!(await disk.isWithin())) end('disk-limit');
+    const took = performance.now() - began;
+    await Promise.race([left, sleep(Math.max(watchEveryMs, took * 5))]);
+  }
+};
+
+const noUse = { memoryMib: 0, cpuSeconds: 0, processes: 0 };
+/** Bubblewrap's own, inside. */
+const ownProcesses = 1;
+
+/** All of it, up to the bound; what comes after that is read and dropped until the end. */
+const passOutput = async ({ asked, pipe, onOutput }: ConfinedRun, running: Running): Promise<void> => {
+  const { end } = running;
+  let left = asked.limits.maxOutputMib * 1024 * 1024;
+  for await (const chunk of pipe.stream) {
+    const output = running.output.take(chunk as Buffer);
+    if (output.length > left) end('output-limit');
+    if (left > 0 && output.length > 0) await onOutput(output.subarray(0, left));
+    left = Math.max(0, left - output.length);
+  }
+};
+
+/** @throws StartError; what `onOutput` or the look at the disk rejects with, after the command was ended */
+export const runConfined = async (run: ConfinedRun, signal: AbortSignal): Promise<SandboxResult> => {
+  const mark = randomBytes(16).toString('hex');
+  const started = performance.now();
+  const [command = '', ...args] = [...run.wrapper, ...firstProcess(run.asked, mark)];
+  if (signal.aborted) return { kind: 'cancelled', durationMs: 0 };
+  const child = await startChild({ command, args, env: {}, killGraceMs });
+  const ending = createEnd(child);
+  let ended: SandboxEnding | null = null;
+  const end: End = (kind) => {
+    ended ??= kind;
+    ending.now();
+  };
+  const output = splitAtMark(child, mark);
+  const running: Running = { child, output, end };
+  const timer = setTimeout(() => end('timed-out'), Math.min(run.asked.limits.timeoutMs, longestTimerMs));
+  const start = setTimeout(() => {
+    if (!output.hasBegun()) ending.now();
+  }, patienceMs);
+  const onAbort = (): void => end('cancelled');
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    const faults: unknown[] = [];
+    const onFault = (error: unknown): void => {
+      faults.push(error);
+      end('cancelled');
+    };
+    const closed = child.left.then(() => run.pipe.closeOurs());
+    const watched = watchUse(run, running).catch(onFault);
+    await Promise.all([passOutput(run, running).catch(onFault), watched, closed]);
+    const { code } = await child.exited;
+    await ending.done();
+    if (faults.length > 0) throw faults[0];
+    const durationMs = Math.round(performance.now() - started);
+    if (ended !== null) return { kind: ended, durationMs };
+    if (output.hasBegun()) return resultOf(code ?? 128 + constants.signals.SIGKILL, durationMs);
+    return { kind: 'refused', why: output.complaint() || 'bubblewrap did not begin, and said nothing' };
+  } finally {
+    clearTimeout(timer);
+    clearTimeout(start);
+    signal.removeEventListener('abort', onAbort);
+  }
+};

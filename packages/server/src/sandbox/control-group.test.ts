@@ -1,0 +1,29 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { describeControlGroup } from './control-group.ts';
+
+it.each([
+  [
+    '0::/unit',
+    { 'memory.max': '2147483648\n', 'pids.max': '600\n' },
+    ['2048 MiB of memory and 600 processes and threads'],
+  ],
+  ['4:memory:/x\n0::/unit\n', { 'memory.max': 'max\n', 'pids.max': '600' }, ['600 processes and threads']],
+  ['0::/unit', { 'memory.max': 'max\n', 'pids.max': 'max\n' }, []],
+  ['0::/unit', {}, []],
+  ['4:memory:/unit\n', { 'memory.max': '1048576' }, []],
+])('the control group of %j with %j bounds %j', (text, files, expected) => {
+  const root = mkdtempSync(join(tmpdir(), 'eka-ci-cgroup-'));
+  try {
+    const folder = join(root, 'sys/fs/cgroup/unit');
+    for (const each of [folder, join(root, 'proc/self')]) mkdirSync(each, { recursive: true });
+    writeFileSync(join(root, 'proc/self/cgroup'), text);
+    for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
+    const words = expected.map((bound) => `${bound} for all of the unit by its control group`);
+    expect(describeControlGroup(root)).toEqual(words);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+});

@@ -1,0 +1,108 @@
+// What the processes of a sandbox use together: memory, processor time, how many they are. Read from /proc.
+import { readdirSync, readFileSync, statfsSync } from 'node:fs';
+
+export interface ProcessUse {
+  readonly processes: number;
+  /** Memory of their own and shared among them, and what lies in the sandbox's folders of memory. */
+  readonly memoryMib: number;
+  /** Of those that run, and of those that somebody has waited for. */
+  readonly cpuSeconds: number;
+}
+
+const mib = 1024 * 1024;
+/** USER_HZ of proc(5): 100 on every architecture that we have a table for. */
+const ticksPerSecond = 100;
+
+const readOr = (path: string): string => {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return ''; // It has gone, or this is none of our business.
+  }
+};
+
+/** In the order of the tree. A process that appears while this is read may be missing. */
+export const childrenOf = (pid: number): number[] => {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+      (readOr(`/proc/${pid}/task/${task}/children`).match(/\d+/g) ?? []).map(Number),
+    );
+  } catch {
+    return [];
+  }
+};
+
+/** Threads are counted as the kernel's own bound counts them. At most `most`, for a fork bomb is no reason to hang. */
+const processesBelow = (root: number, most: number): number[] => {
+  const found: number[] = [];
+  const next = childrenOf(root);
+  for (let pid = next.pop(); pid !== undefined && found.length < most; pid = next.pop()) {
+    found.push(pid);
+    next.push(...childrenOf(pid));
+  }
+  return found;
+};
+
+const kibOf = (text: string, field: string): number =>
+  Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0);
+
+/** Files that are mapped are not counted: the kernel takes their memory back. */
+const memoryKib = (pid: number): number => {
+  const status = readOr(`/proc/${pid}/status`);
+  return kibOf(status, 'RssAnon') + kibOf(status, 'RssShmem');
+};
+
+/** What is shared counts once. Dear to ask for: only where the cheap count is over the bound. */
+const exactMemoryKib = (pid: number): number => {
+  const rollup = readOr(`/proc/${pid}/smaps_rollup`);
+  return rollup === '' ? memoryKib(pid) : kibOf(rollup, 'Pss_Anon') + kibOf(rollup, 'Pss_Shmem');
+};
+
+const threadsOf = (pid: number): number =>
+  Number(/^Threads:\s+(\d+)/m.exec(readOr(`/proc/${pid}/status`))?.[1] ?? 0);
+
+/** Fields 14 to 17 of proc(5)'s stat, counted from the end of the command, which may hold anything. */
+const cpuTicks = (pid: number): number => {
+  const stat = readOr(`/proc/${pid}/stat`);
+  const fields = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 15);
+  return fields.reduce((sum, field) => sum + Number(field), 0);
+};
+
+const sum = (pids: readonly number[], of: (pid: number) => number): number =>
+  pids.reduce((total, pid) => total + of(pid), 0);
+
+/** Of folders in memory, as the sandbox's first process has them; 0 where the kernel does not show them to us. */
+const foldersMib = (init: number, folders: readonly string[]): number =>
+  folders.reduce((total, folder) => {
+    try {
+      const { blocks, bfree, bsize } = statfsSync(`/proc/${init}/root${folder}`);
+      return total + ((blocks - bfree) * bsize) / mib;
+    } catch {
+      return total;
+    }
+  }, 0);
+
+export interface WatchedSandbox {
+  /** bwrap's own id: everything of the sandbox is below it, for who loses a parent gets the sandbox's first process. */
+  readonly pid: number;
+  readonly memoryFolders: readonly string[];
+  readonly maxMemoryMib: number;
+  readonly maxProcesses: number;
+}
+
+export const readProcessUse = ({
+  pid,
+  memoryFolders,
+  maxMemoryMib,
+  maxProcesses,
+}: WatchedSandbox): ProcessUse => {
+  const pids = processesBelow(pid, maxProcesses * 2 + 16);
+  const [init] = pids;
+  const folders = init === undefined ? 0 : foldersMib(init, memoryFolders);
+  const cheap = sum(pids, memoryKib) / 1024 + folders;
+  const memoryMib = cheap > maxMemoryMib ? sum(pids, exactMemoryKib) / 1024 + folders : cheap;
+  return { processes: sum(pids, threadsOf), memoryMib, cpuSeconds: sum(pids, cpuTicks) / ticksPerSecond };
+};

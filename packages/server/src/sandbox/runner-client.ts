@@ -1,0 +1,160 @@
+// The server's side of a sandbox that is a runner somewhere: one connection for each run.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { errorCodeOf } from '../lib/error-code.ts';
+import {
+  RunnerAnswer,
+  RunnerProtocolError,
+  type RunnerRequest,
+  readFrames,
+  writeFrame,
+} from './runner-protocol.ts';
+import type { Sandbox, SandboxCheck, SandboxedRun, SandboxResult } from './sandbox.ts';
+import { sendTree } from './tree-stream.ts';
+
+export interface RunnerConnection {
+  readonly input: Readable;
+  readonly output: Writable;
+  /** Why it ended without an answer, where somebody can tell. */
+  readonly complaint: () => string;
+  /** Ends it; resolves when it has gone with all that it ran. Before an answer came, that cancels the run. Idempotent. */
+  readonly close: () => Promise<void>;
+}
+
+export interface RunnerClientDeps {
+  /** Rejects with words for an operator where there is no runner. */
+  readonly connect: () => Promise<RunnerConnection>;
+  /** Whether the runner can read the server's folders, and copies a tree by itself. */
+  readonly seesFolders: boolean;
+  /** Shown read-only where they are there, beside the programs of the system. */
+  readonly storeDirs: readonly string[];
+  /** Told once, by the first run that was answered: what holds a command back where the runner is. */
+  readonly onBounds?: (bounds: readonly string[]) => void;
+}
+
+const bare = (result: SandboxResult): RunnerAnswer => ({ result, bounds: [] });
+const refusal = (error: unknown): RunnerAnswer =>
+  bare({ kind: 'refused', why: error instanceof Error ? error.message : String(error) });
+
+/** Nobody reads the other end any more. */
+const isRefusedWrite = (error: unknown): boolean =>
+  ['EPIPE', 'ECONNRESET', 'ECANCELED', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END'].includes(
+    errorCodeOf(error),
+  );
+
+const readAnswer = async (
+  connection: RunnerConnection,
+  onOutput: (chunk: Uint8Array) => void,
+): Promise<RunnerAnswer> => {
+  for await (const { kind, body } of readFrames(connection.input)) {
+    if (kind === 'output') onOutput(body);
+    else if (kind === 'answer') return RunnerAnswer.parse(JSON.parse(body.toString('utf8')));
+    else throw new RunnerProtocolError(`${kind} from a runner`);
+  }
+  throw new RunnerProtocolError(`it went away without an answer. ${connection.complaint()}`.trim());
+};
+
+interface Talk {
+  readonly connection: RunnerConnection;
+  readonly request: RunnerRequest;
+  readonly asked: SandboxedRun;
+  readonly signal: AbortSignal;
+}
+
+const send = async ({ connection, request, asked, signal }: Talk): Promise<void> => {
+  await writeFrame(connection.output, 'request', JSON.stringify(request));
+  if (request.tree === null) await sendTree(connection.output, asked.tree, signal);
+};
+
+const talk = (to: Talk): Promise<RunnerAnswer> => {
+  const { connection, asked } = to;
+  const answer = readAnswer(connection, asked.onOutput);
+  const sent = send(to).then(
+    () => answer,
+    async (error: unknown) => {
+      // Our own fault, or the runner's: it refuses before it has the whole tree. Either way it is to have its end.
+      const [early] = await Promise.all([answer.catch(() => null), connection.close()]);
+      if (early === null || !isRefusedWrite(error)) throw error;
+      return early;
+    },
+  );
+  return Promise.race([answer.catch(() => sent), sent]);
+};
+
+const nothingToDo: Omit<SandboxedRun, 'tree'> = {
+  command: ['/bin/sh', '-c', ':'],
+  env: {},
+  allowNetwork: false,
+  limits: { timeoutMs: 10_000, maxMemoryMib: 256, maxCpuSeconds: 10, maxProcesses: 64, maxOutputMib: 1 },
+  onOutput: () => {},
+};
+
+type Ask = (asked: SandboxedRun, signal: AbortSignal) => Promise<RunnerAnswer>;
+
+const checkWith = async (ask: Ask, signal: AbortSignal): Promise<SandboxCheck> => {
+  const tree = await mkdtemp(join(tmpdir(), 'eka-ci-empty-'));
+  try {
+    const { result, bounds } = await ask({ ...nothingToDo, tree }, signal);
+    if (result.kind === 'ended' && result.status === 0) return { kind: 'works', bounds };
+    const why =
+      result.kind === 'refused'
+        ? result.why
+        : `a command that does nothing came to ${JSON.stringify(result)}`;
+    return { kind: 'refused', why };
+  } finally {
+    await rm(tree, { recursive: true, force: true });
+  }
+};
+
+export const createRunnerClient = (deps: RunnerClientDeps): Sandbox => {
+  const { connect, seesFolders, storeDirs, onBounds } = deps;
+  let isTold = false;
+
+  const requestOf = ({ tree, command, env, allowNetwork, limits }: SandboxedRun): RunnerRequest => ({
+    ...{ version: 1, command: [...command], env, allowNetwork, limits, storeDirs: [...storeDirs] },
+    tree: seesFolders ? tree : null,
+  });
+
+  const askOver: (connection: RunnerConnection, ...asked: Parameters<Ask>) => Promise<RunnerAnswer> = async (
+    connection,
+    asked,
+    signal,
+  ) => {
+    const started = performance.now();
+    // Closing never rejects, and is awaited below.
+    const onAbort = (): void => void connection.close().catch(() => {});
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    try {
+      const answer = await talk({ connection, request: requestOf(asked), asked, signal });
+      // A runner that lost us in the middle of a tree calls that a fault.
+      if (signal.aborted && answer.result.kind === 'refused') throw signal.reason;
+      return answer;
+    } catch (error) {
+      const durationMs = Math.round(performance.now() - started);
+      return signal.aborted ? bare({ kind: 'cancelled', durationMs }) : refusal(error);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      await connection.close();
+    }
+  };
+
+  const ask: Ask = async (asked, signal) => {
+    if (signal.aborted) return bare({ kind: 'cancelled', durationMs: 0 });
+    const connection = await connect().catch((error: unknown) => refusal(error));
+    if ('result' in connection) return connection;
+    const answer = await askOver(connection, asked, signal);
+    if (answer.result.kind !== 'refused' && !isTold) {
+      isTold = true;
+      onBounds?.(answer.bounds);
+    }
+    return answer;
+  };
+
+  return {
+    run: async (asked, signal) => (await ask(asked, signal)).result,
+    check: (signal = new AbortController().signal) => checkWith(ask, signal),
+  };
+};

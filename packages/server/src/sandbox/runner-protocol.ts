@@ -1,0 +1,133 @@
+// What the server and a sandbox's runner say to each other: frames in both directions. Closing the server's side before
+// the result cancels the run.
+import type { Readable, Writable } from 'node:stream';
+import { z } from 'zod';
+
+const count = z.int().positive();
+
+/** Absolute, never the root itself, without `.` and `..`. */
+const folder = z.string().regex(/^(?:\/(?!\.{1,2}(?:\/|$))[^/\0]+)+$/);
+
+export const RunnerRequest = z.strictObject({
+  version: z.literal(1),
+  command: z.array(z.string()).min(1),
+  env: z.record(z.string(), z.string()),
+  allowNetwork: z.boolean(),
+  limits: z.strictObject({
+    timeoutMs: count,
+    maxMemoryMib: count,
+    maxCpuSeconds: count,
+    maxProcesses: count,
+    maxOutputMib: count,
+  }),
+  storeDirs: z.array(folder),
+  /** A folder that both see, or null: it follows, entry by entry. */
+  tree: z.string().startsWith('/').nullable(),
+});
+export type RunnerRequest = z.infer<typeof RunnerRequest>;
+
+const durationMs = z.number().nonnegative();
+
+export const RunnerAnswer = z.strictObject({
+  result: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('ended'), status: z.int(), durationMs }),
+    z.strictObject({ kind: z.literal('signalled'), signal: z.string(), durationMs }),
+    z.strictObject({
+      kind: z.enum([
+        'timed-out',
+        'output-limit',
+        'out-of-memory',
+        'disk-limit',
+        'process-limit',
+        'cancelled',
+      ]),
+      durationMs,
+    }),
+    z.strictObject({ kind: z.literal('refused'), why: z.string() }),
+  ]),
+  bounds: z.array(z.string()),
+});
+export type RunnerAnswer = z.infer<typeof RunnerAnswer>;
+
+/** One letter each. To the runner: request, folder, file, program (a file that may be run), content, link, end of tree. */
+const letters = {
+  request: 'r',
+  folder: 'd',
+  file: 'f',
+  program: 'x',
+  content: 'c',
+  link: 'l',
+  treeEnd: 'e',
+  output: 'o',
+  answer: 'z',
+} as const;
+
+export type FrameKind = keyof typeof letters;
+
+export interface Frame {
+  readonly kind: FrameKind;
+  readonly body: Buffer;
+}
+
+/** Thrown for bytes that are no frame, and for a stream that ends within one. */
+export class RunnerProtocolError extends Error {
+  readonly code = 'SANDBOX_PROTOCOL';
+  constructor(message: string) {
+    super(`the sandbox's runner and the server do not understand each other: ${message}`);
+    this.name = 'RunnerProtocolError';
+  }
+}
+
+/** An environment of some megabytes is in one request. */
+const maxFrameBytes = 32 * 1024 * 1024;
+const headBytes = 5;
+const kinds = new Map(
+  Object.entries(letters).map(([kind, letter]) => [letter.charCodeAt(0), kind as FrameKind]),
+);
+
+/** Letter, length in four bytes (big endian), body. */
+export const encodeFrame = (kind: FrameKind, body: Uint8Array): Buffer => {
+  if (body.length > maxFrameBytes) throw new RunnerProtocolError(`${kind} has ${body.length} bytes`);
+  const head = Buffer.alloc(headBytes);
+  head.write(letters[kind], 0, 'latin1');
+  head.writeUInt32BE(body.length, 1);
+  return Buffer.concat([head, body]);
+};
+
+/** Waits while the other side does not read. @throws system errors of the stream */
+export const writeFrame = async (
+  stream: Writable,
+  kind: FrameKind,
+  body: Uint8Array | string,
+): Promise<void> => {
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+  await new Promise<void>((resolve, reject) => {
+    stream.write(encodeFrame(kind, bytes), (error) => (error ? reject(error) : resolve()));
+  });
+};
+
+/** Ends with the stream. @throws RunnerProtocolError */
+export async function* readFrames(stream: Readable): AsyncGenerator<Frame> {
+  let parts: Buffer[] = [];
+  let have = 0;
+  let want = headBytes;
+  let kind: FrameKind | null = null;
+  for await (const chunk of stream) {
+    parts.push(chunk as Buffer);
+    have += (chunk as Buffer).length;
+    while (have >= want) {
+      const bytes = parts.length === 1 ? (parts[0] ?? Buffer.alloc(0)) : Buffer.concat(parts);
+      const [taken, rest] = [bytes.subarray(0, want), bytes.subarray(want)];
+      [parts, have] = [[rest], rest.length];
+      if (kind === null) {
+        kind = kinds.get(taken[0] ?? 0) ?? null;
+        want = taken.readUInt32BE(1);
+        if (kind === null || want > maxFrameBytes) throw new RunnerProtocolError('that is no frame');
+      } else {
+        yield { kind, body: taken };
+        [kind, want] = [null, headBytes];
+      }
+    }
+  }
+  if (have > 0 || kind !== null) throw new RunnerProtocolError('it ended in the middle');
+}
