@@ -1,6 +1,6 @@
 // The change summary for a terminal: the verdict first, then what it rests on.
 import type { ChangeSummary } from '@eka-ci/protocol/change-summary';
-import { plural, printable, shortenStorePaths } from './progress/progress-view.ts';
+import { formatDuration, plural, printable, shortenStorePaths } from './progress/progress-view.ts';
 
 type JobSummary = ChangeSummary['jobs'][number];
 type Outcome = JobSummary['outcomes'][number];
@@ -181,6 +181,23 @@ const jobLines = (job: JobSummary, paint: Paint, isOnly: boolean): string[] => {
   return lines;
 };
 
+const checkLines = (summary: ChangeSummary, paint: Paint): string[] => {
+  if (summary.checks.length === 0) return [];
+  const lines = summary.checks.flatMap((check) => {
+    const isWell = check.outcome === 'passed';
+    const took = check.durationMs === null ? '' : ` in ${formatDuration(check.durationMs)}`;
+    const when = check.kept ? ', run before' : took;
+    const why = check.reason === null ? '' : `: ${printable(shortenStorePaths(check.reason))}`;
+    const mark = paint(isWell ? 'green' : 'red', isWell ? '✔' : '✘');
+    const output = isWell ? [] : check.outputTail.slice(-mostLogLines);
+    return [
+      `  ${mark} ${printable(check.name)}  ${check.outcome}${when}${why}`,
+      ...output.map((line) => paint('dim', `      | ${printable(line)}`)),
+    ];
+  });
+  return ['', paint('bold', 'Checks'), ...lines];
+};
+
 /** Ends with a line feed. */
 export const summaryText = (summary: ChangeSummary, options: TextOptions): string => {
   const paint = painter(options.colours);
@@ -188,5 +205,6 @@ export const summaryText = (summary: ChangeSummary, options: TextOptions): strin
   const lines = [paint(style, `${mark} ${printable(summary.headline)}`)];
   for (const notice of summary.notices) lines.push(printable(`${notice.level}: ${notice.message}`));
   for (const job of summary.jobs) lines.push('', ...jobLines(job, paint, summary.jobs.length === 1));
+  lines.push(...checkLines(summary, paint));
   return `${lines.join('\n')}\n`;
 };

@@ -1,6 +1,7 @@
 // The change summary on the wire: the same document that the core builds, checked where it comes in.
 import { z } from 'zod';
 import { FailedBuildCause } from './build-cause.ts';
+import { CheckOutcome } from './check.ts';
 
 const count = z.int().nonnegative();
 const nullableText = z.string().nullable();
@@ -195,6 +196,21 @@ const JobSummary = z.object({
 });
 export type JobSummary = z.infer<typeof JobSummary>;
 
+/** What a check came to; `reason` says why it did not pass. */
+const JudgedCheck = z.object({
+  name: z.string(),
+  /** As of `/v1/checks/{id}`; null where no run of it is kept. */
+  id: nullableText,
+  outcome: CheckOutcome,
+  status: z.int().nullable(),
+  reason: nullableText,
+  durationMs: z.number().nullable(),
+  outputTail: texts,
+  logUrl: nullableText,
+  /** True: the same was run before, and this is what came of it. */
+  kept: z.boolean(),
+});
+
 export const ChangeSummary = z
   .object({
     schemaVersion: z.literal(1),
@@ -212,6 +228,7 @@ export const ChangeSummary = z
     /** It takes more builds than a change may start by itself, and waits for approval; null where it does not. */
     wide: z.object({ builds: count, limit: count }).nullable().default(null),
     jobs: z.array(JobSummary),
+    checks: z.array(JudgedCheck).default([]),
     notices: z.array(Notice),
   })
   .meta({ id: 'ChangeSummary' });

@@ -81,7 +81,7 @@ export const JobDrvPage = z
 
 const checkRun = z.object({
   name: z.string(),
-  /** Null for the change summary as a whole. */
+  /** Null for the change summary as a whole, and for a check. */
   jobId: nullableText,
   status: z.enum(['queued', 'in_progress', 'completed']),
   /** Null until it is completed. */
@@ -100,7 +100,7 @@ export const CheckRuns = z
   .object({
     changeId: z.string(),
     headSha: z.string(),
-    /** The jobs in their order, then the summary. */
+    /** The jobs in their order, then the summary, then the checks by name. */
     checkRuns: z.array(checkRun),
   })
   .meta({ id: 'CheckRuns' });

@@ -1,5 +1,6 @@
 // What a judgement does, step by step: progress for those who watch. What it came to is asked for.
 import { z } from 'zod';
+import { CheckOutcome } from './check.ts';
 
 const side = z.enum(['base', 'judged']);
 const outcome = z.enum(['succeeded', 'failed', 'dependency-failed', 'interrupted', 'unsatisfiable']);
@@ -67,6 +68,33 @@ export const ReviewEvent = z.discriminatedUnion('type', [
     total: z.int(),
     /** Seconds that those wanted so far are expected to take from now on; absent where that is not known. */
     etaS: z.number().nonnegative().optional(),
+  }),
+  z.object({ type: z.literal('check-queued'), check: z.string() }),
+  z.object({
+    type: z.literal('check-started'),
+    check: z.string(),
+    /** As of `/v1/checks/{id}`. */
+    id: z.string(),
+  }),
+  z.object({
+    type: z.literal('check-output'),
+    check: z.string(),
+    id: z.string(),
+    /** Of the first of these lines, counted from 1 in its log. Where a check is loud, lines before it were left out. */
+    line: z.int().positive(),
+    lines: z.array(z.string()),
+  }),
+  z.object({
+    type: z.literal('check-finished'),
+    check: z.string(),
+    id: z.string().nullable(),
+    outcome: CheckOutcome,
+    reason: z.string().nullable(),
+    durationMs: z.number().nullable(),
+    /** The last lines that it printed. */
+    outputTail: z.array(z.string()),
+    /** True: the same was run before, and this is what came of it. */
+    kept: z.boolean(),
   }),
   z.object({ type: z.literal('notice'), level: z.enum(['info', 'warning']), message: z.string() }),
 ]);

@@ -1,5 +1,5 @@
 // `ekaci status`: whether the server takes work, and how much there is.
-import { ServerStatus } from '@eka-ci/protocol/operations';
+import { type CacheQueue, ServerStatus } from '@eka-ci/protocol/operations';
 import type { Repository } from '@eka-ci/protocol/repository';
 import type { Command } from 'commander';
 import { factsText, formatAge } from '../answer-text.ts';
@@ -27,8 +27,17 @@ const troubleOf = (
 const buildersText = ({ up, out }: ServerStatus['builders']): string =>
   out === 0 ? `${up} up` : `${up} up, ${out} out ("ekaci queue" tells why)`;
 
+/** How far its pushes are. */
+const cacheText = (queue: CacheQueue, nowMs: number): string => {
+  const { cache, waiting, waitingSinceMs, fault } = queue;
+  const oldest =
+    waitingSinceMs === null ? '' : ` (the oldest for ${formatDuration(Math.max(0, nowMs - waitingSinceMs))})`;
+  const pushes = waiting === 0 ? 'nothing waits to be pushed' : `${waiting} to be pushed${oldest}`;
+  return `${cache}: ${pushes}${fault === null ? '' : `; ${fault.split('\n')[0]}`}`;
+};
+
 const statusText = (status: ServerStatus): string => {
-  const { builds, builders, changes, uptimeMs, warnings, repositories, startedAtMs } = status;
+  const { builds, builders, changes, uptimeMs, warnings, repositories, caches, startedAtMs } = status;
   return factsText([
     ['server', `${phaseOf(status)}, up for ${formatDuration(uptimeMs)}`],
     ['changes', `${changes.judging} being judged, ${changes.queued} queued`],
@@ -37,6 +46,7 @@ const statusText = (status: ServerStatus): string => {
     ...warnings.map((warning) => ['warning', `nothing begins: ${warning}`] as const),
     // By the server's own clock: the client's may be another.
     ...repositories.map((one) => ['repository', troubleOf(one, startedAtMs + uptimeMs)] as const),
+    ...caches.map((one) => ['cache', cacheText(one, startedAtMs + uptimeMs)] as const),
   ]);
 };
 

@@ -35,6 +35,16 @@ export const progressLine = (event: ReviewEvent): string | null => {
       const said = event.message === null ? '' : `: ${printable(shortenStorePaths(event.message))}`;
       return `[${event.finished}/${event.total}] ${event.outcome} ${printable(event.name)}${took}${said}`;
     }
+    case 'check-queued':
+    case 'check-output':
+      return null;
+    case 'check-started':
+      return `running the check ${printable(event.check)}`;
+    case 'check-finished': {
+      const took = event.durationMs === null ? '' : ` after ${formatDuration(event.durationMs)}`;
+      const said = event.reason === null ? '' : `: ${printable(shortenStorePaths(event.reason))}`;
+      return `${event.outcome} check ${printable(event.check)}${event.kept ? ', run before' : took}${said}`;
+    }
     case 'notice':
       return `${event.level}: ${printable(event.message)}`;
   }

@@ -48,11 +48,20 @@ const buildLines = (state: ReviewState, nowMs: number, most: number): string[] =
   return lines;
 };
 
+const checkLines = (state: ReviewState, nowMs: number): string[] => {
+  const running = [...state.checks];
+  const lines = running
+    .slice(0, 3)
+    .map(([name, startedAt]) => `check ${printable(name)}  ${formatDuration(nowMs - startedAt)}`);
+  return running.length > 3 ? [...lines, `and ${plural(running.length - 3, 'more check')}`] : lines;
+};
+
 /** What is drawn at one moment, without the spinner; empty when nothing is under way. */
 export const frameLines = (state: ReviewState, nowMs: number, rows: number): string[] => [
   ...(state.checkedOut === null ? ['checking out both trees'] : []),
   ...evaluationLines(state),
-  ...buildLines(state, nowMs, Math.max(1, rows - 6)),
+  ...checkLines(state, nowMs),
+  ...buildLines(state, nowMs, Math.max(1, rows - 6 - Math.min(4, state.checks.size))),
 ];
 
 /** Events that are over stay above the redrawn part as plain lines. Redraws ten times a second. */
@@ -77,7 +86,9 @@ export const createLiveView = (terminal: Terminal, now: () => number): ProgressV
   const show = (event: ReviewEvent): void => {
     state = nextReviewState(state, event, now());
     const quiet =
-      event.type === 'build-started' || (event.type === 'build-finished' && event.outcome === 'succeeded');
+      event.type === 'build-started' ||
+      (event.type === 'build-finished' && event.outcome === 'succeeded') ||
+      event.type === 'check-started';
     const line = quiet ? null : progressLine(event);
     if (line !== null) draw(`${cut(line, terminal.columns)}\n`);
   };

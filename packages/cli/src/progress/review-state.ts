@@ -21,6 +21,8 @@ export interface ReviewState {
   /** By `job side`. */
   readonly evaluations: ReadonlyMap<string, EvaluationState>;
   readonly running: ReadonlyMap<string, RunningBuild>;
+  /** When each that is running was started, by name. */
+  readonly checks: ReadonlyMap<string, number>;
   readonly finished: number;
   readonly failed: number;
   readonly total: number;
@@ -30,6 +32,7 @@ export const initialState: ReviewState = {
   checkedOut: null,
   evaluations: new Map(),
   running: new Map(),
+  checks: new Map(),
   finished: 0,
   failed: 0,
   total: 0,
@@ -72,6 +75,12 @@ export const nextReviewState = (state: ReviewState, event: ReviewEvent, nowMs: n
         total: event.total,
         failed: state.failed + (event.outcome === 'succeeded' ? 0 : 1),
       };
+    case 'check-started':
+      return { ...state, checks: new Map(state.checks).set(event.check, nowMs) };
+    case 'check-finished':
+      return { ...state, checks: without(state.checks, event.check) };
+    case 'check-queued':
+    case 'check-output':
     case 'notice':
       return state;
   }

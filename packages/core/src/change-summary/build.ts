@@ -1,4 +1,5 @@
 // Puts what was planned, judged and measured into one document.
+import { conclusionOfCheck, type JudgedCheck } from '../check-outcome.ts';
 import type { DrvGraph } from '../drv-graph.ts';
 import type { EvaluationRecord, SourcePosition } from '../evaluation.ts';
 import type { DrvPath } from '../ids.ts';
@@ -13,6 +14,7 @@ import type {
   ChangeSummary,
   JobSummary,
   Notice,
+  SummarizedCheck,
   SummarizedOutcome,
   SummarizedPackageChange,
   SummarizedSizes,
@@ -55,6 +57,8 @@ export interface UnjudgedJob {
 export interface ChangeSummaryInput {
   readonly change: ChangeIdentification;
   readonly jobs: readonly (JudgedJob | UnjudgedJob)[];
+  /** @default none */
+  readonly checks?: readonly JudgedCheck[];
   /** Its outcomes are held then. @default null */
   readonly wide?: WideChange | null;
   readonly notices: readonly Notice[];
@@ -231,17 +235,28 @@ const summarizeUnjudged = ({
   notices,
 });
 
+const summarizeCheck = (check: JudgedCheck): SummarizedCheck => ({
+  ...check,
+  reason: check.reason === null ? null : cutLine(check.reason),
+  outputTail: check.outputTail.slice(-MAX_LOG_LINES).map(cutLine),
+});
+
 /** The whole document; listing limits are the renderer's, so that pages can show everything. */
 export const buildChangeSummary = ({
   change,
   jobs,
+  checks = [],
   wide = null,
   notices,
 }: ChangeSummaryInput): ChangeSummary => {
   const summaries = jobs.map((job) =>
     job.kind === 'judged' ? summarizeJudged(job) : summarizeUnjudged(job),
   );
-  const conclusion = worstOf(summaries.map((job) => job.conclusion));
+  const sorted = checks.toSorted((one, other) => (one.name < other.name ? -1 : 1)).map(summarizeCheck);
+  const conclusion = worstOf([
+    ...summaries.map((job) => job.conclusion),
+    ...sorted.map(({ outcome }) => conclusionOfCheck(outcome)),
+  ]);
   return {
     schemaVersion: 1,
     change,
@@ -249,9 +264,10 @@ export const buildChangeSummary = ({
     headline:
       conclusion === 'action-required' && wide !== null
         ? `Waits for approval: ${describeWide(wide)}.`
-        : describeChange(conclusion, summaries),
+        : describeChange(conclusion, summaries, sorted),
     wide,
     jobs: summaries,
+    checks: sorted,
     notices,
   };
 };

@@ -1,6 +1,7 @@
 // The change summary's data: plain, immutable, the same as JSON at the API, Markdown on a forge and pages.
 import type { BaseOutcome } from '../attr-outcome.ts';
 import type { FailureCause, InterruptionCause } from '../build-state.ts';
+import type { JudgedCheck } from '../check-outcome.ts';
 import type { EvaluationFailure, SourcePosition, UnavailableReason } from '../evaluation.ts';
 import type { PackageChange } from '../package-changes.ts';
 import type { DrvReference, RebuildImpact } from '../rebuild-impact.ts';
@@ -97,15 +98,20 @@ export interface JobSummary {
   readonly notices: readonly Notice[];
 }
 
+/** At most 20 lines of its output, each at most 1,000 characters. */
+export type SummarizedCheck = JudgedCheck;
+
 export interface ChangeSummary {
   readonly schemaVersion: 1;
   readonly change: ChangeIdentification;
-  /** The worst of the jobs. */
+  /** The worst of the jobs and of the checks. */
   readonly conclusion: Conclusion;
   /** One sentence that answers "should I merge this?"; no name from outside. */
   readonly headline: string;
   /** What keeps its builds waiting for approval; null where nothing does. */
   readonly wide: WideChange | null;
   readonly jobs: readonly JobSummary[];
+  /** By name in code-unit order. */
+  readonly checks: readonly SummarizedCheck[];
   readonly notices: readonly Notice[];
 }

@@ -1,4 +1,5 @@
 // One sentence that answers "should I merge this?", for a job and for a whole change: our words and numbers only.
+import { type CheckOutcome, conclusionOfCheck } from '../check-outcome.ts';
 import type { Conclusion, Verdict, VerdictKind } from '../verdict.ts';
 
 /** Worst first. A failure is known even while other jobs go on. */
@@ -108,12 +109,33 @@ const answers: Readonly<Record<Conclusion, string>> = {
   neutral: 'No objection, but not everything was judged.',
 };
 
-/** For the whole change: the answer, then the worst job's sentence. */
+/** Nothing of those that are as good as the change itself, but that all passed. */
+const describeChecks = (conclusion: Conclusion, checks: readonly CheckOutcome[]): string => {
+  if (checks.length === 0) return '';
+  const worse = checks.filter((outcome) => outcome !== 'passed');
+  if (worse.length > 0) {
+    const failing = worse.filter((outcome) => conclusionOfCheck(outcome) === 'failure').length;
+    if (failing > 0) return ` ${formatNumberOf(failing, 'check')} did not pass.`;
+    return ` ${formatNumberOf(worse.length, 'check')} could not be finished.`;
+  }
+  return conclusion === 'success' ? ` ${formatNumberOf(checks.length, 'check')} passed.` : '';
+};
+
+/** For the whole change: the answer, then the worst job's sentence, then the checks'. */
 export const describeChange = (
   conclusion: Conclusion,
   jobs: readonly { readonly conclusion: Conclusion; readonly headline: string }[],
+  checks: readonly { readonly outcome: CheckOutcome }[] = [],
 ): string => {
-  if (jobs.length === 0) return 'There is no job to judge this change by.';
+  const checked = describeChecks(
+    conclusion,
+    checks.map(({ outcome }) => outcome),
+  );
+  if (jobs.length === 0) {
+    return checks.length === 0
+      ? 'There is no job to judge this change by.'
+      : `${answers[conclusion]}${checked}`;
+  }
   const worst = jobs.filter((job) => job.conclusion === conclusion);
   const others = jobs.length - 1;
   const scope =
@@ -122,5 +144,7 @@ export const describeChange = (
       : conclusion === 'success'
         ? ` The same holds for ${formatNumberOf(others, 'other job')}.`
         : ` ${formatCount(worst.length)} of ${formatCount(jobs.length)} jobs ${worst.length === 1 ? 'is' : 'are'} in this state.`;
-  return `${answers[conclusion]} ${worst[0]?.headline ?? ''}${scope}`;
+  // Where the checks alone are to blame, the jobs are told by the worst of them.
+  if (worst.length === 0) return `${answers[conclusion]}${checked}`;
+  return `${answers[conclusion]} ${worst[0]?.headline ?? ''}${scope}${checked}`;
 };

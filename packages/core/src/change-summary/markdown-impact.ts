@@ -1,6 +1,6 @@
 // Rebuild impact and sizes of a summary as Markdown.
 import type { RebuildImpact } from '../rebuild-impact.ts';
-import type { JobSummary } from './document.ts';
+import type { JobSummary, SummarizedSizes } from './document.ts';
 import { toCode, toCodeList } from './escape.ts';
 import { formatCount, formatNumberOf } from './headline.ts';
 import type { Detail } from './markdown-detail.ts';
@@ -90,6 +90,24 @@ const renderSizeRow = (row: SizeComparison): string => {
   return `| ${mark}${name} | ${formatByteChange(row.nar)} | ${formatByteChange(row.closure)} | ${formatReferences(row)} |`;
 };
 
+const renderSizeRows = (rows: readonly SizeComparison[]): string =>
+  `| Output | Size | With its closure | References |\n|---|---|---|---|\n${rows.map(renderSizeRow).join('\n')}`;
+
+/** Our own words and numbers. */
+export const describeBreaches = ({
+  breaches,
+  maxIncreasePercent,
+}: Pick<SummarizedSizes, 'breaches' | 'maxIncreasePercent'>): string =>
+  `${formatNumberOf(breaches, 'output')} grew by more than ${maxIncreasePercent ?? 0} %`;
+
+/** A table of what breaches a job's `size_check`, the largest difference first. @param most rows */
+export const renderBreaches = (comparisons: readonly SizeComparison[], most: number): string => {
+  const rows = comparisons.filter(({ breached }) => breached).sort(compareWeight);
+  const left = rows.length - most;
+  const more = left > 0 ? `\n\n… and ${formatNumberOf(left, 'more output')}.` : '';
+  return `${renderSizeRows(rows.slice(0, most))}${more}`;
+};
+
 /** Blocks for one job: what breaches the job's `size_check` first, then by difference. */
 export const renderSizes = ({ sizes }: JobSummary, detail: Detail): string[] => {
   const rows = (sizes?.comparisons ?? []).filter(isDifferent).sort(compareWeight);
@@ -97,11 +115,8 @@ export const renderSizes = ({ sizes }: JobSummary, detail: Detail): string[] => 
   const shown = rows.slice(0, detail.listed);
   const left = rows.length - shown.length;
   const more = left > 0 ? `\n\n… and ${formatNumberOf(left, 'more output')}.` : '';
-  const table = `| Output | Size | With its closure | References |\n|---|---|---|---|\n${shown.map(renderSizeRow).join('\n')}${more}`;
-  const breach =
-    sizes.breaches > 0
-      ? `: ⚠️ ${formatNumberOf(sizes.breaches, 'output')} grew by more than ${sizes.maxIncreasePercent ?? 0} %`
-      : '';
+  const table = `${renderSizeRows(shown)}${more}`;
+  const breach = sizes.breaches > 0 ? `: ⚠️ ${describeBreaches(sizes)}` : '';
   return [
     `<details><summary>Sizes of ${formatNumberOf(rows.length, 'output')} changed${breach}</summary>\n\n${table}\n\n</details>`,
   ];

@@ -4,6 +4,7 @@ import { cutToBytes, utf8Length } from './byte-budget.ts';
 import type { ChangeIdentification, ChangeSummary, JobSummary, Notice } from './document.ts';
 import { toCode, toCodeBlock, toLink } from './escape.ts';
 import { formatNumberOf } from './headline.ts';
+import { renderChecks } from './markdown-checks.ts';
 import { type Detail, detailSteps, leastDetail } from './markdown-detail.ts';
 import { renderImpact, renderSizes } from './markdown-impact.ts';
 import { type LogAllowance, renderCounts, renderOutcomes } from './markdown-outcomes.ts';
@@ -116,6 +117,7 @@ const renderPage = (
   ];
   if (!fits([...head, ...renderNotices(summary.notices, page.detail)])) return null;
   for (const job of summary.jobs) if (!fits(renderJob(job, summary.jobs.length === 1, page))) return null;
+  if (!fits(renderChecks(summary.checks, page.detail, page.allowance))) return null;
   return fits([...renderReproduction(summary, page.detail), ...footer]) ? `${blocks.join('\n\n')}\n` : null;
 };
 

@@ -8,10 +8,17 @@ export type EvaluationTarget =
       readonly file: string;
       /** From the file's value to the job's root; a function on the way is called with `{}`. */
       readonly attrPath: readonly string[];
+      /** The root is a development shell, and its environment is wanted: as of `shell` of a flake. */
+      readonly isShell?: true;
     }
   | {
       readonly kind: 'flake';
-      readonly output: 'packages' | 'checks';
+      readonly output: 'packages' | 'checks' | 'devShells';
+      /**
+       * This one of `devShells` alone, of the one system. The job is then a single derivation that builds nothing of it:
+       * its output is a text in which the shell's own builder finds the shell's environment.
+       */
+      readonly shell?: string;
       readonly systems: readonly string[];
       /** What the flake sees as `self.rev`. */
       readonly rev: string | null;
@@ -85,7 +92,8 @@ export type EvaluationEnd =
  * - Each record is yielded as soon as it is known, in no particular order.
  * - An evaluator that died, was killed or lied never ends in `complete` with an attribute missing.
  * - `complete` is returned only when every `.drv` of a record is rooted in `rootsDir`.
- * - Evaluated code sees the tree, the store and nothing of the server: no environment, no configuration, no network.
+ * - Evaluated code sees the tree, the store and nothing of the server: no environment, no configuration, and no network
+ *   unless the request allows it.
  *   It can read the clock (`builtins.currentTime`): only a flake's pure evaluation hides that.
  * - Ending the generator early, or the signal, ends every process before the generator settles.
  * @throws the signal's reason when it aborts; StartError when Nix cannot be started

@@ -25,7 +25,7 @@ const kinds: readonly (readonly [EvaluationFailureKind, RegExp])[] = [
   ['import-from-derivation', /allow-import-from-derivation/],
   [
     'network',
-    /unable to download|[Cc]ould ?n[o']t resolve|[Tt]emporary failure in name resolution|Network is unreachable|unlocked|without a hash|failed to fetch|lock file|not locked|cannot find flake/,
+    /unable to download|[Cc]ould ?n[o']t resolve|[Tt]emporary failure in name resolution|Network is unreachable|unlocked|without a hash|[Ff]ailed to fetch|program 'git' failed|hg failed with exit code|Cannot find Git revision|resolving Git reference|lock file|not locked|cannot find flake/,
   ],
   ['out-of-memory', /out of memory|Cannot allocate memory|bad_alloc/],
   [

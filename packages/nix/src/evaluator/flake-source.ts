@@ -2,6 +2,7 @@
 // (no clock, no files outside), and no worker copies it again.
 import { runChild } from '@eka-ci/process';
 import type { NixInstallation } from '../installation.ts';
+import { formatSri, parseSha256 } from '../nix-hash.ts';
 import { parseStorePath } from '../store-path.ts';
 import type { EvaluationTarget } from './evaluator.ts';
 
@@ -22,22 +23,6 @@ export class FlakeSourceError extends Error {
   }
 }
 
-const alphabet = '0123456789abcdfghijklmnpqrsvwxyz';
-
-/** Nix prints a hash's bits in fives, from the last byte to the first. */
-const decodeBase32 = (text: string): Buffer => {
-  const bytes = Buffer.alloc(Math.floor((text.length * 5) / 8));
-  for (let digit = 0; digit < text.length; digit++) {
-    const value = alphabet.indexOf(text.charAt(text.length - 1 - digit));
-    for (let bit = 0; bit < 5; bit++) {
-      const at = digit * 5 + bit;
-      const index = at >> 3;
-      if (index < bytes.length) bytes[index] = (bytes[index] ?? 0) | (((value >> bit) & 1) << (at & 7));
-    }
-  }
-  return bytes;
-};
-
 const ask = async (nix: NixInstallation, args: readonly string[], signal: AbortSignal): Promise<string> => {
   const done = await runChild({ command: nix.programs.store, args, env: nix.env, signal });
   signal.throwIfAborted();
@@ -54,9 +39,9 @@ export const storeFlakeSource = async (
   const added = await ask(nix, ['--add-fixed', '--recursive', 'sha256', tree], signal);
   const storePath = parseStorePath(added, nix.storeDir);
   const hash = await ask(nix, ['--query', '--hash', storePath], signal);
-  const digits = /^sha256:(?<digits>[0-9a-z]{52})$/.exec(hash)?.groups?.['digits'];
-  if (digits === undefined) throw new FlakeSourceError(`nix-store gave the hash ${hash}`);
-  return { storePath, narHash: `sha256-${decodeBase32(digits).toString('base64')}` };
+  const sha256 = parseSha256(hash);
+  if (sha256 === null) throw new FlakeSourceError(`nix-store gave the hash ${hash}`);
+  return { storePath, narHash: formatSri(sha256) };
 };
 
 /** The reference by which Nix finds the flake without looking at anything else. */

@@ -1,6 +1,8 @@
-// A judged commit as a forge would show it: a gate for each job, and one for the summary. Pure.
+// A judged commit as a forge would show it: a gate for each job and each check, and one for the summary. Pure.
+
+import { conclusionOfCheck } from '@eka-ci/core/check-outcome';
 import type { CheckRun } from '@eka-ci/protocol/job';
-import type { ChangeListing } from '../database/database.ts';
+import type { ChangeListing, StoredCheckRun } from '../database/database.ts';
 import type { JobHead, SummaryHead } from './summary/summary-question.ts';
 
 type Progress = Pick<CheckRun, 'status' | 'conclusion' | 'completedAtMs'>;
@@ -61,6 +63,32 @@ const titleOf = (change: ChangeListing): string => {
 };
 
 const summaryName = 'EkaCI: Change Summary';
+
+/** Each tells of itself, whatever the change is at. */
+const progressOfCheck = ({ state, endedAtMs: completedAtMs }: StoredCheckRun): Progress => {
+  switch (state) {
+    case 'queued':
+      return { status: 'queued', conclusion: null, completedAtMs: null };
+    case 'running':
+      return { status: 'in_progress', conclusion: null, completedAtMs: null };
+    case 'timed-out':
+      return { status: 'completed', conclusion: 'timed_out', completedAtMs };
+    case 'passed':
+    case 'failed':
+    case 'refused':
+    case 'cancelled':
+    case 'interrupted':
+      return { status: 'completed', conclusion: conclusionOf(conclusionOfCheck(state)), completedAtMs };
+  }
+};
+
+/** @param runs of each check of the change the newest */
+export const listCheckGates = (runs: readonly StoredCheckRun[]): CheckRun[] =>
+  runs.map((run) => {
+    const detailsPath = `/v1/checks/${run.id}`;
+    const title = run.state === 'passed' ? 'Passed' : (run.reason ?? 'Not at its end');
+    return { name: `EkaCI check: ${run.name}`, jobId: null, detailsPath, title, ...progressOfCheck(run) };
+  });
 
 /** @param judged null where there is no summary */
 export const listCheckRuns = (

@@ -2,6 +2,7 @@
 // it. Written in what Nix 2.3 knew, so that every later version runs it.
 import { quoteNixString } from '../attr-path.ts';
 import type { EvaluationTarget } from '../evaluator.ts';
+import { captureFunction } from '../shell-environment.ts';
 
 /** One attribute to look at. The item with an empty path is the job's root: its children are found by visiting it. */
 export interface WorkItem {
@@ -36,7 +37,9 @@ const fileRoot = (root: string, target: EvaluationTarget & { kind: 'file' }): st
     if b.isAttrs value && value ? \${name} then call value.\${name}
     else throw "attribute '\${name}' in selection path '\${b.concatStringsSep "." selection}' not found";
   selection = ${nixList(target.attrPath)};
-  root = b.foldl' select (call (import (/. + ${quoteNixString(`${root}/${target.file}`)}))) selection;
+  found = b.foldl' select (call (import (/. + ${quoteNixString(`${root}/${target.file}`)}))) selection;
+${target.isShell === true ? captureFunction : ''}
+  root = ${target.isShell === true ? 'capture found' : 'found'};
   enter = path: path == [ ];`;
 
 const flakeRoot = (target: EvaluationTarget & { kind: 'flake' }, url: string): string => `
@@ -45,6 +48,15 @@ const flakeRoot = (target: EvaluationTarget & { kind: 'flake' }, url: string): s
   root = b.listToAttrs (b.map (name: { inherit name; value = outputs.\${name} or { }; })
     (b.filter (name: outputs ? \${name}) ${nixList(target.systems)}));
   enter = path: b.length path < 2;`;
+
+const shellRoot = ({ systems, shell = '' }: EvaluationTarget & { kind: 'flake' }, url: string): string => `
+  flake = b.getFlake ${quoteNixString(url)};
+  shells = (flake.devShells or { }).\${${quoteNixString(systems[0] ?? '')}} or { };
+  wanted = ${quoteNixString(shell)};
+${captureFunction}
+  root = if shells ? \${wanted} then capture shells.\${wanted}
+    else throw "the flake has no development shell '\${wanted}' for this system; it has: \${b.concatStringsSep ", " (b.attrNames shells)}";
+  enter = path: path == [ ];`;
 
 // What a package says of itself. Every field is type-checked before it is printed (a function would kill the process)
 // and read under tryEval, so that one broken field costs that field and no more.
@@ -151,11 +163,13 @@ const nixItem = (item: WorkItem, index: number): string => {
 };
 
 const rootBindings = ({ target, root, flakeUrl }: Omit<ExpressionOptions, 'nonce' | 'items'>): string =>
-  target.kind === 'file' ? fileRoot(root, target) : flakeRoot(target, flakeUrl ?? '');
+  target.kind === 'file'
+    ? fileRoot(root, target)
+    : (target.shell === undefined ? flakeRoot : shellRoot)(target, flakeUrl ?? '');
 
 /** The job's root alone, for evaluators that walk it themselves; the systems of a flake are marked to be entered. */
 export const rootExpression = (options: Omit<ExpressionOptions, 'nonce' | 'items'>): string =>
-  options.target.kind === 'file'
+  options.target.kind === 'file' || options.target.shell !== undefined
     ? `let b = builtins;${rootBindings(options)} in root`
     : `let b = builtins;${rootBindings(options)} in b.mapAttrs (system: set: set // { recurseForDerivations = true; }) root`;
 

@@ -1,0 +1,30 @@
+// The checks of all changes: one sandbox, one line of those that wait for it.
+import { availableParallelism } from 'node:os';
+import { type CheckStage, createCheckStage } from '../pipeline/checks/run-checks.ts';
+import type { Opened, ServerParts } from './server-parts.ts';
+
+const dayMs = 24 * 60 * 60_000;
+
+/**
+ * A check may use several cores, and builds want them as well; yet one that hangs must hold up neither other changes nor
+ * all others of its own.
+ */
+const checksAtOnce = (): number => Math.max(3, Math.floor(availableParallelism() / 2));
+
+export const openChecking = (
+  { database, logs }: Pick<ServerParts, 'database' | 'logs'>,
+  { options, deps, sandbox }: Opened,
+): CheckStage => {
+  const { publicUrl, failureDays, sandboxLimits } = options;
+  return createCheckStage({
+    sandbox,
+    runs: database.checkRuns,
+    logs,
+    limits: sandboxLimits,
+    searchPath: deps.env['PATH'] ?? '/usr/bin:/bin',
+    failureMaxAgeMs: failureDays * dayMs,
+    logUrlOf: (id) => (publicUrl === '' ? null : `${publicUrl}/v1/checks/${id}/log`),
+    clock: Date.now,
+    atOnce: checksAtOnce(),
+  });
+};
