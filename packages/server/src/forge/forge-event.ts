@@ -175,4 +175,15 @@ export type ForgeAccessEvent =
       readonly removed: readonly ForgeRepositoryId[];
     };
 
-export type ForgeEvent = ForgeRepositoryEvent | ForgeAccessEvent | { readonly kind: 'ping' };
+/** People may do more or less than before. */
+export interface RightsEvent {
+  readonly kind: 'rights-changed';
+  /** The account whose repositories they are. */
+  readonly account: string;
+  /** Null: in any of the account's. */
+  readonly place: ForgeRepositoryId | null;
+  /** Null: anybody's. */
+  readonly userId: number | null;
+}
+
+export type ForgeEvent = ForgeRepositoryEvent | ForgeAccessEvent | RightsEvent | { readonly kind: 'ping' };

@@ -73,7 +73,11 @@ export interface HostedMerging {
     signal: AbortSignal,
   ): Promise<QueueEntry>;
   /** Takes it out, unless it has another head by now. Idempotent. `queued`: the queue does not let it go. */
-  dequeue(place: ChangePlace, what: { readonly headSha: CommitSha }, signal: AbortSignal): Promise<QueueEntry>;
+  dequeue(
+    place: ChangePlace,
+    what: { readonly headSha: CommitSha },
+    signal: AbortSignal,
+  ): Promise<QueueEntry>;
   /** Whether it is a merge queue that makes branches of such a name; asks nobody. */
   isGroupBranch(branch: string): boolean;
   /** Null where no queue has that commit for that branch. */

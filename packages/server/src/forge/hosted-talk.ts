@@ -5,6 +5,8 @@ import type { ForgeUser } from './forge-event.ts';
 /** What somebody may do in a repository; whoever is allowed one may do all that stand before it. */
 export type ForgeRight = 'none' | 'read' | 'write' | 'admin';
 
+export const mayRead = (right: ForgeRight): boolean => right !== 'none';
+
 export const mayWrite = (right: ForgeRight): boolean => right === 'write' || right === 'admin';
 
 /** withdrawn: what was asked for is not wanted any more. unclear: we do not know what they mean. */

@@ -10,7 +10,15 @@ import { createAccess } from './access.ts';
 import { createHttpApp } from './app.ts';
 import type { AuditedAction } from './operator-actions.ts';
 import { type Browser, createBrowser } from './testing/browser.ts';
-import { head, httpOptions, newChange, noRights, type Served, serve } from './testing/served.ts';
+import {
+  head,
+  httpOptions,
+  newChange,
+  noRights,
+  type Served,
+  seesEverything,
+  serve,
+} from './testing/served.ts';
 
 const repository = 'github.com/octo/pkgs';
 const [writer, author, stranger, admin] = ['writer', 'author', 'stranger', 'admin'].map((login, index) => ({
@@ -293,6 +301,7 @@ describe('an API token', () => {
     const access = createAccess({
       auth,
       rights: noRights,
+      readers: seesEverything,
       origins,
       behindTls: false,
       ...limits,

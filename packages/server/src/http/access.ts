@@ -13,6 +13,8 @@ import { isOperator } from './operator.ts';
 import { type Origins, requireKnownOrigin } from './origins.ts';
 import { addressOf } from './rate-limit.ts';
 import { createRateWindow } from './rate-window.ts';
+import { createLiveReading, type LiveReading } from './reading/live-reader.ts';
+import type { Reader, Readers } from './reading/reader.ts';
 
 /** Who may change something. */
 export type TrustedCaller = Extract<Caller, { kind: 'socket' }> | UserCaller;
@@ -27,6 +29,12 @@ export interface WriterQuestion {
 export interface Access {
   /** The same for the whole request. @throws HttpError for a token that is none, a cookie that another site brought */
   callerOf(request: FastifyRequest): Promise<Caller>;
+  /** What whoever asks may see: everybody's where they cannot be known. Never rejects with HttpError. */
+  readerOf(request: FastifyRequest): Promise<Reader>;
+  /** The same of a connection that stays: who they are and what they may see is asked again. */
+  liveReadingOf(request: FastifyRequest): Promise<LiveReading>;
+  /** Sees what everybody may see. */
+  readonly anybody: Reader;
   /** @throws HttpError SIGN_IN_REQUIRED, OPERATOR_REQUIRED */
   requireAdmin(request: FastifyRequest): Promise<TrustedCaller>;
   /** @throws HttpError SIGN_IN_REQUIRED, also over the socket: nobody is signed in there */
@@ -40,7 +48,8 @@ export interface Access {
 
 export interface AccessDeps {
   readonly auth: Auth;
-  readonly rights: Pick<ChangeRights, 'mayWrite'>;
+  readonly rights: Pick<ChangeRights, 'mayWrite' | 'epoch'>;
+  readonly readers: Readers;
   readonly origins: Origins;
   readonly behindTls: boolean;
   /** How often an address may show a token that is none. */
@@ -145,8 +154,25 @@ export const createAccess = (deps: AccessDeps): Access => {
     }
     return caller;
   };
+  const { readers, rights, clock } = deps;
+  const readerFor = async (caller: Promise<Caller>): Promise<Reader> => {
+    try {
+      return await readers.of(await caller);
+    } catch (error) {
+      // The route says what is wrong with who they say they are, where it matters to it.
+      if (error instanceof HttpError) return readers.anybody;
+      throw error;
+    }
+  };
   return {
     callerOf,
+    anybody: readers.anybody,
+    readerOf: (request) => readerFor(callerOf(request)),
+    async liveReadingOf(request) {
+      const ask = (): Promise<Reader> => readerFor(find(request));
+      const { anybody } = readers;
+      return createLiveReading(await ask(), { anybody, ask, epoch: () => rights.epoch(), clock });
+    },
     async requireAdmin(request) {
       const caller = await requireKnown(request);
       if (caller.kind === 'socket' || caller.isAdmin) return caller;

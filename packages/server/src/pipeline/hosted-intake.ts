@@ -12,7 +12,16 @@ export type { HostedTaken } from './hosted/hosted-taken.ts';
 export interface HostedIntakeDeps
   extends Pick<
     ForgeIntakeDeps,
-    'database' | 'baselines' | 'clock' | 'act' | 'approval' | 'groupApproval' | 'onTaken' | 'onEvent'
+    | 'database'
+    | 'baselines'
+    | 'clock'
+    | 'act'
+    | 'approval'
+    | 'groupApproval'
+    | 'visibility'
+    | 'onRightsChanged'
+    | 'onTaken'
+    | 'onEvent'
   > {
   readonly forges: readonly ForgeIntakeDeps['forge'][];
   /** @default setTimeout */

@@ -50,16 +50,17 @@ const ignoredOnPurpose: Readonly<Record<string, readonly string[]>> = {
     'unlabeled',
     'unlocked',
   ],
+  organization: ['member_invited'],
   repository: ['created', 'edited'],
 };
 const ignoredWhole = [
   'branch_protection_rule, cache_sync, enterprise, secret_scanning_alert, secret_scanning_alert_location, user',
   'code_scanning_alert, commit_comment, create, delete, dependabot_alert, deploy_key',
   'deployment, deployment_review, deployment_status, discussion, discussion_comment, fork, github_app_authorization',
-  'gollum, issues, label, marketplace_purchase, member, membership, meta, milestone, organization, org_block, package',
+  'gollum, issues, label, marketplace_purchase, meta, milestone, org_block, package',
   'page_build, project, project_card, project_column, projects_v2_item, public, pull_request_review_comment',
   'pull_request_review_thread, release, repository_dispatch, repository_import, repository_vulnerability_alert',
-  'security_advisory, sponsorship, star, status, team, team_add, watch, workflow_dispatch, workflow_job',
+  'security_advisory, sponsorship, star, status, watch, workflow_dispatch, workflow_job',
 ].flatMap((names) => names.split(', '));
 
 /** Published examples of events that we know, which tell of something else than what we look for. */
@@ -139,6 +140,7 @@ describe('every published example', () => {
         "repository-visibility",
         "review-dismissed",
         "review-submitted",
+        "rights-changed",
       ]
     `);
   });
@@ -369,3 +371,34 @@ it.each(['../x', 'x/..', './x', 'a/b/c', 'a b/c', 'a/', '/b', 'a/b\n'])(
     expect(readWebhookEvent('push', { ...named, ref: 'refs/heads/main' })).toMatchObject({ reason: 'shape' });
   },
 );
+
+describe('a webhook about rights', () => {
+  const meaning = (name: string, action?: string): unknown => {
+    const reading = readWebhookEvent(name, example(name, action));
+    return reading.kind === 'event' ? reading.event : reading;
+  };
+  const inRepository = { account: 'Codertocat', place: { id: 186853002, name: 'Codertocat/Hello-World' } };
+  const inTeam = { account: 'Octocoders', userId: null };
+
+  it('says whose they are, and where', () => {
+    const kind = 'rights-changed';
+    expect(meaning('member', 'added')).toEqual({ kind, ...inRepository, userId: 39652351 });
+    expect(meaning('membership', 'removed')).toEqual({ kind, ...inTeam, place: null, userId: 21031067 });
+    expect(meaning('organization', 'member_added')).toEqual({
+      kind,
+      ...inTeam,
+      place: null,
+      userId: 39652351,
+    });
+    expect(meaning('team', 'deleted')).toEqual({ kind, ...inTeam, place: null });
+    expect(meaning('team_add')).toMatchObject({ kind, ...inTeam, place: { name: 'Octocoders/Hello-World' } });
+    expect(meaning('team', 'removed_from_repository')).toMatchObject({
+      ...{ kind, ...inTeam },
+      place: { name: 'Octocoders/Hello-World' },
+    });
+    expect(readWebhookEvent('organization', { action: 'member_removed' })).toMatchObject({
+      kind: 'ignored',
+      why: 'does not say of what',
+    });
+  });
+});

@@ -1,6 +1,7 @@
 // From a webhook's name and JSON to an event in our words. What we have no word for is ignored by its name.
 import { z } from 'zod';
 import type { ForgeAccessEvent, ForgeEvent, RepositoryHappening, ReviewVerdict } from '../forge-event.ts';
+import { isOfRights, readRights } from './rights-events.ts';
 import { refuseBody, type WebhookRefusal } from './webhook-body.ts';
 import {
   CheckRunHook,
@@ -253,6 +254,7 @@ const readKnown = (name: string, json: unknown): ForgeEvent | Skipped => {
   const access = ofAccess.get(name);
   if (access !== undefined) return access(json);
   if (name === 'ping') return { kind: 'ping' };
+  if (isOfRights(name)) return readRights(json) ?? skipped('does not say of what');
   const read = inRepository.get(name);
   if (read === undefined) return skipped('is nothing that we act on');
   const happening = read(json);

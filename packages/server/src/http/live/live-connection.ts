@@ -5,6 +5,7 @@ import { WebSocket } from 'ws';
 import type { LiveFeed, LiveReader } from '../../pipeline/live/live-feed.ts';
 import { LiveMessage } from '../../pipeline/live/live-message.ts';
 import type { LiveTopic } from '../../pipeline/live/live-topics.ts';
+import type { LiveReading } from '../reading/live-reader.ts';
 import { type ParsedRequest, parseLiveRequest } from './live-request.ts';
 import { Outbox } from './outbox.ts';
 
@@ -13,6 +14,8 @@ export interface LiveConnectionDeps {
   /** Under the WebSocket. */
   readonly socket: Duplex;
   readonly feed: Pick<LiveFeed, 'join'>;
+  /** What its client may hear. */
+  readonly reading: LiveReading;
   readonly storeDir: string;
   readonly maxSubscriptions: number;
   /** Something waits to be sent: `flush` is to be called soon. */
@@ -40,8 +43,10 @@ export class LiveConnection {
 
   constructor(deps: LiveConnectionDeps) {
     this.#deps = deps;
-    const { webSocket, socket, feed } = deps;
+    const { webSocket, socket, feed, reading } = deps;
     this.#reader = feed.join({
+      maySee: (repository) => reading.maySee(repository),
+      maySeeDrv: (drv) => reading.maySeeDrv(drv),
       take: (message) => this.#outbox.add(message),
       onLines: () => this.#outbox.onLines(),
     });
@@ -80,8 +85,9 @@ export class LiveConnection {
 
   /** Asks for a sign of life; ends the connection where the last question was not answered. */
   probe(): void {
-    const { webSocket } = this.#deps;
+    const { webSocket, reading } = this.#deps;
     if (!this.#isAlive) return webSocket.terminate();
+    reading.renew();
     this.#isAlive = false;
     if (webSocket.readyState === WebSocket.OPEN) webSocket.ping();
   }

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { LiveFeed } from '../../pipeline/live/live-feed.ts';
 import { HttpError } from '../errors.ts';
+import type { LiveReading } from '../reading/live-reader.ts';
 import type { Upgrade } from '../upgrade.ts';
 import { LiveConnection } from './live-connection.ts';
 
@@ -37,9 +38,10 @@ export interface LiveConnections {
   /**
    * Makes the request's connection a live one.
    * @param address of the client; null for who came over the unix socket
+   * @param reading what they may hear
    * @throws HttpError LIVE_CONNECTIONS_EXCEEDED, SERVER_NOT_READY; the connection is as it was then
    */
-  open(upgrade: Upgrade, address: string | null): void;
+  open(upgrade: Upgrade, address: string | null, reading: LiveReading): void;
   counts(): LiveCounts;
   /** Tells all clients that the server ends; resolves when all are gone, within a second. Idempotent. */
   close(): Promise<void>;
@@ -121,11 +123,11 @@ class Connections implements LiveConnections {
     return this.#deps.feed.logs;
   }
 
-  open({ request, socket, head, take }: Upgrade, address: string | null): void {
+  open({ request, socket, head, take }: Upgrade, address: string | null, reading: LiveReading): void {
     this.#check(request, address);
     take();
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      this.#add(webSocket, socket, address);
+      this.#add(webSocket, socket, { address, reading });
     });
   }
 
@@ -159,13 +161,18 @@ class Connections implements LiveConnections {
     clearTimeout(cutOff);
   }
 
-  #add(webSocket: WebSocket, socket: Upgrade['socket'], address: string | null): void {
+  #add(
+    webSocket: WebSocket,
+    socket: Upgrade['socket'],
+    { address, reading }: { readonly address: string | null; readonly reading: LiveReading },
+  ): void {
     const { feed, storeDir } = this.#deps;
     const { maxSubscriptions } = this.#limits;
     const connection = new LiveConnection({
       webSocket,
       socket,
       feed,
+      reading,
       storeDir,
       maxSubscriptions,
       onWaiting: this.#onWaiting,

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { newPath, step } from '../../database/testing/samples.ts';
 import { createLiveFeed, type LiveFeed } from '../../pipeline/live/live-feed.ts';
 import { LiveMessage } from '../../pipeline/live/live-message.ts';
+import { hearsAll } from '../reading/live-reader.ts';
 import { framesOf, Outbox } from './outbox.ts';
 
 /** The text messages in the bytes that a server sent, by the letter of RFC 6455. */
@@ -42,6 +43,7 @@ const createReader = (feed: LiveFeed) => {
   const socket = { inFlight: 0, done: null as (() => void) | null };
   let asked = false;
   const reader = feed.join({
+    ...hearsAll,
     take: (message) => outbox.add(message),
     onLines: () => outbox.onLines(),
   });
@@ -104,7 +106,7 @@ describe('an outbox', () => {
         const feed = createLiveFeed();
         const { outbox, reader, sent, socket, drain, finish } = createReader(feed);
         // Another one, who never reads, has no part in it.
-        const other = feed.join({ take: () => {}, onLines: () => {} });
+        const other = feed.join({ ...hearsAll, take: () => {}, onLines: () => {} });
         for (const id of [first, second])
           for (const one of [reader, other]) one.follow({ resource: 'drv', id });
         const written = () => Promise.resolve();
@@ -161,7 +163,7 @@ describe('an outbox', () => {
     const feed = createLiveFeed();
     const batches: Buffer[] = [];
     const outboxes = Array.from({ length: 3 }, () => {
-      const reader = feed.join({ take: () => {}, onLines: () => outbox.onLines() });
+      const reader = feed.join({ ...hearsAll, take: () => {}, onLines: () => outbox.onLines() });
       const outbox: Outbox = new Outbox({
         socket: {
           write(batch: Buffer, done: () => void) {
@@ -192,7 +194,7 @@ describe('an outbox', () => {
     const write = (_batch: Buffer, onSent: () => void): void => {
       done = onSent;
     };
-    const lines = createLiveFeed().join({ take: () => {}, onLines: () => {} }).lines;
+    const lines = createLiveFeed().join({ ...hearsAll, take: () => {}, onLines: () => {} }).lines;
     const outbox = new Outbox({
       socket: { write },
       lines,

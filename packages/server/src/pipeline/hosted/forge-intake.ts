@@ -4,9 +4,12 @@ import type { ChangeListing, Database, Delivery } from '../../database/database.
 import type { BaselineRule } from '../../forge/forge.ts';
 import { type HostedForge, hostedName } from '../../forge/hosted-forge.ts';
 import type { ApprovalPolicy } from '../approval/approval-policy.ts';
+import type { ForgottenRights } from '../people/rights-memory.ts';
+import type { Visibility } from '../privacy/visibility.ts';
 import type { Act, ActEvent } from './act.ts';
+import { rightsChangedBy } from './changed-rights.ts';
 import type { SeenUpdate } from './compare-listing.ts';
-import type { HostedPayload, Sight } from './hosted-delivery.ts';
+import { type HostedPayload, isSight, type Sight } from './hosted-delivery.ts';
 import type { HostedIntakeEvent, ProcessedOutcome } from './hosted-event.ts';
 import { mayPass, restAfter } from './hosted-fault.ts';
 import { createHostedStatuses, type HostedStatuses } from './hosted-statuses.ts';
@@ -25,7 +28,7 @@ import { createWaitingGroups, type WaitingGroups } from './waiting-groups.ts';
 
 export interface ForgeIntakeDeps {
   readonly forge: HostedForge;
-  readonly database: Pick<Database, 'changes' | 'deliveries' | 'repositories'>;
+  readonly database: Pick<Database, 'changes' | 'deliveries' | 'repositories' | 'checkRuns'>;
   /** Which branches are kept as baselines beside the default branch; the first that matches counts. */
   readonly baselines: readonly BaselineRule[];
   /** Carries out what somebody asks for. @default nothing is */
@@ -34,6 +37,10 @@ export interface ForgeIntakeDeps {
   readonly approval?: ApprovalPolicy;
   /** The same of the changes that a merge queue tests. @default none must */
   readonly groupApproval?: ApprovalPolicy;
+  /** Told which repositories are private. @default nobody wants to know */
+  readonly visibility?: Pick<Visibility, 'mark' | 'told' | 'write' | 'seen'>;
+  /** Somebody's rights may have changed, in one repository or in all of an account. @default nobody wants to know */
+  readonly onRightsChanged?: (whose: ForgottenRights) => void;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   readonly later: Later;
@@ -125,7 +132,20 @@ class HostedForgeIntake implements ForgeIntake {
   }
 
   take({ key, receivedAtMs }: Delivery, payload: HostedPayload): void {
+    this.#hear(payload);
     this.#lanes.add(workOf(payload), [key, { event: payload.kind, receivedAtMs }]);
+  }
+
+  /** At once, whatever waits in the lanes: nobody is to see a moment longer what they may not. */
+  #hear(payload: HostedPayload): void {
+    const { forge, visibility, onRightsChanged } = this.#deps;
+    const changed = rightsChangedBy(payload);
+    if (changed !== null) onRightsChanged?.({ host: forge.host, ...changed });
+    // What was seen, and not told, says what was known here.
+    if (!('repository' in payload) || isSight(payload)) return;
+    const isNews = visibility?.told(forge.host, payload.repository) ?? false;
+    // It may be long ago that it was so.
+    if (isNews) this.#sweeps.request();
   }
 
   isTaken(key: string): boolean {
@@ -213,6 +233,7 @@ class HostedForgeIntake implements ForgeIntake {
   }
 
   async #do(work: Work): Promise<ProcessedOutcome> {
+    await this.#deps.visibility?.write();
     switch (work.work.kind) {
       case 'look': {
         const { sight } = work.work;

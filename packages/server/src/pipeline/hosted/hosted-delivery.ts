@@ -21,6 +21,10 @@ export type Sight =
 
 export type HostedPayload = ForgeEvent | Sight;
 
+/** True for what nobody told. */
+export const isSight = (payload: HostedPayload): payload is Sight =>
+  payload.kind === 'seen-change' || payload.kind === 'seen-branch' || payload.kind === 'seen-group';
+
 const first = 'hosted';
 const keyBeginning = `["${first}",`;
 
@@ -142,6 +146,12 @@ const payloadSchema = z.discriminatedUnion('kind', [
     account,
     added: z.array(repositoryId),
     removed: z.array(repositoryId),
+  }),
+  z.object({
+    kind: z.literal('rights-changed'),
+    account,
+    place: repositoryId.nullable(),
+    userId: id.nullable(),
   }),
   z.object({ kind: z.literal('ping') }),
   z.object({ kind: z.literal('seen-change'), repository, number: id }),

@@ -1,7 +1,7 @@
 // What follows from what was told: where to look, what ends, or nothing.
 import type { CommitSha } from '@eka-ci/core/ids';
 import type { EventRepository, ForgeAccessEvent, ForgeRepositoryId } from '../../forge/forge-event.ts';
-import { changeIdOfGate } from '../report/change-gates.ts';
+import { changeIdOfGate, checkNameOfGate } from '../report/change-gates.ts';
 import type { ActEvent } from './act.ts';
 import type { HostedPayload, Sight } from './hosted-delivery.ts';
 import { nameOfSight } from './look.ts';
@@ -25,6 +25,8 @@ export type HostedWork =
       readonly repository: EventRepository;
       readonly headSha: CommitSha;
       readonly changeId: string | null;
+      /** Of that change: it is run once more, whatever came of it. @default only what did not pass */
+      readonly check?: string;
     }
   /** Somebody asks for something. */
   | { readonly kind: 'act'; readonly event: ActEvent }
@@ -57,7 +59,7 @@ const end = (ended: Ended): PlacedWork => own({ kind: 'end', ended }, `end ${JSO
 
 const again = (work: Extract<HostedWork, { kind: 'again' }>): PlacedWork => ({
   lane: laneOf(work.repository),
-  name: `again ${JSON.stringify([work.headSha, work.changeId])}`,
+  name: `again ${JSON.stringify([work.headSha, work.changeId, ...(work.check === undefined ? [] : [work.check])])}`,
   work,
 });
 
@@ -115,7 +117,9 @@ export const workOf = (payload: HostedPayload): PlacedWork => {
       const changeId = changeIdOfGate(gate.externalId ?? '');
       // None of ours.
       if (changeId === null) return own({ kind: 'nothing' }, 'nothing');
-      return again({ kind: 'again', repository, headSha: gate.headSha, changeId });
+      const check = checkNameOfGate(gate.externalId ?? '');
+      const wanted = { kind: 'again', repository, headSha: gate.headSha, changeId } as const;
+      return again(check === null ? wanted : { ...wanted, check });
     }
     case 'access-given':
     case 'access-ended':
@@ -139,6 +143,8 @@ export const workOf = (payload: HostedPayload): PlacedWork => {
     case 'repository-visibility':
       // Whether it is served may depend on that.
       return own({ kind: 'sweep' }, 'sweep');
+    // Those who remember rights have heard of it.
+    case 'rights-changed':
     case 'ping':
       return own({ kind: 'nothing' }, 'nothing');
   }

@@ -3,7 +3,7 @@ import type { ChangeListing, Database } from '../../database/database.ts';
 import type { HostedWork } from './hosted-work.ts';
 
 export interface JudgeAgainDeps {
-  readonly database: Pick<Database, 'changes'>;
+  readonly database: Pick<Database, 'changes' | 'checkRuns'>;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   readonly onQueued: (queued: readonly ChangeListing[]) => void;
@@ -17,8 +17,14 @@ export interface JudgeAgainDeps {
 export const judgeAgain = async (
   { database, clock, onQueued }: JudgeAgainDeps,
   repository: string,
-  { headSha, changeId }: Extract<HostedWork, { kind: 'again' }>,
+  { headSha, changeId, check }: Extract<HostedWork, { kind: 'again' }>,
 ): Promise<boolean> => {
+  if (changeId !== null && check !== undefined) {
+    const change = await database.changes.find(changeId);
+    const isOfIt = change?.repository === repository && change.head === headSha;
+    // Also while it is judged: that may not have come to it yet.
+    if (isOfIt) await database.checkRuns.forgetAnswers(changeId, check);
+  }
   const { changes } = await database.changes.list({
     repository,
     ...{ kinds: ['offered', 'group'], states: ['judged', 'failed'], limit: 1000 },

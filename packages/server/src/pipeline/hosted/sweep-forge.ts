@@ -1,6 +1,7 @@
 // One sweep: everything that a forge shows, compared with what is known here.
 import type { Database } from '../../database/database.ts';
 import { type HostedForge, type HostedListing, hostedName } from '../../forge/hosted-forge.ts';
+import type { Visibility } from '../privacy/visibility.ts';
 import { compareListing } from './compare-listing.ts';
 import type { HostedIntakeEvent } from './hosted-event.ts';
 import type { HostedStatuses } from './hosted-statuses.ts';
@@ -24,16 +25,26 @@ export interface ForgeSweepDeps extends LookDeps {
   readonly inLane: <T>(lane: string, work: () => Promise<T>) => Promise<T | null>;
   readonly add: (work: PlacedWork) => void;
   readonly onEvent: (event: HostedIntakeEvent) => void;
+  readonly visibility?: Pick<Visibility, 'mark' | 'seen'>;
   readonly signal: AbortSignal;
+}
+
+interface Beside {
+  /** Names of what is looked at. */
+  readonly lookedAt: ReadonlySet<string>;
+  /** Of the visibility, when the sweep began. */
+  readonly mark: number;
 }
 
 const takeListing = async (
   deps: ForgeSweepDeps,
   listing: HostedListing,
-  lookedAt: ReadonlySet<string>,
+  { lookedAt, mark }: Beside,
 ): Promise<number> => {
   const { forge, database, names, updates, onEvent, add, signal } = deps;
   const { name } = listing.repository;
+  // Before anything is kept under its name.
+  await deps.visibility?.seen(forge.host, listing.repository, mark);
   const oldName = await names.seen(listing.repository);
   if (oldName !== null) onEvent({ kind: 'renamed', host: forge.host, repository: name, oldName });
   const repository = hostedName(forge.host, name);
@@ -73,6 +84,7 @@ const lookAtUnlisted = async (
 export const sweepForge = async (deps: ForgeSweepDeps, lookedAt: ReadonlySet<string>): Promise<void> => {
   const { forge, clock, statuses, inLane, onEvent, signal } = deps;
   const startedAtMs = clock();
+  const mark = deps.visibility?.mark() ?? 0;
   const listed = new Set<string>();
   let differences = 0;
   for await (const listing of forge.listings(signal)) {
@@ -80,7 +92,7 @@ export const sweepForge = async (deps: ForgeSweepDeps, lookedAt: ReadonlySet<str
     statuses.listed(listing.repository, clock());
     listed.add(listing.repository.name);
     // In the repository's turn: nothing else of it changes meanwhile.
-    const take = () => takeListing(deps, listing, lookedAt);
+    const take = () => takeListing(deps, listing, { lookedAt, mark });
     differences += (await inLane(laneOf(listing.repository), take)) ?? 0;
   }
   differences += await lookAtUnlisted(deps, listed, lookedAt);

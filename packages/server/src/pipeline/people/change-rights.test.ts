@@ -35,6 +35,7 @@ beforeEach(() => {
 
 describe('the right to write', () => {
   const place = () => ({ host: forge.host, repository: 'owner/set' });
+  const forgotten = (userId: number | null = null) => ({ ...place(), account: 'owner', userId });
   const mayWrite = (user = ann, aborting = signal) => rights.mayWrite(place(), user, aborting);
 
   it('is what the forge says, and believed for less than a minute', async () => {
@@ -48,9 +49,9 @@ describe('the right to write', () => {
     expect(await mayWrite()).toBe(false);
     forge.rights.set('owner/set ann', 'admin');
     expect(await mayWrite()).toBe(false);
-    rights.forget(place(), 8);
+    rights.forget(forgotten(8));
     expect(await mayWrite()).toBe(false);
-    rights.forget(place(), 7);
+    rights.forget(forgotten(7));
     expect(await mayWrite()).toBe(true);
     // Set back, a clock makes nothing good for longer.
     forge.rights.clear();
@@ -80,7 +81,7 @@ describe('the right to write', () => {
     forge.fault = null;
     forge.rights.set('owner/set ann', 'write');
     expect(await mayWrite()).toBe(true);
-    rights.forget(place());
+    rights.forget(forgotten());
     const never = Promise.withResolvers<void>();
     forge.onAsked = () => never.promise;
     const alone = new AbortController();

@@ -3,6 +3,7 @@ import type { Maintains } from '@eka-ci/core/changed-packages';
 import type { Database, StoredChange } from '../../database/database.ts';
 import type { ForgeUser } from '../../forge/forge-event.ts';
 import type { HostedForge } from '../../forge/hosted-forge.ts';
+import { mayRead, mayWrite } from '../../forge/hosted-talk.ts';
 import { hostedOf } from '../change-request.ts';
 import {
   type ChangePackages,
@@ -11,9 +12,9 @@ import {
   packagesLeft,
   readPackages,
 } from './change-packages.ts';
-import { createRightsMemory, type RightsPlace } from './rights-memory.ts';
+import { createRightsMemory, type ForgottenRights, type RightsPlace } from './rights-memory.ts';
 
-export type { RightsPlace } from './rights-memory.ts';
+export type { ForgottenRights, RightsPlace } from './rights-memory.ts';
 
 export type Person = Pick<ForgeUser, 'id' | 'login'>;
 
@@ -24,6 +25,8 @@ export type Maintainership = 'all' | 'not-all' | 'not-known';
 export interface ChangeRights {
   /** Write access or more in the repository, as the forge says; cached for a minute at most. */
   mayWrite(place: RightsPlace, user: Person, signal: AbortSignal): Promise<boolean>;
+  /** The same of reading, believed for half as long: what was found out by it is believed for a while, too. */
+  mayRead(place: RightsPlace, user: Person, signal: AbortSignal): Promise<boolean>;
   /**
    * Maintainer of every changed package of this change: there are some, and every file of the diff is theirs. False also
    * where nobody can tell yet.
@@ -46,8 +49,10 @@ export interface ChangeRights {
     change: Pick<StoredChange, 'id' | 'kind' | 'repository'>,
     people: readonly number[],
   ): Promise<readonly string[] | null>;
-  /** Rights have changed there: the forge is asked again. @param userId of one person. @default everybody's */
-  forget(place: RightsPlace, userId?: number): void;
+  /** Rights have changed there: the forge is asked again. */
+  forget(which: ForgottenRights): void;
+  /** Another number each time something was forgotten: what was found out before may not hold any more. */
+  epoch(): number;
 }
 
 export interface ChangeRightsDeps {
@@ -108,11 +113,22 @@ const maintainershipOf = async (
   return maintainsChange(packages, diff.paths, maintains) ? 'all' : 'not-all';
 };
 
+const writeBelievedMs = 55_000;
+const readBelievedMs = 20_000;
+
 export const createChangeRights = (deps: ChangeRightsDeps): ChangeRights => {
   const memory = createRightsMemory(deps);
+  let epoch = 0;
   return {
-    mayWrite: (place, user, signal) => memory.mayWrite(place, user, signal),
-    forget: (place, userId) => memory.forget(place, userId),
+    mayWrite: async (place, user, signal) =>
+      mayWrite(await memory.rightOf(place, user, { signal, believedMs: writeBelievedMs })),
+    mayRead: async (place, user, signal) =>
+      mayRead(await memory.rightOf(place, user, { signal, believedMs: readBelievedMs })),
+    forget(which) {
+      epoch += 1;
+      memory.forget(which);
+    },
+    epoch: () => epoch,
     maintainership: (change, user, signal) => maintainershipOf(deps, { change, user }, signal),
     maintainsAll: async (change, user, signal) =>
       (await maintainershipOf(deps, { change, user }, signal)) === 'all',

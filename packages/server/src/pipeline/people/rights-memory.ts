@@ -1,8 +1,8 @@
-// Whether somebody may write to a repository, as its forge says: asked once for all who want to know it at that moment,
-// and believed for less than a minute.
+// What somebody may do in a repository, as its forge says: asked once for all who want to know it at that moment, and
+// believed for less than a minute.
 import type { ForgeUser } from '../../forge/forge-event.ts';
-import { type HostedForge } from '../../forge/hosted-forge.ts';
-import { mayWrite } from '../../forge/hosted-talk.ts';
+import type { HostedForge } from '../../forge/hosted-forge.ts';
+import type { ForgeRight } from '../../forge/hosted-talk.ts';
 
 export interface RightsPlace {
   /** Of the forge. */
@@ -11,31 +11,57 @@ export interface RightsPlace {
   readonly repository: string;
 }
 
-type Person = Pick<ForgeUser, 'id' | 'login'>;
-
-export interface RightsMemory {
-  /** False also where the forge is not served. @throws HostedForgeFault, the signal's reason */
-  mayWrite(place: RightsPlace, user: Person, signal: AbortSignal): Promise<boolean>;
-  forget(place: RightsPlace, userId?: number): void;
+/** Whose rights may be other ones by now. */
+export interface ForgottenRights {
+  readonly host: string;
+  /** In all of its repositories; a repository's own owner where that is named. */
+  readonly account: string;
+  /** `owner/repo`; null: all of the account's. */
+  readonly repository: string | null;
+  /** The forge's; null: everybody's. */
+  readonly userId: number | null;
 }
 
-interface Answer {
-  readonly right: Promise<boolean>;
-  /** Milliseconds since 1970; null while it is asked. */
-  untilMs: number | null;
+type Person = Pick<ForgeUser, 'id' | 'login'>;
+
+export interface AskedRight {
+  readonly signal: AbortSignal;
+  /** An answer that is no older will do. */
+  readonly believedMs: number;
+}
+
+export interface RightsMemory {
+  /** None also where the forge is not served. @throws HostedForgeFault, the signal's reason */
+  rightOf(place: RightsPlace, user: Person, asked: AskedRight): Promise<ForgeRight>;
+  forget(which: ForgottenRights): void;
+}
+
+interface Answer extends RightsPlace {
+  readonly userId: number;
+  readonly right: Promise<ForgeRight>;
+  /** Milliseconds since 1970. */
+  readonly askedAtMs: number;
+  isAnswered: boolean;
   waiting: number;
   readonly asking: AbortController;
 }
 
-const believedMs = 55_000;
+/** However long somebody would believe it. */
+const longestMs = 55_000;
 const mostAnswers = 10_000;
 
 const keyOf = ({ host, repository }: RightsPlace, user: Person): string =>
   // With the login: the forge is asked by it, and a new one of the same person gives another answer.
   JSON.stringify([host, repository, user.id, user.login]);
 
-const prefixOf = ({ host, repository }: RightsPlace, userId?: number): string =>
-  `${JSON.stringify([host, repository]).slice(0, -1)},${userId === undefined ? '' : `${userId},`}`;
+/** Forges take names in any case. */
+const isSame = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();
+
+const isOf = (answer: Answer, { host, account, repository, userId }: ForgottenRights): boolean => {
+  if (answer.host !== host || (userId !== null && answer.userId !== userId)) return false;
+  if (repository !== null) return isSame(answer.repository, repository);
+  return isSame(answer.repository.split('/')[0] ?? '', account);
+};
 
 const untilAborted = async <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> => {
   signal.throwIfAborted();
@@ -56,32 +82,34 @@ export const createRightsMemory = (deps: {
   const { forges, clock } = deps;
   const answers = new Map<string, Answer>();
 
-  const isGood = ({ untilMs, asking }: Answer): boolean => {
+  const isGood = ({ isAnswered, askedAtMs, asking }: Answer, believedMs: number): boolean => {
     if (asking.signal.aborted) return false;
-    if (untilMs === null) return true;
-    const leftMs = untilMs - clock();
+    if (!isAnswered) return true;
+    const ageMs = clock() - askedAtMs;
     // A clock that was set back must not make it good for longer.
-    return leftMs > 0 && leftMs <= believedMs;
+    return ageMs >= 0 && ageMs < Math.min(believedMs, longestMs);
   };
   const makeRoom = (): void => {
     if (answers.size < mostAnswers) return;
-    for (const [key, answer] of answers) if (!isGood(answer)) answers.delete(key);
+    for (const [key, answer] of answers) if (!isGood(answer, longestMs)) answers.delete(key);
     for (const key of answers.keys()) {
       if (answers.size < mostAnswers) return;
       answers.delete(key);
     }
   };
-  const ask = (forge: HostedForge, place: RightsPlace, user: Person): Answer => {
-    const key = keyOf(place, user);
+  const ask = (forge: HostedForge, { host, repository }: RightsPlace, user: Person): Answer => {
+    const key = keyOf({ host, repository }, user);
     const asking = new AbortController();
-    const askedAtMs = clock();
-    const right = forge.rightOf(place.repository, user, asking.signal).then(mayWrite);
-    const answer: Answer = { right, untilMs: null, waiting: 0, asking };
+    const right = forge.rightOf(repository, user, asking.signal);
+    const answer: Answer = {
+      ...{ host, repository, userId: user.id, right },
+      ...{ askedAtMs: clock(), isAnswered: false, waiting: 0, asking },
+    };
     makeRoom();
     answers.set(key, answer);
     right.then(
       () => {
-        answer.untilMs = askedAtMs + believedMs;
+        answer.isAnswered = true;
       },
       () => {
         if (answers.get(key) === answer) answers.delete(key);
@@ -90,24 +118,23 @@ export const createRightsMemory = (deps: {
     return answer;
   };
   return {
-    async mayWrite(place, user, signal) {
+    async rightOf(place, user, { signal, believedMs }) {
       const forge = forges.find(({ host }) => host === place.host);
-      if (forge === undefined) return false;
+      if (forge === undefined) return 'none';
       const known = answers.get(keyOf(place, user));
-      const answer = known !== undefined && isGood(known) ? known : ask(forge, place, user);
+      const answer = known !== undefined && isGood(known, believedMs) ? known : ask(forge, place, user);
       answer.waiting += 1;
       try {
         return await untilAborted(answer.right, signal);
       } finally {
         answer.waiting -= 1;
         // Nobody waits for it any more.
-        if (answer.waiting === 0 && answer.untilMs === null)
+        if (answer.waiting === 0 && !answer.isAnswered)
           answer.asking.abort(new Error('nobody asks any more'));
       }
     },
-    forget(place, userId) {
-      const prefix = prefixOf(place, userId);
-      for (const key of answers.keys()) if (key.startsWith(prefix)) answers.delete(key);
+    forget(which) {
+      for (const [key, answer] of answers) if (isOf(answer, which)) answers.delete(key);
     },
   };
 };

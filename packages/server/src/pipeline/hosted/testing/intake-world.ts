@@ -98,11 +98,12 @@ const countCalls = (database: Database) => {
         };
       },
     });
-  const { changes, deliveries, repositories } = database;
+  const { changes, deliveries, repositories, checkRuns } = database;
   return {
     changes: counted(changes),
     deliveries: counted(deliveries),
     repositories: counted(repositories),
+    checkRuns: counted(checkRuns),
     running: () => running,
   };
 };

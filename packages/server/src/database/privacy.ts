@@ -1,0 +1,54 @@
+// The port's privacy: repositories that are private at their forge, and derivations that only such ones have wanted.
+// Part of database.ts.
+import type { DrvPath } from '@eka-ci/core/ids';
+import type { JobsetId } from './jobset-id.ts';
+
+/** Told apart by host and the forge's number: that stays when it is renamed. */
+export interface RepositoryOwner {
+  /** Of the forge. */
+  readonly host: string;
+  readonly repositoryId: number;
+}
+
+export interface PrivateRepository extends RepositoryOwner {
+  /** `owner/repo`, as the forge writes it. */
+  readonly name: string;
+}
+
+/** The part of a derivation's path that tells it from all others: 32 characters. */
+export type DrvHash = string;
+
+export const drvHashOf = (drv: DrvPath): DrvHash => {
+  const start = drv.lastIndexOf('/') + 1;
+  return drv.slice(start, start + 32);
+};
+
+export interface PrivateDerivation extends RepositoryOwner {
+  readonly drv: DrvHash;
+}
+
+export interface JudgedJobset {
+  readonly id: JobsetId;
+  /** Under which their changes are kept: `github.com/owner/repo`. */
+  readonly repositories: readonly string[];
+}
+
+/** All methods reject with DatabaseError. */
+export interface Privacy {
+  /** One for each name that a private repository has or had. */
+  repositories(): Promise<readonly PrivateRepository[]>;
+  /** Private, under this name too. Idempotent. Who was private under it before has another name by now. */
+  hide(repository: PrivateRepository): Promise<void>;
+  /** Public, under all its names; what it wanted is for everybody. Idempotent. */
+  show(repository: RepositoryOwner): Promise<void>;
+  /** Nobody private has this name: its repository is gone, and another one has it. Idempotent. */
+  forgetName(host: string, name: string): Promise<void>;
+  /** At most `limit`, in the order of their keys. @param after the last one of the page before */
+  derivations(limit: number, after: PrivateDerivation | null): Promise<readonly PrivateDerivation[]>;
+  /** These are wanted by that private repository. Idempotent; in one transaction. */
+  claim(owner: RepositoryOwner, drvs: readonly DrvHash[]): Promise<void>;
+  /** These are wanted by a public one: nobody owns them. Idempotent; in one transaction. */
+  release(drvs: readonly DrvHash[]): Promise<void>;
+  /** Jobsets that are kept, each with the repositories of the changes that were judged by it. */
+  jobsets(): Promise<readonly JudgedJobset[]>;
+}
