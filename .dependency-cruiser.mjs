@@ -58,10 +58,20 @@ export default {
       to: `${server}/`,
       allowed: `${server}/(config|lib)/`,
     }),
+    forbid('credentials-are-below-ports', {
+      from: `${server}/credentials/`,
+      to: `${server}/`,
+      allowed: `${server}/(credentials|config|lib)/`,
+    }),
+    forbid('only-credentials-see-sources', {
+      from: `${server}/`,
+      except: `${server}/credentials/|${testCode}`,
+      to: `${server}/credentials/sources/`,
+    }),
     forbid('ports-are-below-pipeline', {
       from: `${port}/`,
       to: `${server}/`,
-      allowed: `${port}/|${server}/(config|lib)/`,
+      allowed: `${port}/|${server}/(credentials|config|lib)/`,
     }),
     forbid('ports-ignore-each-other', {
       from: `${aPort}/`,
@@ -90,12 +100,12 @@ export default {
     forbid('pipeline-is-below-http', {
       from: `${server}/pipeline/`,
       to: `${server}/`,
-      allowed: `${server}/(pipeline|config|lib)/|${port}/`,
+      allowed: `${server}/(pipeline|credentials|config|lib)/|${port}/`,
     }),
     forbid('auth-is-beside-pipeline', {
       from: `${server}/auth/`,
       to: `${server}/`,
-      allowed: `${server}/(auth|config|lib)/|${port}/`,
+      allowed: `${server}/(auth|credentials|config|lib)/|${port}/`,
     }),
     forbid('http-is-below-composition', { from: `${server}/http/`, to: `${server}/(wiring/|[^/]+$)` }),
     forbid('wiring-is-below-composition', { from: `${server}/wiring/`, to: `${server}/(commands/|[^/]+$)` }),

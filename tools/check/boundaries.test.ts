@@ -103,6 +103,18 @@ const plants: readonly Plant[] = [
   plant('lib-knows-no-domain', `${server}/lib/b.ts`, '../config/config.ts', `${server}/config/config.ts`),
   plant('config-is-below-ports', `${server}/config/a.ts`, '../forge/forge.ts', `${server}/forge/forge.ts`),
   plant(
+    'credentials-are-below-ports',
+    `${server}/credentials/a.ts`,
+    '../forge/forge.ts',
+    `${server}/forge/forge.ts`,
+  ),
+  plant(
+    'only-credentials-see-sources',
+    `${server}/pipeline/h.ts`,
+    '../credentials/sources/vault.ts',
+    `${server}/credentials/sources/vault.ts`,
+  ),
+  plant(
     'ports-are-below-pipeline',
     `${server}/forge/a.ts`,
     '../pipeline/pipeline.ts',

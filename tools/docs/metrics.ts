@@ -1,6 +1,9 @@
 // docs/reference/metrics.md: every metric of the server, as the registry that is read by Prometheus knows it.
 import { createGraphMetrics } from '@eka-ci/server/http/graph-metrics';
+import { createHookMetrics } from '@eka-ci/server/http/hook-metrics';
+import { createMergeMetrics } from '@eka-ci/server/http/merge-metrics';
 import { createServerMetrics, type MetricDescription, type MetricSources } from '@eka-ci/server/http/metrics';
+import { createPushMetrics } from '@eka-ci/server/http/push-metrics';
 import { createWebhookMetrics } from '@eka-ci/server/http/webhook-metrics';
 import { createWorkMetrics } from '@eka-ci/server/http/work-metrics';
 
@@ -25,6 +28,11 @@ const sources: MetricSources = {
   live: { counts: unread },
   workMetrics: createWorkMetrics(() => 0),
   graphMetrics: createGraphMetrics(unread),
+  metricSets: [
+    createMergeMetrics(),
+    createHookMetrics(),
+    createPushMetrics({ counts: unread, clock: unread }),
+  ],
   builderCounts: unread,
   webhooks: { metrics: createWebhookMetrics(unread) },
 };

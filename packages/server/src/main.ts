@@ -39,6 +39,9 @@ const [first, ...rest] = process.argv.slice(2);
 if (first === 'ephemeral') {
   const { ephemeral } = await import('./commands/ephemeral.ts');
   await ephemeral(rest, version);
+} else if (first === 'sandbox-runner') {
+  const { runSandboxRunner } = await import('./commands/sandbox-runner.ts');
+  await runSandboxRunner(rest);
 } else {
   await runServer(process.argv.slice(2));
 }

@@ -9,8 +9,16 @@ import { createNixStoreBuilder } from './builder/nix-store/nix-store-builder.ts'
 import { poolLocal } from './builder/pool/local-pool.ts';
 import { createBuilderPool } from './builder/pool/machine-pool.ts';
 import { createMachineOpener } from './builder/remote/open-machine.ts';
+import { createAtticCache } from './cache/attic/attic-cache.ts';
+import type { Cache } from './cache/cache.ts';
+import type { CacheDeps } from './cache/cache-deps.ts';
+import { createCachixCache } from './cache/cachix/cachix-cache.ts';
+import { createNixCopyCache } from './cache/nix-copy/nix-copy-cache.ts';
 import { createConfigHost } from './config/config-host.ts';
-import { loadCredentials } from './config/credentials.ts';
+import { createDestinationGuard } from './config/destination-guard.ts';
+import type { ServerConfig } from './config/server-config.ts';
+import { createCacheCredentials } from './credentials/cache-credentials.ts';
+import { type Credentials, createCredentials } from './credentials/credentials.ts';
 import type { Database } from './database/database.ts';
 import type { ForgeSignIn } from './forge/forge-sign-in.ts';
 import { createGitForge } from './forge/git/git-forge.ts';
@@ -19,23 +27,30 @@ import { createGithubForge, isOfGithubCom, webUrlOf } from './forge/github/githu
 import { createGithubHttp } from './forge/github/github-http.ts';
 import { createGithubSignIn } from './forge/github/oauth.ts';
 import type { HostedForge } from './forge/hosted-forge.ts';
-import { withoutPrivate } from './forge/public-only.ts';
 import { createGitCli } from './git/git-cli/git-cli.ts';
 import { removeStaleLocks } from './git/git-cli/stale-locks.ts';
 import type { Listening } from './http/listen.ts';
 import { createSummaryReader } from './http/summary/summary-reader.ts';
 import type { Logger } from './lib/logger.ts';
+import { createSecretMask, type SecretMask } from './lib/secret-mask.ts';
 import { createChangeCounts } from './pipeline/change-counts.ts';
 import { createDeliveryLine } from './pipeline/delivery-line.ts';
 import { takeListing } from './pipeline/intake.ts';
 import { createLiveFeed } from './pipeline/live/live-feed.ts';
 import { tellChanges } from './pipeline/live/told-changes.ts';
 import { createChangeRights } from './pipeline/people/change-rights.ts';
+import type { PublishingCache } from './pipeline/publish/push-batch.ts';
 import { sourceOf } from './pipeline/repository-source.ts';
 import { createForgeLog } from './pipeline/server-log.ts';
 import { createDatabaseWatch } from './pipeline/upkeep/database-watch.ts';
+import { stateFolders } from './pipeline/upkeep/upkeep.ts';
+import { createLocalSandbox } from './sandbox/local/local-sandbox.ts';
+import type { Sandbox } from './sandbox/sandbox.ts';
+import { sandboxSocketOf } from './sandbox/sandbox-socket.ts';
+import { createSocketSandbox } from './sandbox/socket/socket-sandbox.ts';
 import { openHttp } from './wiring/answering.ts';
 import { openAsking } from './wiring/asking.ts';
+import { openHooks } from './wiring/hooks.ts';
 import { openHosted } from './wiring/hosted.ts';
 import {
   leaseOwner,
@@ -46,6 +61,7 @@ import {
   takeUpAgain,
 } from './wiring/judging.ts';
 import { openMerging } from './wiring/merging.ts';
+import { openPublishing } from './wiring/publishing.ts';
 import { openReporting } from './wiring/reporting.ts';
 import { openOrders, openScheduler, startSweeps } from './wiring/scheduling.ts';
 import type { ServerDeps, ServerOptions } from './wiring/server-options.ts';
@@ -111,29 +127,94 @@ const openStore = async (
   }
 };
 
-const openForges = ({ github }: ServerOptions, { env }: ServerDeps): HostedForge[] => {
+/** What they give is known to `mask` before anybody gets it. */
+const openCredentials = ({ env, loggerFor }: ServerDeps, mask: SecretMask): Credentials => {
+  const logger = loggerFor('scheduler');
+  const warned = new Set<string>();
+  const files = createConfigHost();
+  return createCredentials({
+    env,
+    readFile: (path) => files.readFile(path),
+    onLoaded(source, { secrets, warnings }) {
+      const texts = secrets.map((secret) => secret.reveal());
+      mask.learn(JSON.stringify(source), texts);
+      for (const warning of warnings.filter((one) => !warned.has(one))) {
+        warned.add(warning);
+        logger.warn(warning);
+      }
+    },
+  });
+};
+
+export interface SandboxAsked {
+  readonly env: NodeJS.ProcessEnv;
+  /** Parent of the copies of trees, where it is ours. */
+  readonly folder: string;
+  readonly storeDirs: readonly string[];
+  readonly onBounds?: (bounds: readonly string[]) => void;
+}
+
+/** The sandbox of checks: a unit of its own where there is one, else a child of ours. */
+export const openSandbox = ({ env, folder, ...deps }: SandboxAsked): Sandbox => {
+  const socketPath = sandboxSocketOf(env);
+  if (socketPath !== null) return createSocketSandbox({ ...deps, socketPath });
+  const searchPath = env['PATH'];
+  return createLocalSandbox({ ...deps, folder, ...(searchPath !== undefined && { searchPath }) });
+};
+
+const openForges = ({ github }: ServerOptions, credentials: Credentials): HostedForge[] => {
   if (github === null) return [];
   const { webhookSecrets } = github;
-  const files = createConfigHost();
-  const host = { env, readFile: (path: string) => files.readFile(path) };
+  // A load has its own bound, and is shared.
+  const { signal } = new AbortController();
   const byAddress = Map.groupBy(github.apps, ({ apiUrl }) => apiUrl);
   return Array.from(byAddress, ([apiUrl, apps]) => {
     const webUrl = webUrlOf(apiUrl);
-    const forge = createGithubForge({
+    return createGithubForge({
       webUrl,
       http: createGithubHttp({ apiUrl, clock: Date.now }),
-      apps: apps.map(({ id, permissions, credentials }) => ({
+      apps: apps.map(({ id, permissions, credentials: source }) => ({
         id,
         permissions,
-        loadCredentials: async () =>
-          pickAppCredentials(id, (await loadCredentials(credentials, host)).values),
+        loadCredentials: async () => pickAppCredentials(id, (await credentials.load(source, signal)).values),
+        forgetCredentials: () => credentials.forget(source),
       })),
       webhookSecrets,
       hasNeighbours: byAddress.size > 1,
       knowsGithubIds: isOfGithubCom(apiUrl),
       clock: Date.now,
     });
-    return withoutPrivate(forge);
+  });
+};
+
+/** @param entry as ekaci.toml has it */
+export const openCache = (
+  entry: ServerConfig['caches'][number],
+  { nix, credentials, guard }: Pick<CacheDeps, 'nix' | 'guard'> & { readonly credentials: Credentials },
+): Cache => {
+  const { id, destination, credentials: source } = entry;
+  const settings = { id, destination, timeoutMs: entry.timeout_seconds * 1000 };
+  const deps = { nix, guard, credentials: createCacheCredentials(credentials, { source, destination }) };
+  switch (entry.cache_type) {
+    case 'nix-copy':
+      return createNixCopyCache(settings, deps);
+    case 'cachix':
+      return createCachixCache(settings, deps);
+    case 'attic':
+      return createAtticCache(settings, deps);
+  }
+};
+
+/** Where what was built goes. */
+const openCaches = (
+  { publishing }: ServerOptions,
+  deps: { readonly nix: NixInstallation; readonly credentials: Credentials },
+): PublishingCache[] => {
+  if (publishing === null) return [];
+  const guard = createDestinationGuard({ allowPrivate: publishing.allowsPrivateHosts });
+  return publishing.caches.map((entry) => {
+    const { permissions, push, concurrency } = entry;
+    return { cache: openCache(entry, { ...deps, guard }), permissions, push, concurrency };
   });
 };
 
@@ -174,8 +255,10 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
   const rights = createChangeRights({ forges: opened.forges, database, clock: Date.now });
   const summaries = createSummaryReader(database.changes);
   const merges = openMerging(parts, opened, rights);
+  const publishing = openPublishing(parts, opened, leaseOwner);
+  const hooks = openHooks(parts, opened);
   const asking = openAsking(parts, opened, { rights, merges, summaries });
-  const hosted = openHosted(parts, opened, { facts, deliveries, reporter, asking, merges });
+  const hosted = openHosted(parts, opened, { facts, deliveries, reporter, asking, merges, rights });
   const signingIn = openSigningIn(parts, opened, rights);
   const listening = await openHttp(parts, opened, {
     facts,
@@ -188,6 +271,7 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     reporter,
     signingIn,
     merges,
+    publishing,
     ending: ending.signal,
   });
   try {
@@ -195,6 +279,8 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     await signingIn.auth.start();
     await orders.takeUp();
     await reporting.start();
+    await publishing.start();
+    await hooks.start();
     await hosted.intake.start();
     merges.start();
   } catch (error) {
@@ -202,6 +288,8 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     await hosted.intake.stop();
     await merges.stop();
     await reporting.stop();
+    await publishing.stop();
+    await hooks.stop();
     await scheduler.stop();
     await parts.closeStore();
     throw error;
@@ -211,7 +299,9 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     if (facts.phase !== 'ending') lost.resolve(error);
   });
   parts.logs.compression?.start();
-  const loop = startJudging(parts, opened, { counts, upkeep, scheduler, freshness, watch, reporter, merges });
+  const loop = startJudging(parts, opened, {
+    ...{ counts, upkeep, scheduler, freshness, watch, reporter, merges, publishing, hooks },
+  });
   facts.loop = loop;
   orders.resume();
   const endSweeps = startSweeps(scheduler, opened);
@@ -235,7 +325,9 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     endSweeps();
     await hosted.intake.stop();
     await merges.stop();
-    await Promise.all([watching, loop.stop(), orders.stop(), upkeep.stop(), parts.logs.compression?.stop()]);
+    await publishing.stop();
+    await Promise.all([watching, loop.stop(), orders.stop(), upkeep.stop(), hooks.stop()]);
+    await parts.logs.compression?.stop();
     await satisfiable.stop();
     await scheduler.stop();
     await reporting.stop();
@@ -265,6 +357,12 @@ export const serveFrom = async ({ options, deps, nix, database }: Begun): Promis
   try {
     const feed = createLiveFeed();
     const logger = deps.loggerFor('scheduler');
+    const { mask = createSecretMask([]) } = deps;
+    mask.learn(
+      'configuration',
+      options.secrets.map((secret) => secret.reveal()),
+    );
+    const credentials = openCredentials(deps, mask);
     const changes = tellChanges({
       changes: database.changes,
       feed,
@@ -277,8 +375,17 @@ export const serveFrom = async ({ options, deps, nix, database }: Begun): Promis
       database: { ...database, changes },
       feed,
       git: createGitCli({ env: deps.env }),
-      forges: openForges(options, deps),
+      forges: openForges(options, credentials),
       signIn: openSignIn(options),
+      credentials,
+      mask,
+      caches: openCaches(options, { nix, credentials }),
+      sandbox: openSandbox({
+        env: deps.env,
+        folder: stateFolders(options.dbPath).checks,
+        storeDirs: [...new Set(['/nix/store', nix.storeDir])],
+        onBounds: (bounds) => deps.loggerFor('scheduler').info('checks run in a sandbox', { bounds }),
+      }),
       openStore: () => openStore(nix, options, deps),
       removeStaleLocks,
     });

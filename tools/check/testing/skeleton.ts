@@ -65,7 +65,17 @@ const sources: Readonly<Record<string, string>> = {
   'packages/cli/src/main.ts': program(['@eka-ci/process/run', '@eka-ci/protocol/review']),
   'packages/server/src/lib/clock.ts': value('clock'),
   'packages/server/src/config/config.ts': value('config', ['@eka-ci/core/ids', '../lib/clock.ts']),
-  'packages/server/src/forge/forge.ts': value('forge', ['../config/config.ts', '../lib/clock.ts']),
+  'packages/server/src/credentials/credentials.ts': value('credentials', [
+    '../config/config.ts',
+    '../lib/clock.ts',
+    './sources/vault.ts',
+  ]),
+  'packages/server/src/credentials/sources/vault.ts': value('vault'),
+  'packages/server/src/forge/forge.ts': value('forge', [
+    '../config/config.ts',
+    '../credentials/credentials.ts',
+    '../lib/clock.ts',
+  ]),
   'packages/server/src/forge/forge.fake.ts': value('fake', ['./forge.ts']),
   'packages/server/src/forge/github/github.ts': value('github', ['../forge.ts', './parse.ts']),
   'packages/server/src/forge/github/parse.ts': value('parse'),
@@ -76,6 +86,7 @@ const sources: Readonly<Record<string, string>> = {
   'packages/server/src/database/migrations/first.ts': value('first'),
   'packages/server/src/pipeline/pipeline.ts': value('pipeline', [
     '@eka-ci/nix/store',
+    '../credentials/credentials.ts',
     '../forge/forge.ts',
     '../git/git.ts',
   ]),

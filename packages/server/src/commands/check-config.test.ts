@@ -50,6 +50,24 @@ describe('--check-config', () => {
     expect(report.complaints).toMatch(/^error: \/etc\/ekaci\.toml:1: web\.port: must be/);
   });
 
+  it('says which hooks have no program, and runs none', async () => {
+    const entry = (id: string, program: string): string =>
+      `[[hooks]]\nid = "${id}"\ncommand = ["${program}", "$OUT_PATHS"]\n`;
+    const env = { WEBHOOK_SECRET: secret, PATH: '/usr/bin:/bin' };
+    const found = await check({ toml: entry('a', 'sh') + entry('b', '/bin/sh'), env });
+    expect(found).toMatchObject({ status: 0, complaints: '' });
+    expect(found.found).toContain('hooks "b": /bin/sh after success, for at most 300 s\n');
+    const toml = entry('a', 'no-such-program') + entry('b', '/nowhere/x') + entry('c', '/etc/passwd');
+    const report = await check({ toml, env }, 'no-credentials');
+    expect(report.status).toBe(1);
+    expect(report.complaints.split('\n')).toEqual([
+      containing('error: hooks "a": its program no-such-program is in no folder of PATH'),
+      'error: hooks "b": its program /nowhere/x does not exist',
+      'error: hooks "c": its program /etc/passwd is not executable for this user: chmod +x',
+      '',
+    ]);
+  });
+
   it('refuses what could not start; leaves secrets out where it is asked to', async () => {
     const report = await check({});
     expect(report).toMatchObject({
@@ -98,7 +116,9 @@ describe('--check-config', () => {
     const env = { WEBHOOK_SECRET: secret, GITHUB_APP_ID: '7', GITHUB_APP_PRIVATE_KEY: pem };
     const good = await check({ toml, env });
     expect(good).toMatchObject({ status: 0, complaints: '' });
-    expect(good.found).toContain('github_apps "main": GITHUB_APP_ID, GITHUB_APP_PRIVATE_KEY from env\n');
+    expect(good.found).toContain(
+      'credentials:\n  github_apps "main"  env  works  GITHUB_APP_ID, GITHUB_APP_PRIVATE_KEY\n',
+    );
     expect(all(good)).not.toContain(pem.split('\n')[1]);
     const broken = { ...env, GITHUB_APP_PRIVATE_KEY: secret };
     expect(await check({ toml, env: broken })).toMatchObject({

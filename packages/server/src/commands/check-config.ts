@@ -6,8 +6,13 @@ import { settingKeys, valueAt } from '../config/server-config-keys.ts';
 import type { ServerCommand } from '../config/server-flags.ts';
 import { formatOrigin, formatProblem } from '../config/setting.ts';
 import { startFaults, startWarnings } from '../config/start-conditions.ts';
-import { type CredentialsReport, checkCredentials } from './check-credentials.ts';
-import { checkMachines, type MachinesReport } from './check-machines.ts';
+import { createCredentials } from '../credentials/credentials.ts';
+import { checkCaches } from './check-caches.ts';
+import { checkCredentials } from './check-credentials.ts';
+import { checkHooks } from './check-hooks.ts';
+import { checkMachines } from './check-machines.ts';
+import { checkSandbox } from './check-sandbox.ts';
+import type { ConfigReport } from './config-report.ts';
 
 type CheckCommand = Extract<ServerCommand, { kind: 'check-config' }>;
 type ValidConfig = Extract<LoadedServerConfig, { kind: 'valid' }>;
@@ -51,25 +56,30 @@ const describeFile = (loaded: LoadedServerConfig): string =>
 const complain = (warnings: readonly string[], errors: readonly string[]): string =>
   [...warnings.map((text) => `warning: ${text}\n`), ...errors.map((text) => `error: ${text}\n`)].join('');
 
-/** `--syntax` looks at the configuration file alone. */
-const machinesOf = (
-  { config }: ValidConfig,
-  extent: CheckCommand['extent'],
-  { host }: Pick<ConfigSources, 'host'>,
-): Promise<MachinesReport> =>
-  extent === 'syntax'
-    ? Promise.resolve({ found: '', warnings: [], errors: [] })
-    : checkMachines(host, config.builders.machines_file);
+/** What a valid configuration leads to is looked at by parts: whoever can tell more of it adds a part to `partsOf`. */
+type ConfigPart = () => Promise<ConfigReport>;
 
-/** `--no-credentials` looks at everything else. */
-const credentialsOf = (
+/** `--syntax` looks at the configuration file alone, `--no-credentials` at all that needs none. */
+const partsOf = (
   { config }: ValidConfig,
   extent: CheckCommand['extent'],
   { host, env }: Pick<ConfigSources, 'host' | 'env'>,
-): Promise<CredentialsReport> =>
-  extent === 'everything'
-    ? checkCredentials({ env, readFile: (path) => host.readFile(path) }, config)
-    : Promise.resolve({ found: '', warnings: [], errors: [] });
+): readonly ConfigPart[] => {
+  if (extent === 'syntax') return [];
+  const machines: ConfigPart = () => checkMachines(host, config.builders.machines_file);
+  const hooks: ConfigPart = async () => checkHooks(config, env['PATH']);
+  const sandbox: ConfigPart = () => checkSandbox(env);
+  if (extent === 'no-credentials') return [machines, hooks, sandbox];
+  // Shared by the parts that follow: no source is asked twice. One that gives nothing is told here, and nowhere else.
+  const credentials = createCredentials({ env, readFile: (path) => host.readFile(path) });
+  return [
+    machines,
+    hooks,
+    sandbox,
+    () => checkCredentials(credentials, config),
+    () => checkCaches(config, { credentials, env }),
+  ];
+};
 
 /** Loads the configuration and tells what it is, or everything that is wrong with it. */
 export const checkConfig = async (
@@ -85,22 +95,19 @@ export const checkConfig = async (
       status: 1,
     };
   }
-  const machines = await machinesOf(loaded, extent, surroundings);
-  const credentials = await credentialsOf(loaded, extent, surroundings);
+  const reports = await Promise.all(partsOf(loaded, extent, surroundings).map((part) => part()));
   const faults = [
     ...(extent === 'everything' ? startFaults(loaded.config).map(({ message }) => message) : []),
-    ...machines.errors,
-    ...credentials.errors,
+    ...reports.flatMap(({ errors }) => errors),
   ];
   const warnings = [
     ...loaded.warnings,
     ...(extent === 'syntax' ? [] : startWarnings(loaded.config)),
-    ...machines.warnings,
-    ...credentials.warnings,
+    ...reports.flatMap((report) => report.warnings),
   ];
   const verdict = faults.length === 0 ? 'The configuration is valid.\n' : '';
   return {
-    found: `${describeFile(loaded)}\n\n${describeValues(loaded)}\n${machines.found}${credentials.found}${verdict}`,
+    found: `${describeFile(loaded)}\n\n${describeValues(loaded)}\n${reports.map(({ found }) => found).join('')}${verdict}`,
     complaints: complain(warnings, faults),
     status: faults.length === 0 ? 0 : 1,
   };

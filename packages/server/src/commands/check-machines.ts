@@ -2,14 +2,7 @@
 import type { ConfigHost } from '../config/config-host.ts';
 import type { Machine } from '../config/machine.ts';
 import { defaultMachinesFile, parseMachinesFile } from '../config/machines-file.ts';
-
-export interface MachinesReport {
-  /** Whole lines; empty where there is nothing to say. */
-  readonly found: string;
-  readonly warnings: readonly string[];
-  /** Why a server would not start. */
-  readonly errors: readonly string[];
-}
+import type { ConfigReport } from './config-report.ts';
 
 const countOf = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`;
 
@@ -32,7 +25,7 @@ const describeMachine = ({ name, user, systems, maxJobs, speed, ...rest }: Machi
 export const checkMachines = async (
   host: Pick<ConfigHost, 'readFile'>,
   path: string,
-): Promise<MachinesReport> => {
+): Promise<ConfigReport> => {
   const read = await host.readFile(path);
   if (read.kind !== 'read') {
     const why = `builders.machines_file: ${path} ${read.kind === 'missing' ? 'does not exist' : read.message}`;

@@ -85,6 +85,10 @@ const optionsFor = (
     maxMemoryMib: limits.maxMemoryMib,
     timeoutMs: limits.evaluationTimeoutMs,
   },
+  // Those of a server whose operator sets none.
+  sandboxLimits: { maxMemoryMib: 4096, maxCpuSeconds: 3600, maxProcesses: 512, maxOutputMib: 64 },
+  evaluationNetwork: [],
+  publishing: null,
   graphCapacity: defaultGraphCapacity,
   rebuild: {
     maxBuilds: Number.POSITIVE_INFINITY,

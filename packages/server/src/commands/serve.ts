@@ -11,6 +11,7 @@ import { formatProblem } from '../config/setting.ts';
 import { startFaults, startWarnings } from '../config/start-conditions.ts';
 import { errorCodeOf } from '../lib/error-code.ts';
 import { createLoggers, type Logger } from '../lib/logger.ts';
+import { createSecretMask, type SecretMask } from '../lib/secret-mask.ts';
 import { explainSystemError } from '../lib/system-error.ts';
 import type { RunningServer } from '../server.ts';
 import { startServer } from '../start-server.ts';
@@ -81,6 +82,19 @@ const serverOptions = (config: ServerConfig, version: string): ServerOptions => 
     maxMemoryMib: config.evaluation.max_memory_mib,
     timeoutMs: config.evaluation.timeout_seconds * 1000,
   },
+  sandboxLimits: {
+    maxMemoryMib: config.sandbox.max_memory_mib,
+    maxCpuSeconds: config.sandbox.max_cpu_seconds,
+    maxProcesses: config.sandbox.max_processes,
+    maxOutputMib: config.sandbox.max_output_mib,
+  },
+  evaluationNetwork: config.evaluation.allow_network,
+  publishing: {
+    caches: config.caches,
+    hooks: config.hooks,
+    allowsPrivateHosts: config.security.allow_private_cache_hosts,
+    audits: config.security.audit_hooks,
+  },
   graphCapacity: config.graph_lru_capacity,
   rebuild: {
     maxBuilds: config.rebuild.max_rebuild_count,
@@ -119,11 +133,11 @@ const serverOptions = (config: ServerConfig, version: string): ServerOptions => 
   },
 });
 
-const loggersOn = (env: NodeJS.ProcessEnv): ((target: string) => Logger) =>
+const loggersOn = (env: NodeJS.ProcessEnv, mask: SecretMask): ((target: string) => Logger) =>
   createLoggers({
     filter: env['EKA_CI_LOG'] || env['RUST_LOG'],
     format: process.stderr.isTTY === true ? 'plain' : 'json',
-    write: (line) => process.stderr.write(line),
+    write: (line) => process.stderr.write(mask.text(line)),
   });
 
 /** Null, after saying why, where the configuration does not let a server start. */
@@ -195,13 +209,14 @@ export const serve = async (
   { flags }: Extract<ServerCommand, { kind: 'serve' }>,
   { env, host, version }: Pick<ConfigSources, 'host'> & { env: NodeJS.ProcessEnv; version: string },
 ): Promise<number> => {
-  const loggerFor = loggersOn(env);
+  const mask = createSecretMask([]);
+  const loggerFor = loggersOn(env, mask);
   const config = await loadOrExplain({ env, host, flags, scope: 'everything' }, loggerFor('http'));
   if (config === null) return 1;
   const ending = untilSignal();
   let server: RunningServer | null;
   try {
-    const starting = startServer(serverOptions(config, version), { env, loggerFor });
+    const starting = startServer(serverOptions(config, version), { env, loggerFor, mask });
     server = await startUnlessEnded(starting, ending);
   } catch (error) {
     process.stderr.write(`eka-ci-server: ${explain(error)}\n`);

@@ -95,8 +95,17 @@ const JobSchema = object({
 });
 
 const CheckSchema = object({
-  shell: text(200).optional().describe('The development shell of the flake that the command runs in.'),
-  shell_nix: flag().default(false).describe('Run in the environment of shell.nix in place of a flake shell.'),
+  shell: text(200)
+    .optional()
+    .describe(
+      'The development shell that the command runs in: `devShells.<system>.<shell>` of the flake. With neither this ' +
+        "nor `shell_nix` it finds the programs of the server's system, and nothing else.",
+    ),
+  shell_nix: flag()
+    .default(false)
+    .describe(
+      'Run in the environment of shell.nix at the root in place of a flake shell, or of its attribute `shell`.',
+    ),
   command: z
     .string(expecting('must be a text of 1 to 10000 characters'))
     .min(1, 'must be a text of 1 to 10000 characters')
@@ -105,7 +114,9 @@ const CheckSchema = object({
     .describe(
       'What is run in the sandbox, over a writable copy of the checkout. A non-zero status fails the check.',
     ),
-  allow_network: flag().default(false).describe('Give the command network access.'),
+  allow_network: flag()
+    .default(false)
+    .describe('Give the command network access: only where the base gives it to the check of the same name.'),
   timeout_seconds: wholeNumber(1, 86_400)
     .default(600)
     .describe('The command is ended after this many seconds.'),

@@ -1,5 +1,6 @@
 // What stands in the lists of ekaci.toml: caches, hooks, apps, instances, branches and repositories.
 import { credentialSource } from './credential-source.ts';
+import { hookVariables } from './hook-command.ts';
 import {
   argument,
   branchGlob,
@@ -69,7 +70,11 @@ export const Hook = table({
   id: entryId().describe('What repositories call it.'),
   command: list(argument(), 1000)
     .min(1, 'must name at least the program')
-    .describe('Program and arguments. An element that is exactly `$OUT_PATHS` becomes one element a path.'),
+    .describe(
+      'Program and arguments, without a shell. `$NAME` and `${NAME}` in an argument are replaced by what is known of the ' +
+        `build: ${hookVariables.map((name) => `\`${name}\``).join(', ')}; \`$$\` is a dollar. An argument that is ` +
+        'exactly `$OUT_PATHS` becomes one argument a path.',
+    ),
   credentials: credentialSource().prefault('none').describe('Where its secrets come from.'),
   permissions: permissions(),
   on: list(choice(['success', 'failure', 'fod']), 3)

@@ -20,6 +20,7 @@ const prefix = 'EKA_CI_';
 const otherVariables: ReadonlySet<string> = new Set([
   'EKA_CI_CONFIG_FILE',
   'EKA_CI_LOG',
+  'EKA_CI_SANDBOX_SOCKET',
   'EKA_CI_SOCKET',
   'EKA_CI_TOKEN',
   'EKA_CI_REAL_DRVS',

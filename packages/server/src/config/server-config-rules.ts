@@ -1,4 +1,6 @@
 // What holds between keys of ekaci.toml, beyond what each may be by itself.
+import { destinationFault } from './destination.ts';
+import { commandFaults } from './hook-command.ts';
 import type { ServerConfig } from './server-config-defaults.ts';
 import { socketPath } from './setting-values.ts';
 import type { TomlPath } from './toml-text.ts';
@@ -61,17 +63,21 @@ const hookTimeouts = ({ hooks, security }: ServerConfig): RuleFault[] =>
         ],
   );
 
-const fileCaches = ({ caches, security }: ServerConfig): RuleFault[] =>
-  caches.flatMap(({ destination }, index) =>
-    security.allow_private_cache_hosts || !destination.startsWith('file:')
-      ? []
-      : [
-          {
-            path: ['caches', index, 'destination'],
-            message: 'may be a file: URL only with security.allow_private_cache_hosts = true',
-          },
-        ],
+const hookCommands = ({ hooks }: ServerConfig): RuleFault[] =>
+  hooks.flatMap(({ command }, hook) =>
+    commandFaults(command).map(({ index, message }) => ({
+      path: ['hooks', hook, 'command', index],
+      message,
+    })),
   );
+
+const cacheDestinations = ({ caches, security }: ServerConfig): RuleFault[] =>
+  caches.flatMap(({ cache_type: type, destination }, index) => {
+    // Where Cachix is, Cachix says.
+    if (type === 'cachix') return [];
+    const message = destinationFault(destination, security.allow_private_cache_hosts);
+    return message === null ? [] : [{ path: ['caches', index, 'destination'], message }];
+  });
 
 const doubleTokens = (config: ServerConfig): RuleFault[] =>
   (['gitea_instances', 'gitlab_instances'] as const).flatMap((list) =>
@@ -104,7 +110,8 @@ const hostedNames = ({ git_repositories: repositories, github_apps: apps }: Serv
 export const brokenRules = (config: ServerConfig): RuleFault[] => [
   ...uniqueNames(config),
   ...hookTimeouts(config),
-  ...fileCaches(config),
+  ...hookCommands(config),
+  ...cacheDestinations(config),
   ...doubleTokens(config),
   ...socketPaths(config),
   ...hostedNames(config),

@@ -112,7 +112,9 @@ const EvaluationSection = table({
   allow_import_from_derivation: flag().default(false).describe('Let evaluation build what it imports.'),
   allow_network: list(repositoryGlob())
     .default([])
-    .describe('Patterns of repositories whose evaluation may fetch what no lock names.'),
+    .describe(
+      'Patterns of `owner/repo` whose evaluation has the network, and may fetch what no lock names. What `flake.lock`, npins and niv lock by hash is fetched before any evaluation.',
+    ),
 })
   .prefault({})
   .describe('The budget of one evaluation.');

@@ -13,18 +13,18 @@ describe('a key whose feature is not there yet', () => {
     const refusal = 'is not supported by this version yet: leave it out';
     expect(
       await complaints({
-        toml: 'caches = []\n[sandbox]\nmax_processes = 7\n[[hooks]]\nid = "h"\ncommand = ["x"]',
-        env: { EKA_CI_SECURITY__AUDIT_HOOKS: 'false' },
+        toml: 'caches = []\n[evaluation]\nallow_import_from_derivation = true\n[[gitlab_instances]]\ndomain = "g.example"',
+        env: { EKA_CI_WEB__BUNDLE_PATH: '/bundle' },
       }),
     ).toEqual([
-      `${configFile}:3: sandbox.max_processes: ${refusal} (its default is 512)`,
-      `${configFile}:4: hooks: ${refusal}`,
-      `environment EKA_CI_SECURITY__AUDIT_HOOKS: security.audit_hooks: ${refusal} (its default is true)`,
+      `${configFile}:3: evaluation.allow_import_from_derivation: ${refusal} (its default is false)`,
+      `${configFile}:4: gitlab_instances: ${refusal}`,
+      `environment EKA_CI_WEB__BUNDLE_PATH: web.bundle_path: ${refusal}`,
     ]);
     expect(
       await complaints({
         toml: [
-          'sandbox.max_processes = 512',
+          'evaluation.allow_import_from_derivation = false',
           'graph_lru_capacity = 100_000',
           'default_merge_method = "squash"',
           'caches = []',
@@ -38,14 +38,10 @@ describe('a key whose feature is not there yet', () => {
 
   it('is refused by its value where some are supported', async () => {
     const app = (id: string, more: string): string => `[[github_apps]]\nid = "${id}"\n${more}\n`;
-    const vault = app('v', 'credentials = { vault = { address = "https://v.example", secret_path = "a" } }');
     const other = app(
       'o',
       'api_url = "https://ghe.example/api/v3"\ncredentials = { env = { vars = ["A"] } }',
     );
-    expect(await complaints({ toml: vault })).toEqual([
-      expect.stringContaining('v: credentials from vault are not supported by this version yet'),
-    ]);
     expect(await complaints({ toml: app('m', 'credentials = { env = { vars = ["A"] } }') + other })).toEqual(
       [],
     );
@@ -63,8 +59,9 @@ describe('a key whose feature is not there yet', () => {
   });
 
   it('may be set in a file that something stronger brings back to the default', async () => {
-    const given = { toml: 'sandbox.max_processes = 7', env: { EKA_CI_SANDBOX__MAX_PROCESSES: '512' } };
-    expect((await loadValid(given)).config.sandbox.max_processes).toBe(512);
+    const env = { EKA_CI_EVALUATION__ALLOW_IMPORT_FROM_DERIVATION: 'false' };
+    const given = { toml: 'evaluation.allow_import_from_derivation = true', env };
+    expect((await loadValid(given)).config.evaluation.allow_import_from_derivation).toBe(false);
   });
 });
 

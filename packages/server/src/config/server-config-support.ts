@@ -9,19 +9,9 @@ import type { Origin, ServerConfigProblem } from './setting.ts';
 export const notYet: readonly string[] = [
   'database_url',
   'web.bundle_path',
-  'security.max_hook_timeout_seconds',
-  'security.audit_hooks',
-  'security.allow_private_cache_hosts',
   'evaluation.allow_import_from_derivation',
-  'evaluation.allow_network',
-  'sandbox.max_memory_mib',
-  'sandbox.max_cpu_seconds',
-  'sandbox.max_processes',
-  'sandbox.max_output_mib',
   'gitea_instances',
   'gitlab_instances',
-  'caches',
-  'hooks',
 ];
 
 const describeDefault = (value: unknown): string =>
@@ -33,9 +23,6 @@ interface Chosen {
   /** The same configuration with one key at its default. */
   readonly configWithout: (name: string) => ServerConfig;
 }
-
-/** Credential sources that this version cannot ask. */
-const sourcesNotYet: readonly string[] = ['aws-profile', 'vault', 'aws-secrets-manager', 'instance-metadata'];
 
 /** Nobody of other forges can sign in. */
 const refuseAdmins = ({ config, origins }: Pick<Chosen, 'config' | 'origins'>): ServerConfigProblem[] => {
@@ -52,19 +39,12 @@ const refuseAdmins = ({ config, origins }: Pick<Chosen, 'config' | 'origins'>): 
 const refuseValues = ({ config, origins }: Chosen): ServerConfigProblem[] => {
   const origin = origins.get('github_apps') ?? { kind: 'default' };
   const apps = config.github_apps;
-  const sources = apps.flatMap(({ id, credentials }) =>
-    sourcesNotYet.includes(credentials.kind)
-      ? [
-          `${id}: credentials from ${credentials.kind} are not supported by this version yet: use env, file or systemd-credential`,
-        ]
-      : [],
-  );
   const addresses = new Set(apps.map(({ api_url }) => api_url.replace(/\/+$/, '')));
   const hosts =
     new Set(Array.from(addresses, (address) => new URL(address).host)).size < addresses.size
       ? ['several addresses of one GitHub server: give its apps the same api_url']
       : [];
-  const refused = [...sources, ...hosts].map((message) => ({ key: 'github_apps', origin, message }));
+  const refused = hosts.map((message) => ({ key: 'github_apps', origin, message }));
   return [...refused, ...refuseAdmins({ config, origins })];
 };
 

@@ -1,6 +1,7 @@
 // The port's changes: what is to be judged, who judges it, and what it came to. Part of database.ts.
 import type { AskedOfBuilder, Hindrances } from '@eka-ci/core/hindrances';
 import type { CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
+import type { NewPublication } from './publications.ts';
 
 /**
  * queued → judging → judged (it has a conclusion), or failed (it has a fault). awaiting-approval, before queued: somebody
@@ -99,6 +100,8 @@ export interface ChangeQuery {
   readonly kinds?: readonly ChangeKind[];
   /** All states where absent. Without `superseded` each number appears once. */
   readonly states?: readonly ChangeState[];
+  /** Repositories whose changes are left out. @default [] */
+  readonly notOf?: readonly string[];
   /** `nextCursor` of the page before. */
   readonly cursor?: string;
   /** From 1 to 1000. */
@@ -217,6 +220,8 @@ export type ChangeResult =
       readonly markdown: string;
       /** @default nothing */
       readonly hindrances?: Hindrances;
+      /** Handed on in the same transaction, however often it is judged. @default null: nothing */
+      readonly publication?: NewPublication | null;
     }
   | { readonly state: 'failed'; readonly conclusion: string; readonly fault: string };
 

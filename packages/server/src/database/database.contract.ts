@@ -3,17 +3,22 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { approvalContract } from './approvals.contract.ts';
 import { buildContract } from './builds.contract.ts';
 import { changeContract } from './changes.contract.ts';
+import { checkRunContract } from './check-runs.contract.ts';
 import type { Database } from './database.ts';
 import { derivationContract } from './derivations.contract.ts';
 import { failureContract } from './failures.contract.ts';
 import { gateContract } from './gates.contract.ts';
 import { groupContract } from './groups.contract.ts';
+import { hookRunContract } from './hook-runs.contract.ts';
 import { jobsetContract } from './jobsets.contract.ts';
 import { judgingContract } from './judging.contract.ts';
 import { maintainerContract } from './maintainers.contract.ts';
 import { mergeContract } from './merges.contract.ts';
 import { offerContract } from './offers.contract.ts';
 import { packageContract } from './packages.contract.ts';
+import { privacyContract } from './privacy.contract.ts';
+import { publicationContract } from './publications.contract.ts';
+import { pushContract } from './pushes.contract.ts';
 import { repositoryContract } from './repositories.contract.ts';
 import { requestContract } from './requests.contract.ts';
 import { newNode, step } from './testing/samples.ts';
@@ -44,6 +49,9 @@ export const describeDatabase = (name: string, open: () => Promise<Database>): v
     describe('jobsets', () => {
       jobsetContract(given);
     });
+    describe('runs of checks', () => {
+      checkRunContract(given);
+    });
     describe('changes', () => {
       changeContract(given);
     });
@@ -68,6 +76,12 @@ export const describeDatabase = (name: string, open: () => Promise<Database>): v
     describe('repositories of hosted forges', () => {
       repositoryContract(given);
     });
+    describe('runs of hooks', () => {
+      hookRunContract(open);
+    });
+    describe('what is private', () => {
+      privacyContract(given);
+    });
     describe('approvals', () => {
       approvalContract(given);
     });
@@ -79,6 +93,12 @@ export const describeDatabase = (name: string, open: () => Promise<Database>): v
     });
     describe('maintainers', () => {
       maintainerContract(given);
+    });
+    describe('publications', () => {
+      publicationContract(open);
+    });
+    describe('pushes', () => {
+      pushContract(open);
     });
     describe('closing', () => {
       closingContract(open);

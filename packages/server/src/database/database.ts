@@ -7,12 +7,18 @@ import type { BuildCause, BuildState } from '@eka-ci/core/build-state';
 import type { DrvNode } from '@eka-ci/core/drv-graph';
 import type { EvaluationRecord } from '@eka-ci/core/evaluation';
 import type { BuildAnswer } from '@eka-ci/core/flaky';
-import type { Brand, CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
+import type { CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
 import type { Approvals } from './approvals.ts';
 import type { Changes } from './changes.ts';
+import type { CheckRuns } from './check-runs.ts';
 import type { Gates } from './gates.ts';
+import type { HookRuns } from './hook-runs.ts';
+import type { JobsetId } from './jobset-id.ts';
 import type { Maintainers } from './maintainers.ts';
 import type { Merges, Reviews } from './merges.ts';
+import type { Privacy } from './privacy.ts';
+import type { Publications } from './publications.ts';
+import type { Pushes } from './pushes.ts';
 import type { Repositories } from './repositories.ts';
 import type { Users } from './users.ts';
 
@@ -36,7 +42,14 @@ export type {
   StoredChange,
   UnsatisfiableChange,
 } from './changes.ts';
+export type { CheckRunEnd, CheckRuns, NewCheckRun, StoredCheckRun } from './check-runs.ts';
 export type { GateClaim, GateCounts, GateKey, Gates, StoredGate, WantedGate } from './gates.ts';
+export type {
+  HookEnding,
+  HookRuns,
+  NewHookRun,
+  StoredHookRun,
+} from './hook-runs.ts';
 export type {
   AttrMaintainer,
   MaintainerRequest,
@@ -51,6 +64,12 @@ export type {
   StoredMerge,
   StoredReview,
 } from './merges.ts';
+export type {
+  NewPublication,
+  Publications,
+  StoredPublication,
+} from './publications.ts';
+export type { PushCounts, Pushes, StoredPush, WantedPush } from './pushes.ts';
 export type {
   NewApiToken,
   SignedInUser,
@@ -75,6 +94,11 @@ export interface Database {
   readonly users: Users;
   readonly approvals: Approvals;
   readonly repositories: Repositories;
+  readonly hookRuns: HookRuns;
+  readonly privacy: Privacy;
+  readonly publications: Publications;
+  readonly checkRuns: CheckRuns;
+  readonly pushes: Pushes;
   /**
    * Writes a copy of everything, as of one moment, while others go on reading and writing. The file must not exist.
    * @throws DatabaseError DATABASE_BACKUP_EXISTS, or as an opening does
@@ -177,6 +201,14 @@ export interface Builds {
    * derivation and oldest first. Those of `paths` that have none are left out.
    */
   answersOf(paths: Iterable<DrvPath>): Promise<ReadonlyMap<DrvPath, readonly BuildAnswer[]>>;
+  /**
+   * Builds whose newest attempt succeeded or failed then or later.
+   * @param limit of one answer; whoever wants more asks again, `after` the last
+   */
+  endedSince(
+    atMs: number,
+    page: { readonly after: StoredBuild | null; readonly limit: number },
+  ): Promise<readonly StoredBuild[]>;
   /** Oldest first. */
   attemptsOf(path: DrvPath): Promise<readonly BuildAttempt[]>;
   /** Oldest first. */
@@ -217,7 +249,7 @@ export interface Packages {
   forget(updatedBeforeMs: number): Promise<number>;
 }
 
-export type JobsetId = Brand<number, 'JobsetId'>;
+export type { JobsetId } from './jobset-id.ts';
 
 /** The question a jobset answers: two equal keys are never evaluated twice. */
 export interface JobsetKey {

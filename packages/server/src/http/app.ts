@@ -1,5 +1,5 @@
 // The one HTTP app: every route, on whatever it is opened (listen.ts). It decides nothing of its own.
-import { type FastifyInstance, fastify } from 'fastify';
+import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { describeApi } from './describe-api.ts';
 import { createErrorHandler } from './errors.ts';
@@ -9,6 +9,8 @@ import { takeJsonBodies } from './json-body.ts';
 import { createKnownRoutes } from './known-routes.ts';
 import { allowOrigins } from './origins.ts';
 import { limitRates } from './rate-limit.ts';
+import { createReaderAtHand, guardReads, type ReaderAtHand } from './reading/guarded.ts';
+import { keepFromOthers } from './reading/keep-from-others.ts';
 import { compileWithZod, withoutCompilers } from './route.ts';
 import { addAccountRoutes } from './routes/account.ts';
 import { addAdminUserRoutes } from './routes/admin-users.ts';
@@ -19,11 +21,14 @@ import { addBadgeRoutes } from './routes/badges.ts';
 import { addBuildOrderRoutes } from './routes/build-orders.ts';
 import { addBuilderRoutes } from './routes/builders.ts';
 import { addBuildRoutes } from './routes/builds.ts';
+import { addCacheRoutes } from './routes/caches.ts';
 import { addChangeActionRoutes } from './routes/change-actions.ts';
 import { addChangeRoutes } from './routes/changes.ts';
+import { addCheckRoutes } from './routes/checks.ts';
 import { addCommitRoutes } from './routes/commits.ts';
 import { addDerivationRoutes } from './routes/derivations.ts';
 import { addDocsRoutes } from './routes/docs.ts';
+import { addHookRoutes } from './routes/hooks.ts';
 import { addJobRoutes } from './routes/jobs.ts';
 import { addLiveRoutes } from './routes/live.ts';
 import { addLogRoutes } from './routes/logs.ts';
@@ -59,14 +64,35 @@ const refuseUnknown = (app: FastifyInstance): void => {
   });
 };
 
+/** From the first line of a route on, all that it reads is as whoever asks may see it. */
+const readAsCaller = (app: FastifyInstance, { access }: HttpDeps): ReaderAtHand => {
+  const atHand = createReaderAtHand(access.anybody);
+  const seesMore = new WeakSet<FastifyRequest>();
+  app.addHook('preHandler', (request, _reply, goOn) => {
+    access.readerOf(request).then(
+      (reader) => {
+        if (reader !== access.anybody) seesMore.add(request);
+        atHand.run(reader, goOn);
+      },
+      (cause: unknown) =>
+        goOn(cause instanceof Error ? cause : new Error('who asks is not known', { cause })),
+    );
+  });
+  app.addHook('onSend', async (request, reply, payload) => {
+    if (seesMore.has(request)) keepFromOthers(reply);
+    return payload;
+  });
+  return atHand;
+};
+
 /** Not listening yet: `listen` opens it, `inject` asks it without a connection. */
-export const createHttpApp = async (deps: HttpDeps): Promise<FastifyInstance> => {
-  const { behindTls } = deps.options;
-  const onError = createErrorHandler({ onFault: deps.onFault, behindTls });
+export const createHttpApp = async (server: HttpDeps): Promise<FastifyInstance> => {
+  const { behindTls } = server.options;
+  const onError = createErrorHandler({ onFault: server.onFault, behindTls });
   const app = fastify({
     bodyLimit: maxBodyBytes,
     routerOptions: { maxParamLength },
-    trustProxy: [...deps.options.trustedProxies],
+    trustProxy: [...server.options.trustedProxies],
     frameworkErrors: onError,
     schemaController: withoutCompilers,
   }).withTypeProvider<ZodTypeProvider>();
@@ -74,12 +100,14 @@ export const createHttpApp = async (deps: HttpDeps): Promise<FastifyInstance> =>
   app.setErrorHandler(onError);
   app.addHook('onRequest', async (_request, reply) => setSecurityHeaders(reply, behindTls));
   app.addHook('onSend', async (request, reply, payload) => tagAnswer(request, reply, payload));
-  allowOrigins(app, deps.options.origins);
+  allowOrigins(app, server.options.origins);
   takeJsonBodies(app);
-  await limitRates(app, deps.options.rateLimits);
+  await limitRates(app, server.options.rateLimits);
   refuseUnknown(app);
-  const describe = describeApi(app, deps.version);
-  const summaries = createSummaryReader(deps.database.changes);
+  const describe = describeApi(app, server.version);
+  // Asked of changes that somebody was shown.
+  const summaries = createSummaryReader(server.database.changes);
+  const deps = guardReads(server, readAsCaller(app, server));
   app.addHook('onClose', () => summaries.close());
   const routeDeps = { ...deps, summaries, describe };
   // Whoever shows a token that is none is told so, also where none is needed. Not before their rate was looked at.
@@ -87,9 +115,11 @@ export const createHttpApp = async (deps: HttpDeps): Promise<FastifyInstance> =>
     if (request.headers.authorization !== undefined) await deps.access.callerOf(request);
     return payload;
   });
-  addMetricsRoutes(app, deps);
+  // For who may know of everything, or holds a token for that alone.
+  addMetricsRoutes(app, server);
   addOperationRoutes(app, routeDeps);
   addUpkeepRoutes(app, deps);
+  addCacheRoutes(app, deps);
   addChangeRoutes(app, routeDeps);
   addReviewRoutes(app, routeDeps);
   addCommitRoutes(app, routeDeps);
@@ -101,6 +131,8 @@ export const createHttpApp = async (deps: HttpDeps): Promise<FastifyInstance> =>
   addBuildOrderRoutes(app, deps);
   addRebuildRoutes(app, routeDeps);
   addLogRoutes(app, deps);
+  addHookRoutes(app, deps);
+  addCheckRoutes(app, deps);
   addBadgeRoutes(app, deps);
   addRepositoryRoutes(app, deps);
   addDocsRoutes(app, routeDeps);

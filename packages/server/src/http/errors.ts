@@ -46,6 +46,8 @@ export type HttpErrorCode =
   | 'BUILD_ORDER_NOT_FOUND'
   /** 404: the derivation was not tried that often. */
   | 'ATTEMPT_NOT_FOUND'
+  /** 404: no check was run under this id, or it was long ago. */
+  | 'CHECK_NOT_FOUND'
   /** 404: nothing was logged, or the log is removed. */
   | 'LOG_NOT_FOUND'
   /** 404: no repository of that name is configured. */
@@ -70,6 +72,8 @@ export type HttpErrorCode =
   | 'USER_NOT_FOUND'
   /** 404: nobody of that id was approved for good. */
   | 'APPROVED_USER_NOT_FOUND'
+  /** 404: no cache of that name is configured. */
+  | 'CACHE_NOT_FOUND'
   /** 409: whoever offers the change is not known, so nobody can be approved for good. */
   | 'AUTHOR_UNKNOWN'
   /** 404: they have no API token of that id. */
@@ -147,6 +151,7 @@ const statusOf: Readonly<Record<HttpErrorCode, number>> = {
   DRV_NOT_IN_STORE: 404,
   BUILD_ORDER_NOT_FOUND: 404,
   ATTEMPT_NOT_FOUND: 404,
+  CHECK_NOT_FOUND: 404,
   LOG_NOT_FOUND: 404,
   REPOSITORY_NOT_FOUND: 404,
   CHANGE_NOT_FOUND: 404,
@@ -164,6 +169,7 @@ const statusOf: Readonly<Record<HttpErrorCode, number>> = {
   METHOD_NOT_ALLOWED: 405,
   REQUEST_TIMEOUT: 408,
   APPROVED_USER_NOT_FOUND: 404,
+  CACHE_NOT_FOUND: 404,
   AUTHOR_UNKNOWN: 409,
   CHANGE_NOT_READY: 409,
   MERGE_METHOD_FORBIDDEN: 409,

@@ -11,12 +11,14 @@ import type { RunningFacts } from '../pipeline/builds/running-facts.ts';
 import type { StoreLogs } from '../pipeline/builds/store-logs.ts';
 import type { MergeDesk } from '../pipeline/merging/merge-desk.ts';
 import type { ChangeRights } from '../pipeline/people/change-rights.ts';
+import type { PushQueue } from '../pipeline/publish/push-queue.ts';
 import type { RepositoryAddress } from '../pipeline/repository-address.ts';
 import type { SubmitReview } from '../pipeline/submit-review.ts';
 import type { Access } from './access.ts';
 import type { RequestFault } from './errors.ts';
 import type { GraphMetrics } from './graph-metrics.ts';
 import type { LiveConnections } from './live/live-connections.ts';
+import type { MetricSet } from './metric-set.ts';
 import type { OperatorActions } from './operator-actions.ts';
 import type { Origins } from './origins.ts';
 import type { RateLimits } from './rate-limit.ts';
@@ -78,15 +80,24 @@ export interface HttpOptions {
 export interface HttpDeps {
   readonly database: Pick<
     Database,
-    'meta' | 'derivations' | 'builds' | 'changes' | 'merges' | 'reviews' | 'approvals' | 'maintainers'
-  >;
+    | 'meta'
+    | 'derivations'
+    | 'builds'
+    | 'changes'
+    | 'merges'
+    | 'reviews'
+    | 'approvals'
+    | 'maintainers'
+    | 'checkRuns'
+  > & { readonly hookRuns: Pick<Database['hookRuns'], 'of'> };
   /** Absolute: below it lie the files that attempts name as their logs. */
   readonly logsDir: string;
   /** Without a slash at its end, for example `/nix/store`: a `{drv}` of the API is a name in it. */
   readonly storeDir: string;
   /** Of EkaCI. */
   readonly version: string;
-  readonly status: () => StatusFacts;
+  /** @param maySee only changes of these repositories are counted. @default all */
+  readonly status: (maySee?: (repository: string) => boolean) => StatusFacts;
   /** False while the server starts or ends: a load balancer then sends nothing here. */
   readonly isReady: () => boolean;
   readonly builds: LiveBuilds;
@@ -115,12 +126,18 @@ export interface HttpDeps {
   readonly access: Access;
   /** Signing in, and what follows from it. */
   readonly auth: Auth;
-  readonly rights: Pick<ChangeRights, 'mayWrite' | 'maintains' | 'maintainsAll' | 'packagesWithout'>;
+  readonly rights: Pick<
+    ChangeRights,
+    'mayWrite' | 'mayRead' | 'epoch' | 'maintains' | 'maintainsAll' | 'packagesWithout'
+  >;
   readonly merges: Pick<MergeDesk, 'request' | 'withdraw'>;
+  readonly pushes: Pick<PushQueue, 'queues' | 'pushNow'>;
   readonly upkeep: HttpUpkeep;
   /** Told of the work by who hears of it. */
   readonly workMetrics: Pick<WorkMetrics, 'registerIn'>;
   readonly graphMetrics: Pick<GraphMetrics, 'registerIn'>;
+  /** Further metrics of whoever counts his own. @default none */
+  readonly metricSets?: readonly MetricSet[];
   /** Of every builder that is configured now. Cheap: it reads memory. */
   readonly builderCounts: () => readonly BuilderCounts[];
   /** Of forges that call us. @default none */

@@ -80,7 +80,8 @@ const openWithin = async (folder: string, name: string): Promise<FileHandle | nu
   }
 };
 
-const openFile = async (folder: string, file: string, attempt: number): Promise<OpenLog | null> => {
+/** @param file relative to the log folder, whoever stored it. @returns null where there is none */
+export const openFile = async (folder: string, file: string, attempt: number): Promise<OpenLog | null> => {
   const log = await openStoredLog((suffix) => openWithin(folder, file + suffix));
   if (log === null) return null;
   const { sizeBytes, modifiedMs } = log;

@@ -11,7 +11,15 @@ import type { WebhookMetrics } from './webhook-metrics.ts';
 export interface MetricSources
   extends Pick<
     HttpDeps,
-    'builds' | 'status' | 'isReady' | 'version' | 'upkeep' | 'workMetrics' | 'graphMetrics' | 'builderCounts'
+    | 'builds'
+    | 'status'
+    | 'isReady'
+    | 'version'
+    | 'upkeep'
+    | 'workMetrics'
+    | 'graphMetrics'
+    | 'metricSets'
+    | 'builderCounts'
   > {
   readonly live: Pick<HttpDeps['live'], 'counts'>;
   readonly webhooks?: { readonly metrics: Pick<WebhookMetrics, 'registerIn'> };
@@ -85,6 +93,7 @@ export const createServerMetrics = (deps: MetricSources): ServerMetrics => {
   deps.graphMetrics.registerIn(registry);
   addBuilderMetrics(registry, deps.builderCounts);
   deps.webhooks?.metrics.registerIn(registry);
+  for (const metrics of deps.metricSets ?? []) metrics.registerIn(registry);
   const requests = new Histogram({
     name: `${prefix}http_request_duration_seconds`,
     help: 'From the first byte of a request to the last of its answer.',

@@ -84,6 +84,7 @@ const samples = (): Readonly<Record<string, readonly string[]>> => ({
   number: ['7', '7', '7', '7', '8'],
   file: ['packages.svg'],
   attempt: ['1', '2'],
+  hook: ['notify'],
   q: ['open', 'line'],
 });
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { type DocumentedApi, type DocumentedOperation, readApi } from './testing/documented.ts';
 import { valid } from './testing/from-schema.ts';
-import { head, metricsToken, newChange, type Served, serve } from './testing/served.ts';
+import { checkId, head, metricsToken, newChange, runCheck, type Served, serve } from './testing/served.ts';
 
 const review = '01890a5d-ac96-774b-bcce-b302099a8057';
 
@@ -14,6 +14,7 @@ let api: DocumentedApi;
 let json: Record<string, unknown>;
 beforeAll(async () => {
   served = await serve();
+  await runCheck(served);
   await served.database.changes.save(newChange(review, { kind: 'submitted', number: 1 }));
   json = z.record(z.string(), z.unknown()).parse((await served.app.inject('/v1/openapi.json')).json());
   api = await readApi(json);
@@ -31,7 +32,10 @@ const samples = (): Readonly<Record<string, string>> => ({
   file: 'packages.svg',
   q: 'line',
   attr: 'python3.pkgs."a.b"',
+  hook: 'notify',
   'getReview.id': review,
+  'getCheck.id': checkId,
+  'getCheckLog.id': checkId,
   'getJob.id': 'judged.0',
   'listJobDerivations.id': 'judged.0',
   'rebuildJob.id': 'judged.0',

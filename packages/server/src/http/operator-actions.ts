@@ -19,6 +19,7 @@ export interface AuditedAction {
     | 'drain'
     | 'undrain'
     | 'backup'
+    | 'push-again'
     | 'promote'
     | 'demote'
     | 'sign-in'

@@ -13,7 +13,14 @@ import { createFakeSignIn, type FakeSignIn } from '../forge/forge-sign-in.fake.t
 import { createAccess } from './access.ts';
 import { createHttpApp } from './app.ts';
 import { type Browser, createBrowser } from './testing/browser.ts';
-import { httpOptions, noRights, type Served, serve, sessionSecret } from './testing/served.ts';
+import {
+  httpOptions,
+  noRights,
+  type Served,
+  seesEverything,
+  serve,
+  sessionSecret,
+} from './testing/served.ts';
 
 const alice = { id: 7, login: 'Alice' };
 
@@ -278,7 +285,15 @@ const restart = (secret: typeof sessionSecret | null): Promise<FastifyInstance> 
   const auth = createAuth({ users, forge, secret, admins: [], clock });
   const origins = { allowed: [], own: null };
   const limits = { tokenFailuresPerMinute: 1, writesPerMinute: 1 };
-  const access = createAccess({ auth, rights: noRights, origins, behindTls: false, ...limits, clock });
+  const access = createAccess({
+    auth,
+    rights: noRights,
+    readers: seesEverything,
+    origins,
+    behindTls: false,
+    ...limits,
+    clock,
+  });
   return createHttpApp({ ...served.deps, auth, access });
 };
 

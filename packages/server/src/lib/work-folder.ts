@@ -1,7 +1,20 @@
 // A private temporary folder that goes when its work ends, or, after a crash, when the next one is made.
-import { chmod, lstat, mkdtemp, readdir, readFile, readlink, rm, rmdir, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import {
+  chmod,
+  lstat,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  rmdir,
+  writeFile,
+} from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { errorCodeOf } from './error-code.ts';
 
 export interface WorkFolder {
   readonly path: string;
@@ -11,21 +24,48 @@ export interface WorkFolder {
 
 const ownerFile = 'owner.pid';
 
-/** Folders copied from a store are write-protected, and only their owner's write bit lets `rm` empty them. */
-const makeWritable = async (folder: string): Promise<void> => {
-  await chmod(folder, 0o700);
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    if (entry.isDirectory()) await makeWritable(join(folder, entry.name));
+const unlessGone = (error: unknown): null => {
+  if (errorCodeOf(error) === 'ENOENT') return null;
+  throw error;
+};
+
+/** Half of what the system takes as a path, so that what is one name deeper can still be named. */
+const longPathBytes = 2000;
+
+/**
+ * Folders copied from a store are write-protected, and only their owner's write bit lets `rm` empty them. Those that
+ * lie too deep for a path are moved up, whatever their names are made of. Links are not followed.
+ */
+const makeRemovable = async (root: string): Promise<void> => {
+  const within = (folder: Buffer, name: Buffer): Buffer => Buffer.concat([folder, Buffer.from('/'), name]);
+  const top = Buffer.from(root);
+  const folders: Buffer[] = [top];
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    await chmod(folder, 0o700).catch(unlessGone);
+    const entries = await readdir(folder, { withFileTypes: true, encoding: 'buffer' }).catch(unlessGone);
+    for (const entry of entries ?? []) {
+      if (!entry.isDirectory()) continue;
+      const path = within(folder, entry.name);
+      if (path.length <= longPathBytes) {
+        folders.push(path);
+        continue;
+      }
+      const nearer = within(top, Buffer.from(`.deep-${randomUUID()}`));
+      await chmod(path, 0o700).catch(unlessGone);
+      await rename(path, nearer).catch(unlessGone);
+      folders.push(nearer);
+    }
   }
 };
 
-/** Removes a folder even where folders inside it are write-protected; a missing one is fine. */
+/** Removes a folder even where folders inside it are write-protected or too deep; a missing one is fine. */
 export const removeTree = async (path: string): Promise<void> => {
   try {
     await rm(path, { recursive: true, force: true });
   } catch {
-    await makeWritable(path);
-    await rm(path, { recursive: true, force: true });
+    // What it had begun may still go on: some of what is found is gone a moment later.
+    await makeRemovable(path);
+    await rm(path, { recursive: true, force: true, maxRetries: 5 });
   }
 };
 

@@ -2,7 +2,8 @@
 import type { Database } from '../database/database.ts';
 
 export interface ChangeCounts {
-  now(): { readonly queued: number; readonly judging: number };
+  /** @param maySee only those of these repositories. @default all */
+  now(maySee?: (repository: string) => boolean): { readonly queued: number; readonly judging: number };
   /** Something has changed: they are read again, soon and once for many calls. */
   refresh(): void;
   /** Resolves when no reading is under way. */
@@ -14,17 +15,18 @@ const most = 1000;
 const everyKind = ['branch', 'offered', 'group', 'baseline', 'submitted'] as const;
 
 export const createChangeCounts = (database: Pick<Database, 'changes'>): ChangeCounts => {
-  let counts = { queued: 0, judging: 0 };
+  /** Of each change, its repository. */
+  let counted: Readonly<Record<'queued' | 'judging', readonly string[]>> = { queued: [], judging: [] };
   let reading: Promise<void> | null = null;
   let again = false;
-  const count = async (state: 'queued' | 'judging'): Promise<number> => {
+  const count = async (state: 'queued' | 'judging'): Promise<string[]> => {
     const { changes } = await database.changes.list({ kinds: everyKind, states: [state], limit: most });
-    return changes.length;
+    return changes.map(({ repository }) => repository);
   };
   const read = async (): Promise<void> => {
     do {
       again = false;
-      counts = { queued: await count('queued'), judging: await count('judging') };
+      counted = { queued: await count('queued'), judging: await count('judging') };
     } while (again);
   };
   const refresh = (): void => {
@@ -36,5 +38,11 @@ export const createChangeCounts = (database: Pick<Database, 'changes'>): ChangeC
         reading = null;
       });
   };
-  return { now: () => counts, refresh, settled: () => reading ?? Promise.resolve() };
+  const now: ChangeCounts['now'] = (maySee) => {
+    const { queued, judging } = counted;
+    const count = (of: readonly string[]): number =>
+      maySee === undefined ? of.length : of.filter(maySee).length;
+    return { queued: count(queued), judging: count(judging) };
+  };
+  return { now, refresh, settled: () => reading ?? Promise.resolve() };
 };

@@ -12,7 +12,7 @@ import { sourceOf } from './repository-source.ts';
 import { readSubmission } from './stored-submission.ts';
 
 /** The rest is the server's: how much it may take, and where. */
-export interface ChangeRequest extends Omit<PipelineRequest, 'limits' | 'folder'> {
+export interface ChangeRequest extends Omit<PipelineRequest, 'id' | 'limits' | 'folder'> {
   /** A baseline alone has it. */
   readonly baseline?: Pick<BaselineRequest, 'branch' | 'allowed'>;
   /** For whoever fetches; nothing of a judgement does. */

@@ -26,6 +26,10 @@ export interface EvaluateSidesDeps {
   readonly limits: SideLimits;
   /** Exports a tree where nobody has asked for it yet, and gives its folder. */
   readonly exportTree: (side: Side) => Promise<string>;
+  /** Has what that tree locks in the store, and says what is missing. */
+  readonly prefetch: (side: Side, signal: AbortSignal) => Promise<readonly string[]>;
+  /** What no lock names may be fetched, while it is evaluated. */
+  readonly allowNetwork: boolean;
   /** Of those folders. */
   readonly treeShas: { readonly base: TreeSha; readonly judged: TreeSha };
   /** `preferred`: where there are no namespaces, evaluate unconfined with a warning. For trusted authors only. */
@@ -58,7 +62,7 @@ const createProgress = (deps: EvaluateSidesDeps, job: string, side: Side) => {
 };
 
 /** What every evaluation of a change is allowed. */
-const evaluationRules = {
+export const evaluationRules = {
   allowImportFromDerivation: false,
   allowNetwork: false,
 } as const;
@@ -78,6 +82,14 @@ interface SideToEvaluate {
   readonly workers: number;
 }
 
+/** What could not be fetched concerns nobody who did not need it. */
+const lackedNetwork = (evaluation: Evaluation): boolean =>
+  evaluation.kind === 'failed'
+    ? evaluation.failure.kind === 'network'
+    : evaluation.jobset.records.some(
+        (record) => record.kind === 'failed' && record.failure.kind === 'network',
+      );
+
 const evaluateTree = async (
   deps: EvaluateSidesDeps,
   { job, side, workers, rootsDir }: SideToEvaluate & { readonly rootsDir: string },
@@ -93,6 +105,8 @@ const evaluateTree = async (
     const failure = { kind: 'other', message: target.message, position: null } as const;
     return { kind: 'failed', failure, warnings: [] };
   }
+  // Whoever has the network fetches it then.
+  const missing = deps.allowNetwork ? [] : await deps.prefetch(side, signal);
   const progress = createProgress(deps, job.name, side);
   const evaluation = await evaluateJob(
     { evaluator: deps.evaluator, onProgress: progress.update },
@@ -104,6 +118,7 @@ const evaluateTree = async (
         target,
         limits: { ...deps.limits, workers },
         ...evaluationRules,
+        allowNetwork: deps.allowNetwork,
         sandbox: deps.sandbox,
         rootsDir,
       },
@@ -111,7 +126,9 @@ const evaluateTree = async (
     signal,
   );
   progress.finish();
-  return evaluation;
+  return lackedNetwork(evaluation)
+    ? { ...evaluation, warnings: [...missing, ...evaluation.warnings] }
+    : evaluation;
 };
 
 /** As `evaluateTree`, unless the same question was answered before. */
@@ -129,7 +146,10 @@ const evaluateSide = async (
     tree: deps.treeShas[side],
     job,
     evaluator: evaluator.name,
-    settings: { ...evaluationRules, maxMemoryMib: limits.maxMemoryMib, timeoutMs: limits.timeoutMs },
+    settings: {
+      ...{ ...evaluationRules, allowNetwork: deps.allowNetwork },
+      ...{ maxMemoryMib: limits.maxMemoryMib, timeoutMs: limits.timeoutMs },
+    },
   };
   const jobset = await kept.find(question);
   if (jobset !== null) return { kind: 'complete', jobset, warnings: [] };

@@ -5,6 +5,8 @@ import { drvNodeOf } from '@eka-ci/core/graph/copy-node';
 import type { DrvPath } from '@eka-ci/core/ids';
 import { type ClosureRequest, readDerivationClosure } from '@eka-ci/nix/derivation-files';
 import type { Database } from '../database/database.ts';
+import type { WantedDrv } from './privacy/private-derivations.ts';
+import type { WantedBy } from './privacy/visibility.ts';
 
 export interface IngestDeps {
   /** The directory in store paths' names, and where its files are. */
@@ -13,6 +15,8 @@ export interface IngestDeps {
   /** Nodes that have a row. */
   readonly stored: NodeSet;
   readonly database: Pick<Database, 'derivations'>;
+  /** @default nobody of whom it is to be kept */
+  readonly wantedBy?: WantedBy;
 }
 
 export interface Ingested {
@@ -53,7 +57,11 @@ class Ingestion {
     for (let lacking = this.#takeLacking(); lacking.length > 0; lacking = this.#takeLacking()) {
       await this.#load(lacking);
     }
+    const { wantedBy } = this.#deps;
+    // What has a row can be asked for: who may, is known before.
+    await wantedBy?.beforeRows(this.#wanted());
     await this.#save(roots.flatMap((root) => table.find(root) ?? []));
+    await wantedBy?.afterRows(this.#wanted());
     const reads = this.#fresh.size;
     return {
       closure: this.#walk.reached,
@@ -62,6 +70,11 @@ class Ingestion {
       reads,
       reloadMs: this.#reloadMs,
     };
+  }
+
+  *#wanted(): Generator<WantedDrv> {
+    const { table, stored } = this.#deps;
+    for (const id of this.#walk.reached) yield { path: table.pathOf(id), hasRow: stored.has(id) };
   }
 
   #takeLacking(): DrvPath[] {

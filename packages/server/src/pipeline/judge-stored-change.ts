@@ -1,5 +1,6 @@
 // One change from the queue, through the pipeline, to what is kept of it.
 import type { ReviewEvent } from '@eka-ci/protocol/review';
+import { matchesRepository } from '../config/permissions.ts';
 import type { ChangeResult, StoredChange } from '../database/database.ts';
 import { ForgeError } from '../forge/forge.ts';
 import { GitError, type GitSource } from '../git/git.ts';
@@ -9,6 +10,8 @@ import type { SideLimits } from './evaluate-sides.ts';
 import { judgeBaseline } from './judge-baseline.ts';
 import type { MirrorNeed } from './mirrors.ts';
 import { type Judgement, type PipelineDeps, type PipelineRequest, runPipeline } from './pipeline.ts';
+import { placeOf } from './publish/place-of.ts';
+import { writePublication } from './publish/publication.ts';
 import { buildLimitOf, type RebuildPolicy } from './rebuild-policy.ts';
 import { startTelling } from './tell-uncommitted.ts';
 
@@ -17,6 +20,8 @@ export interface JudgeChangeDeps extends ChangeRequestDeps {
   readonly pipelineFor: (signal: AbortSignal, onEvent: (event: ReviewEvent) => void) => PipelineDeps;
   readonly limits: SideLimits;
   readonly rebuild: RebuildPolicy;
+  /** Patterns of repositories whose evaluation has the network. @default none */
+  readonly allowNetwork?: readonly string[];
   /** Told what happens to a change while it happens. */
   readonly onEvent: (change: StoredChange, event: ReviewEvent) => void;
 }
@@ -38,7 +43,7 @@ export const mirrorNeedOf = (deps: ChangeRequestDeps, change: StoredChange): Mir
 
 const toResult = (
   change: StoredChange,
-  { summary, markdown, base, judgedTree, subject, hindrances }: Judgement,
+  { summary, markdown, base, judgedTree, subject, hindrances, publication }: Judgement,
 ): Extract<ChangeResult, { state: 'judged' }> => ({
   state: 'judged',
   base,
@@ -49,6 +54,7 @@ const toResult = (
   summaryJson: JSON.stringify(summary),
   markdown,
   hindrances,
+  publication: publication === null ? null : writePublication(publication),
 });
 
 /** Whether the branch that changes join is there now; any other fault is for others to tell. */
@@ -85,6 +91,8 @@ export const judgeStoredChange = async (
 ): Promise<Extract<ChangeResult, { state: 'judged' }>> => {
   const asked = requestFor(deps, change);
   const onEvent = (event: ReviewEvent): void => deps.onEvent(change, event);
+  // Of what somebody asks for by hand nobody says where it belongs.
+  const place = placeOf(deps.hosted ?? [], change);
   const pipeline = deps.pipelineFor(signal, onEvent);
   const folder = await createWorkFolder('ekaci-judge-');
   const telling = startTelling({ git: pipeline.git, onEvent }, { change, source: asked.source }, signal);
@@ -98,6 +106,9 @@ export const judgeStoredChange = async (
       // What somebody asks for by hand is judged, whatever it touches.
       skipPaths: change.kind === 'submitted' ? [] : deps.rebuild.skipPaths,
       limits: deps.limits,
+      place,
+      allowNetwork: place !== null && matchesRepository(deps.allowNetwork ?? [], place.repository),
+      id: change.id,
       folder: folder.path,
     };
     const judgement =

@@ -5,6 +5,7 @@ import type { ChangeIdentification, ChangeSummary, Notice } from '@eka-ci/core/c
 import { renderMarkdown } from '@eka-ci/core/change-summary/markdown';
 import type { JobSource } from '@eka-ci/core/change-summary/reproduce';
 import type { SizeLookup } from '@eka-ci/core/change-summary/sizes';
+import type { JudgedCheck } from '@eka-ci/core/check-outcome';
 import type { DrvGraph } from '@eka-ci/core/drv-graph';
 import { classifyPackageChanges, type NameRules } from '@eka-ci/core/package-changes';
 import { measureRebuildImpact } from '@eka-ci/core/rebuild-impact';
@@ -24,6 +25,7 @@ export interface PlannedJob {
 export interface JudgeInput {
   readonly change: ChangeIdentification;
   readonly jobs: readonly (PlannedJob | UnjudgedJob)[];
+  readonly checks: readonly JudgedCheck[];
   readonly graph: DrvGraph;
   readonly outcomes: OutcomeLookup;
   /** Null where nothing was built or measured. */
@@ -70,6 +72,7 @@ export const judgeChange = (input: JudgeInput): ChangeSummary =>
   buildChangeSummary({
     change: input.change,
     jobs: input.jobs.map((job) => (job.kind === 'planned' ? judgePlanned(job, input) : job)),
+    checks: input.checks,
     wide: input.wide,
     notices: input.notices,
   });

@@ -34,6 +34,7 @@ export const loadFile = async ({ mirror, base }: CheckedOut, file: string): Prom
   return {
     jobs: [{ name: job.name, judged: job, base: onBase }],
     removedJobs: [],
+    checks: [],
     judgedConfig: RepositoryConfigSchema.parse({}),
     baseConfig: null,
     warnings: [],

@@ -8,6 +8,7 @@ import {
 } from '../config/repository-config.ts';
 import type { Mirror } from '../git/git.ts';
 import type { CheckedOut } from './checkout.ts';
+import { type AskedCheck, checksOf } from './checks/asked-checks.ts';
 import { type Job, jobsOf } from './jobs.ts';
 
 export interface JudgedJobPair {
@@ -19,6 +20,8 @@ export interface JudgedJobPair {
 
 export interface JobsToJudge {
   readonly jobs: readonly JudgedJobPair[];
+  /** Of the judged tree. */
+  readonly checks: readonly AskedCheck[];
   readonly judgedConfig: RepositoryConfig;
   /** What decides trust is read from here; null where the base has none that can be read. */
   readonly baseConfig: RepositoryConfig | null;
@@ -74,11 +77,6 @@ const baseWarnings = (base: LoadedConfig | null): string[] => {
   }
 };
 
-const unsupported = (config: RepositoryConfig): string[] => {
-  const checks = Object.keys(config.checks);
-  return checks.length === 0 ? [] : [`Checks are not run by this version: ${checks.join(', ')}.`];
-};
-
 /** Systems that the change no longer asks for: what it breaks there is not looked at. */
 const narrowed = (jobs: readonly JudgedJobPair[]): string[] =>
   jobs.flatMap(({ name, base, judged }) => {
@@ -90,33 +88,42 @@ const narrowed = (jobs: readonly JudgedJobPair[]): string[] =>
     return [`The change makes ${name} look at ${kept.join(', ')} only: ${left} are no longer judged.`];
   });
 
-const select = (jobs: readonly Job[], wanted: readonly string[]): readonly Job[] => {
-  if (jobs.length === 0) {
+interface Named {
+  readonly jobs: readonly Job[];
+  readonly checks: readonly AskedCheck[];
+}
+
+/** A check has a name of its own, which no job has. */
+const select = ({ jobs, checks }: Named, wanted: readonly string[]): Named => {
+  if (jobs.length + checks.length === 0) {
     throw new LoadJobsError(
       'CONFIG_WITHOUT_JOBS',
-      `the configuration file names no job, so there is nothing to judge; add one such as ${example}`,
+      `the configuration file names no job and no check, so there is nothing to judge; add one such as ${example}`,
     );
   }
-  const known = jobs.map(({ name }) => name);
+  const known = [...jobs, ...checks].map(({ name }) => name);
   const missing = wanted.find((name) => !known.includes(name));
   if (missing !== undefined) {
     throw new LoadJobsError(
       'JOB_NOT_FOUND',
-      `there is no job "${missing}"; the jobs are: ${known.join(', ')}`,
+      `there is no job "${missing}"; the jobs${checks.length === 0 ? '' : ' and checks'} are: ${known.join(', ')}`,
     );
   }
-  return wanted.length === 0 ? jobs : jobs.filter(({ name }) => wanted.includes(name));
+  if (wanted.length === 0) return { jobs, checks };
+  const isWanted = ({ name }: { readonly name: string }): boolean => wanted.includes(name);
+  return { jobs: jobs.filter(isWanted), checks: checks.filter(isWanted) };
 };
 
 /**
- * @param wanted names of jobs; empty means all
+ * @param wanted names of jobs and checks; empty means all
+ * @param isBase true: others will have the judged tree for their base, so that its own configuration decides trust
  * @param system the one that flake jobs are evaluated for
  * @throws LoadJobsError; GitError
  */
 export const loadJobs = async (
   { mirror, base, head, judgedTree }: CheckedOut,
   wanted: readonly string[],
-  system: string,
+  { system, isBase }: { readonly system: string; readonly isBase: boolean },
 ): Promise<JobsToJudge> => {
   const judged = requireConfig(await load(mirror, judgedTree));
   const ofBase = base === null ? null : await load(mirror, base.tree);
@@ -126,7 +133,13 @@ export const loadJobs = async (
   });
   const baseJobs =
     base !== null && ofBase?.kind === 'valid' ? jobsOf(ofBase.config, system, commitOf(base)) : [];
-  const jobs = select(jobsOf(judged.config, system, commitOf(head)), wanted).map((job) => ({
+  const baseConfig = ofBase?.kind === 'valid' ? ofBase.config : null;
+  const named = {
+    jobs: jobsOf(judged.config, system, commitOf(head)),
+    checks: checksOf(judged.config, isBase ? judged.config : baseConfig),
+  };
+  const selected = select(named, wanted);
+  const jobs = selected.jobs.map((job) => ({
     name: job.name,
     judged: job,
     base: baseJobs.find(({ name }) => name === job.name) ?? null,
@@ -137,8 +150,9 @@ export const loadJobs = async (
   return {
     jobs,
     removedJobs,
+    checks: selected.checks,
     judgedConfig: judged.config,
-    baseConfig: ofBase?.kind === 'valid' ? ofBase.config : null,
-    warnings: [...judged.warnings, ...baseWarnings(ofBase), ...narrowed(jobs), ...unsupported(judged.config)],
+    baseConfig,
+    warnings: [...judged.warnings, ...baseWarnings(ofBase), ...narrowed(jobs)],
   };
 };

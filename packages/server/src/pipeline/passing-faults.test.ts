@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
+import { CredentialError } from '../credentials/credential-error.ts';
 import { passingCodes, retryWaitMs, retryWaitOf } from './passing-faults.ts';
 
 it('waits longer each time, and gives up after an hour', () => {
@@ -18,6 +19,11 @@ it('waits for a forge as long as it is away, and not before it wants to be asked
   expect([0, 8, 5000].map((faults) => retryWaitOf(away, faults, 0))).toEqual([30_000, 900_000, 900_000]);
   expect(retryWaitOf(Object.assign(away, { retryAtMs: 61_000 }), 0, 1000)).toBe(60_000);
   expect(retryWaitOf(Object.assign(away, { mayPass: false }), 0, 0)).toBeNull();
+});
+
+it('waits for where the credentials of a forge come from as it does for the forge', () => {
+  expect(retryWaitOf(new CredentialError('CREDENTIAL_UNREACHABLE', 'Vault is down'), 5000, 0)).toBe(900_000);
+  expect(retryWaitOf(new CredentialError('CREDENTIAL_FORBIDDEN', 'it ended'), 0, 0)).toBeNull();
 });
 
 it('names codes that exist', async () => {

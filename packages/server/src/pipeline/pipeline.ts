@@ -12,14 +12,18 @@ import type { ReviewEvent } from '@eka-ci/protocol/review';
 import { matchesChangeSet } from '../config/change-sets.ts';
 import type { Database } from '../database/database.ts';
 import type { Git } from '../git/git.ts';
+import { besides } from './besides.ts';
 import type { BuildStage } from './builds/build.ts';
 import { type BuiltChange, buildChange } from './builds/build-change.ts';
 import type { StartGate } from './builds/start-gate.ts';
 import { baseTreeOf, type CheckedOut, type CheckoutRequest, checkOut } from './checkout.ts';
+import { judgeChecks } from './checks/judge-checks.ts';
+import type { CheckStage } from './checks/run-checks.ts';
 import type { CombinedSides } from './combine-sides.ts';
 import { type EvaluateSidesDeps, evaluateSides, type SideLimits } from './evaluate-sides.ts';
 import type { EvaluationLine } from './evaluation-line.ts';
 import type { GraphLease, SharedGraph } from './graph/shared-graph.ts';
+import { withBuilds } from './hooks/builds-of-jobs.ts';
 import type { Job } from './jobs.ts';
 import { judgeChange, nothingBuilt, type PlannedJob, renderSummary } from './judge.ts';
 import type { KeptJobsets } from './kept-jobsets.ts';
@@ -28,6 +32,17 @@ import { type JobsToJudge, type JudgedJobPair, loadJobs } from './load-jobs.ts';
 import { onceMoreIfLost, refuseLost } from './lost-derivations.ts';
 import { measureSizes } from './measure-sizes.ts';
 import { type ChangePackages, findPackages } from './people/change-packages.ts';
+import type { Prefetch } from './prefetch/prefetch.ts';
+import { prefetchSides } from './prefetch/prefetch-sides.ts';
+import {
+  type JudgedRoots,
+  type Publication,
+  type PublishingPlace,
+  type PublishRules,
+  publicationOf,
+  refusedNames,
+  unknownNames,
+} from './publish/publication.ts';
 
 export interface PipelineDeps {
   readonly git: Git;
@@ -48,6 +63,12 @@ export interface PipelineDeps {
   readonly onEvent: (event: ReviewEvent) => void;
   /** Told what the change touches as soon as it is planned, before anything of it is built. @default nobody wants to know */
   readonly keepPackages?: (packages: ChangePackages) => Promise<void>;
+  /** What lock files lock is fetched before an evaluation. @default nothing is */
+  readonly prefetch?: Prefetch;
+  /** Where checks are run. @default null: none is, and the summary says so */
+  readonly checks?: CheckStage | null;
+  /** Who may have what from which cache and hook. @default null: nothing is published, and nobody misses it */
+  readonly publishing?: PublishRules | null;
 }
 
 export interface BuildLimit {
@@ -57,6 +78,8 @@ export interface BuildLimit {
 }
 
 export interface PipelineRequest extends CheckoutRequest {
+  /** Of the change. */
+  readonly id: string;
   /** For people, in the summary. */
   readonly repository: string | null;
   /** The change's, in the summary. @default null */
@@ -77,7 +100,11 @@ export interface PipelineRequest extends CheckoutRequest {
    * @default false
    */
   readonly everyTree?: boolean;
+  /** Where it is, for caches and hooks. @default null: nothing of it is published */
+  readonly place?: PublishingPlace | null;
   readonly limits: SideLimits;
+  /** Its evaluation may fetch what nothing locks. @default false */
+  readonly allowNetwork?: boolean;
   /** `required` refuses to evaluate where namespaces are not to be had. */
   readonly sandbox: EvaluateSidesDeps['sandbox'];
   /** Empty, and the caller's to remove. */
@@ -94,6 +121,8 @@ export interface Judgement {
   readonly subject: string;
   /** What may go away without a new head. */
   readonly hindrances: Hindrances;
+  /** Null: nothing is. */
+  readonly publication: Publication | null;
 }
 
 /** Thrown when the head cannot be merged into the base: there is no tree to judge. */
@@ -256,11 +285,12 @@ interface ChangeToPlan {
   readonly changeSet: ChangeSetKind;
   readonly lease: GraphLease;
   readonly exportTree: EvaluateSidesDeps['exportTree'];
+  readonly prefetch: EvaluateSidesDeps['prefetch'];
 }
 
 const planChange = (
   stage: Omit<PlanStage, 'evaluation'>,
-  { request, checkout, jobs, exportTree }: ChangeToPlan,
+  { request, checkout, jobs, exportTree, prefetch }: ChangeToPlan,
 ): Promise<(PlannedJob | UnjudgedJob)[]> => {
   const { deps } = stage;
   const evaluation: EvaluateSidesDeps = {
@@ -268,6 +298,8 @@ const planChange = (
     limits: request.limits,
     sandbox: request.sandbox,
     exportTree,
+    prefetch,
+    allowNetwork: request.allowNetwork ?? false,
     treeShas: { base: baseTreeOf(checkout), judged: checkout.judgedTree },
     rootsDir: join(request.folder, 'roots'),
     kept: deps.kept,
@@ -307,6 +339,29 @@ const planAndBuild = async (
   return { planned, plans, built };
 };
 
+interface ToPublish extends Omit<JudgedRoots, 'place' | 'config'> {
+  readonly jobs: JobsToJudge;
+}
+
+/** What the change's own configuration names is looked at in every judgement; whom it may reach, where it is known. */
+const publish = (
+  { publishing: rules = null, onEvent }: PipelineDeps,
+  { place = null }: PipelineRequest,
+  { jobs, ...judged }: ToPublish,
+): { readonly publication: Publication | null; readonly warnings: readonly string[] } => {
+  if (rules === null) return { publication: null, warnings: [] };
+  const unknown = unknownNames(jobs.judgedConfig, rules);
+  if (place === null) return { publication: null, warnings: unknown };
+  // A branch's own commit is on it, so its word holds there; what would join one has only its base's.
+  const config = place.isOnBranch ? jobs.judgedConfig : jobs.baseConfig;
+  const roots = { ...judged, place, config };
+  const refused = refusedNames(roots, rules);
+  // Of every pull request this would be said again, and it is as the operator wants it.
+  if (!place.isOnBranch) for (const message of refused) onEvent({ type: 'notice', level: 'info', message });
+  const warned = place.isOnBranch ? [...unknown, ...refused] : unknown;
+  return { publication: publicationOf(roots, rules), warnings: warned };
+};
+
 const judgeOn = async (
   deps: PipelineDeps & { readonly lease: GraphLease },
   request: PipelineRequest,
@@ -314,24 +369,32 @@ const judgeOn = async (
 ): Promise<Judgement> => {
   const checkout = await requireTree(deps, request, signal);
   const jobs = await (request.file === undefined || request.file === null
-    ? loadJobs(checkout, request.jobs, deps.system)
+    ? loadJobs(checkout, request.jobs, { system: deps.system, isBase: request.everyTree === true })
     : loadFile(checkout, request.file));
   const changeSet =
     request.everyTree === true ? null : await changeSetOf(checkout, jobs, request.skipPaths ?? []);
   const exportTree = createTreeExport(checkout, request.folder);
   const { lease } = deps;
   const { graph } = lease;
-  const { planned, plans, built } = await onceMoreIfLost(
-    {
-      kept: changeSet === 'full-rebuild' ? null : deps.kept,
-      onLost: (message) => deps.onEvent({ type: 'notice', level: 'warning', message }),
-      signal,
-    },
-    (kept) =>
-      planAndBuild({ ...deps, kept }, { request, checkout, jobs, changeSet, lease, exportTree }, signal),
+  const prefetch = prefetchSides(deps, { checkout, sandbox: request.sandbox, folder: request.folder });
+  const change = { request, checkout, jobs, changeSet, lease, exportTree, prefetch };
+  const [{ planned, plans, built }, checked] = await besides(
+    signal,
+    (both) =>
+      onceMoreIfLost(
+        {
+          kept: changeSet === 'full-rebuild' ? null : deps.kept,
+          onLost: (message) => deps.onEvent({ type: 'notice', level: 'warning', message }),
+          signal: both,
+        },
+        (kept) => planAndBuild({ ...deps, kept }, change, both),
+      ),
+    (both) => judgeChecks(deps, change, both),
   );
   const wide = built?.wide ?? null;
   const { base, head, judgedTree, merged } = checkout;
+  const outcomes = built?.outcomes ?? nothingBuilt;
+  const published = publish(deps, request, { jobs, plans, outcomes, graph, commit: head.sha });
   const summary = judgeChange({
     change: {
       repository: request.repository,
@@ -342,14 +405,15 @@ const judgeOn = async (
       merged,
     },
     jobs: [...planned, ...removed(jobs)],
+    checks: checked.checks,
     graph,
-    outcomes: built?.outcomes ?? nothingBuilt,
+    outcomes,
     sizes: built === null || wide !== null ? null : await measureSizes(deps.builds.store, { graph, plans }),
     wide,
     config: jobs.judgedConfig,
     nameRules: deps.nameRules,
     notices: [
-      ...warnings('configuration', jobs.warnings),
+      ...warnings('configuration', [...jobs.warnings, ...checked.warnings, ...published.warnings]),
       ...warnings('build', built?.warnings ?? []),
       ...(wide === null ? [] : warnings('build', [`nothing is built: ${request.buildLimit?.howToApprove}`])),
     ],
@@ -357,7 +421,17 @@ const judgeOn = async (
   const markdown = renderSummary(summary, jobs.judgedConfig);
   const hindrances =
     built === null ? noHindrances : findHindrances({ plans, outcomes: built.outcomes, graph });
-  return { summary, markdown, base: base?.sha ?? null, judgedTree, subject: head.subject, hindrances };
+  const publication =
+    published.publication === null
+      ? null
+      : await withBuilds(deps.database.builds, published.publication, {
+          graph,
+          wanted: built?.wanted ?? [],
+          sinceMs: deps.builds.purpose.arrivedAtMs,
+          nowMs: Date.now(),
+        });
+  const { subject } = head;
+  return { summary, markdown, base: base?.sha ?? null, judgedTree, subject, hindrances, publication };
 };
 
 /**

@@ -69,11 +69,19 @@ const sayProgress = (
     case 'building':
       return loggerFor('scheduler').info(event.type, { repository, number, ...event });
     case 'notice':
-      return loggerFor('scheduler').warn(event.message, { repository, number });
+      return loggerFor('scheduler')[event.level === 'info' ? 'info' : 'warn'](event.message, {
+        repository,
+        number,
+      });
+    case 'check-finished':
+      return loggerFor('scheduler').info(event.type, { repository, number, ...event });
     case 'build-started':
     case 'build-finished':
+    case 'check-queued':
+    case 'check-started':
       return loggerFor('scheduler').debug(event.type, { repository, number, ...event });
     case 'build-phase':
+    case 'check-output':
       return;
   }
 };

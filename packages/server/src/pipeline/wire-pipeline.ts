@@ -30,8 +30,11 @@ export interface PipelineParts {
   readonly gate?: StartGate;
   /** Where each judgement gets a folder of roots for its outputs; without it they are not kept. */
   readonly outputRootsDir?: string;
+  readonly prefetch?: NonNullable<PipelineDeps['prefetch']>;
   readonly onEvent: (event: ReviewEvent) => void;
   readonly keepPackages?: NonNullable<PipelineDeps['keepPackages']>;
+  readonly checks?: NonNullable<PipelineDeps['checks']>;
+  readonly publishing?: NonNullable<PipelineDeps['publishing']>;
   readonly signal: AbortSignal;
 }
 
@@ -56,7 +59,7 @@ export const wireBuilds = (parts: BuildParts): BuildStage => {
 /** The pipeline of one judgement, which ends with the signal. */
 export const wirePipeline = (parts: PipelineParts): PipelineDeps => {
   const { nix, git, database, kept, evaluations, graph, system, gate = openGate, onEvent } = parts;
-  const { keepPackages } = parts;
+  const { keepPackages, prefetch, checks, publishing } = parts;
   return {
     git,
     evaluator: chooseEvaluator(nix),
@@ -71,5 +74,8 @@ export const wirePipeline = (parts: PipelineParts): PipelineDeps => {
     system,
     onEvent,
     ...(keepPackages === undefined ? {} : { keepPackages }),
+    ...(prefetch === undefined ? {} : { prefetch }),
+    ...(checks === undefined ? {} : { checks }),
+    ...(publishing === undefined ? {} : { publishing }),
   };
 };

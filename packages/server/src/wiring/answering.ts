@@ -32,6 +32,7 @@ interface Serving {
   readonly reporter: Reporter;
   readonly signingIn: SigningIn;
   readonly merges: HttpDeps['merges'];
+  readonly publishing: HttpDeps['pushes'];
   readonly facts: ServerFacts;
   readonly forge: Forge;
   readonly ending: AbortSignal;
@@ -70,6 +71,7 @@ export const openHttp = async (
     reporter,
     signingIn,
     merges,
+    publishing,
     ending,
   }: Serving,
 ): Promise<Listening> => {
@@ -94,8 +96,9 @@ export const openHttp = async (
     storeLogs: createStoreLogs({ nix, logs, signal: ending }),
     workMetrics: parts.metrics,
     graphMetrics: parts.graphMetrics,
+    metricSets: parts.metricSets,
     builderCounts: () => pool.counts(),
-    status: () => ({
+    status: (maySee) => ({
       startedAtMs: facts.startedAtMs,
       nixVersion: nix.version,
       evaluator: `${chooseEvaluator(nix).name} (Nix ${nix.version})`,
@@ -104,7 +107,7 @@ export const openHttp = async (
       builds: {
         slots: pool.builders().reduce((sum, { slots }) => sum + slots.build + slots.fixedOutput, 0),
       },
-      changes: facts.counts.now(),
+      changes: facts.counts.now(maySee),
     }),
     isReady: () => facts.phase === 'serving',
     findRepository: (address) =>
@@ -149,6 +152,7 @@ export const openHttp = async (
     }),
     ...signingIn,
     merges,
+    pushes: publishing,
     options: options.http,
     ...(hosted.webhooks === null ? {} : { webhooks: hosted.webhooks }),
   });

@@ -7,6 +7,7 @@ import type { DeliveryLine } from '../pipeline/delivery-line.ts';
 import type { HostedIntakeEvent } from '../pipeline/hosted/hosted-event.ts';
 import { createHostedIntake, type HostedIntake } from '../pipeline/hosted-intake.ts';
 import type { MergeDesk } from '../pipeline/merging/merge-desk.ts';
+import type { ChangeRights } from '../pipeline/people/change-rights.ts';
 import type { Reporter } from '../pipeline/report/reporter.ts';
 import type { Asking } from './asking.ts';
 import type { Opened, ServerFacts, ServerParts } from './server-parts.ts';
@@ -79,7 +80,7 @@ export interface Hosted {
 }
 
 export const openHosted = (
-  { database }: ServerParts,
+  { database, visibility }: ServerParts,
   { options, deps, forges }: Opened,
   {
     facts,
@@ -87,21 +88,30 @@ export const openHosted = (
     reporter,
     asking,
     merges,
+    rights,
   }: {
     readonly facts: ServerFacts;
     readonly deliveries: DeliveryLine;
     readonly reporter: Reporter;
     readonly asking: Asking;
     readonly merges: Pick<MergeDesk, 'wake'>;
+    readonly rights: Pick<ChangeRights, 'forget'>;
   },
 ): Hosted => {
   const logger = deps.loggerFor('webhooks');
   const metrics = createWebhookMetrics(() => intake.counts());
   const intake: HostedIntake = createHostedIntake({
-    database: { changes: database.changes, deliveries, repositories: database.repositories },
+    database: {
+      changes: database.changes,
+      deliveries,
+      repositories: database.repositories,
+      checkRuns: database.checkRuns,
+    },
     forges,
     baselines: options.baselines,
     clock: Date.now,
+    visibility,
+    onRightsChanged: (whose) => rights.forget(whose),
     act: asking.act,
     ...(asking.approval !== null && { approval: asking.approval }),
     ...(asking.groupApproval !== null && { groupApproval: asking.groupApproval }),

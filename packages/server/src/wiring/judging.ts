@@ -7,6 +7,7 @@ import { recoverBuilds } from '../pipeline/builds/recover.ts';
 import type { Scheduler } from '../pipeline/builds/scheduler.ts';
 import type { ChangeCounts } from '../pipeline/change-counts.ts';
 import { createFreshness, type Freshness } from '../pipeline/freshness.ts';
+import type { HookDesk } from '../pipeline/hooks/hook-desk.ts';
 import { resumeDeliveries } from '../pipeline/intake.ts';
 import { type JudgeLoop, startJudgeLoop } from '../pipeline/judge-loop.ts';
 import { type JudgeChangeDeps, judgeStoredChange } from '../pipeline/judge-stored-change.ts';
@@ -14,12 +15,15 @@ import type { KeptJobsets } from '../pipeline/kept-jobsets.ts';
 import type { LiveJudgement } from '../pipeline/live/live-feed.ts';
 import type { MergeDesk } from '../pipeline/merging/merge-desk.ts';
 import { writePackages } from '../pipeline/people/change-packages.ts';
+import type { PushQueue } from '../pipeline/publish/push-queue.ts';
 import type { Reporter } from '../pipeline/report/reporter.ts';
 import { type SatisfiableWatch, watchSatisfiable } from '../pipeline/satisfiable.ts';
 import { createJudgeLog } from '../pipeline/server-log.ts';
 import type { DatabaseWatch } from '../pipeline/upkeep/database-watch.ts';
 import { createUpkeep, type Upkeep } from '../pipeline/upkeep/upkeep.ts';
 import { wirePipeline } from '../pipeline/wire-pipeline.ts';
+import { openChecking } from './checking.ts';
+import { publishRulesOf } from './publishing.ts';
 import type { Opened, ServerFacts, ServerParts } from './server-parts.ts';
 
 /** Its owner name is the same after a restart: this database has no other server. */
@@ -31,6 +35,8 @@ export const takeUpAgain = async (
   logger: Logger,
 ): Promise<void> => {
   const requeued = await database.changes.releaseAll(leaseOwner, Date.now());
+  // They are run again with the change that they are of.
+  await database.checkRuns.interruptAll(Date.now());
   const recorder = createRecorder({ database, clock: Date.now, onRecorded });
   const builds = await recoverBuilds({ database, recorder, store: queries() });
   const { queued } = await resumeDeliveries({ database, clock: Date.now });
@@ -42,7 +48,10 @@ export const openUpkeep = (parts: ServerParts, { options, deps }: Opened, facts:
   const { dbPath, repositories, retention, minFreeBytes, logs } = options;
   const { database, kept, nix } = parts;
   return createUpkeep({
-    options: { dbPath, repositories, retention, minFreeBytes, logsDir: logs.folder, storeDir: nix.storeDir },
+    options: {
+      ...{ dbPath, repositories, retention, minFreeBytes, logsDir: logs.folder, storeDir: nix.storeDir },
+      caches: (options.publishing?.caches ?? []).map(({ id }) => id),
+    },
     database,
     builds: {
       active: () => facts.scheduler?.active() ?? [],
@@ -113,6 +122,8 @@ interface Judging {
   readonly scheduler: Scheduler;
   readonly reporter: Reporter;
   readonly merges: Pick<MergeDesk, 'wake'>;
+  readonly publishing: Pick<PushQueue, 'wake'>;
+  readonly hooks: Pick<HookDesk, 'wake'>;
   readonly watch: DatabaseWatch;
 }
 
@@ -132,11 +143,14 @@ const purposeOf = (change: ChangeListing): BuildPurpose => ({
 
 export const startJudging = (
   parts: ServerParts,
-  { options, deps, forges }: Opened,
-  { counts, upkeep, scheduler, freshness, watch, reporter, merges }: Judging,
+  opened: Opened,
+  { counts, upkeep, scheduler, freshness, watch, reporter, merges, publishing, hooks }: Judging,
 ): JudgeLoop => {
+  const { options, deps, forges } = opened;
   const log = createJudgeLog(deps.loggerFor);
+  const rules = publishRulesOf(options);
   const { gate } = upkeep;
+  const checks = openChecking(parts, opened);
   const judgeDeps = (
     change: ChangeListing,
     told: LiveJudgement,
@@ -147,14 +161,17 @@ export const startJudging = (
     baselines: options.baselines,
     pipelineFor: (signal, onEvent) =>
       wirePipeline({
-        ...{ ...parts, kept, scheduler, gate, signal, onEvent },
+        ...{ ...parts, kept, scheduler, gate, checks, signal, onEvent },
+        graph: { lease: () => parts.graph.lease(parts.visibility.wantedBy(change)) },
         purpose: purposeOf(change),
+        ...(rules !== undefined && { publishing: rules }),
         ...(change.kind === 'offered' && {
           keepPackages: (packages) =>
             parts.database.maintainers.keepPackages(change.id, writePackages(packages)),
         }),
       }),
     limits: options.evaluationLimits,
+    allowNetwork: options.evaluationNetwork,
     rebuild: options.rebuild,
     mirrorsDir: parts.mirrorsDir,
     onEvent: (change, event) => {
@@ -183,6 +200,8 @@ export const startJudging = (
       parts.metrics.judging(event);
       reporter.judging(event);
       if (event.kind === 'finished') merges.wake();
+      if (event.kind === 'finished') publishing.wake();
+      if (event.kind === 'finished') hooks.wake();
       if (event.kind === 'database-fault') deps.onDatabaseFault?.(event.error);
       freshness.onJudgeEvent(event);
       if (event.kind === 'database-fault') watch.look();

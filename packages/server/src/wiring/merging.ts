@@ -39,7 +39,7 @@ const sayEvent = (logger: Logger, event: MergeDeskEvent): void => {
 };
 
 export const openMerging = (
-  { database }: Pick<ServerParts, 'database'>,
+  { database, mergeMetrics }: Pick<ServerParts, 'database' | 'mergeMetrics'>,
   { options, deps, forges }: Opened,
   rights: ChangeRights,
 ): RunningMergeDesk => {
@@ -55,6 +55,9 @@ export const openMerging = (
       const timer = setTimeout(run, delayMs);
       return () => clearTimeout(timer);
     },
-    onEvent: (event) => sayEvent(logger, event),
+    onEvent(event) {
+      mergeMetrics.told(event);
+      sayEvent(logger, event);
+    },
   });
 };

@@ -9,7 +9,9 @@ import type { ForgeRepository } from '../forge/forge.ts';
 import type { HttpDeps } from '../http/app.ts';
 import type { ListenOptions } from '../http/listen.ts';
 import type { Logger } from '../lib/logger.ts';
+import type { SecretMask } from '../lib/secret-mask.ts';
 import type { AttemptDeps } from '../pipeline/builds/run-attempt.ts';
+import type { CheckStage } from '../pipeline/checks/run-checks.ts';
 import type { SideLimits } from '../pipeline/evaluate-sides.ts';
 import type { RebuildPolicy } from '../pipeline/rebuild-policy.ts';
 import type { RetentionAges } from '../pipeline/upkeep/upkeep.ts';
@@ -71,6 +73,19 @@ export interface ServerOptions {
   readonly machinesFile: { readonly path: string; readonly mustExist: boolean } | null;
   readonly buildLimits: Omit<AttemptDeps['limits'], 'maxLogBytes'>;
   readonly evaluationLimits: SideLimits;
+  /** Of one check; its time is its own. */
+  readonly sandboxLimits: CheckStage['limits'];
+  /** Patterns of `owner/repo` whose evaluation may fetch what nothing locks. */
+  readonly evaluationNetwork: readonly string[];
+  /** Caches and hooks, as ekaci.toml has them; null: nobody publishes anything, and nobody misses it. */
+  readonly publishing: {
+    readonly caches: ServerConfig['caches'];
+    readonly hooks: ServerConfig['hooks'];
+    /** `security.allow_private_cache_hosts` */
+    readonly allowsPrivateHosts: boolean;
+    /** One audit record for each push to a cache and each run of a hook. */
+    readonly audits: boolean;
+  } | null;
   /** Nodes of the derivation graph that are kept in memory. */
   readonly graphCapacity: number;
   readonly rebuild: RebuildPolicy;
@@ -99,6 +114,8 @@ export interface ServerOptions {
 export interface ServerDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly loggerFor: (target: string) => Logger;
+  /** Hides secrets in what `loggerFor` writes; it is told those of the configuration and of credential sources. */
+  readonly mask?: SecretMask;
   /** The database does not answer. A server goes on trying; one that nobody can mend may end instead. */
   readonly onDatabaseFault?: (error: unknown) => void;
 }

@@ -1,15 +1,22 @@
 // The parts of a server that live as long as it does, made from what server.ts has opened.
 import { mkdir } from 'node:fs/promises';
 import type { NixInstallation } from '@eka-ci/nix/installation';
+import { createInputStore } from '@eka-ci/nix/locked-inputs/input-store';
 import type { StoreQueries } from '@eka-ci/nix/store-queries';
 import type { CountedBuilderPool } from '../builder/builder-counts.ts';
+import { createDestinationGuard } from '../config/destination-guard.ts';
+import { lookUpByDns } from '../config/dns-lookup.ts';
+import type { Credentials } from '../credentials/credentials.ts';
 import type { Database, RecordedTransition } from '../database/database.ts';
 import type { ForgeSignIn } from '../forge/forge-sign-in.ts';
 import type { HostedForge } from '../forge/hosted-forge.ts';
 import type { Git } from '../git/git.ts';
 import { createGraphMetrics } from '../http/graph-metrics.ts';
+import { createHookMetrics } from '../http/hook-metrics.ts';
+import { createMergeMetrics } from '../http/merge-metrics.ts';
+import { createPushMetrics } from '../http/push-metrics.ts';
 import { createWorkMetrics } from '../http/work-metrics.ts';
-import { createSecretMask } from '../lib/secret-mask.ts';
+import type { SecretMask } from '../lib/secret-mask.ts';
 import { removeTree } from '../lib/work-folder.ts';
 import { createLogCompression } from '../pipeline/builds/log-compression.ts';
 import type { OrderedBuilds } from '../pipeline/builds/ordered-builds.ts';
@@ -21,8 +28,12 @@ import { createSharedGraph, type SharedGraph } from '../pipeline/graph/shared-gr
 import type { JudgeLoop } from '../pipeline/judge-loop.ts';
 import { createKeptJobsets } from '../pipeline/kept-jobsets.ts';
 import type { LiveFeed } from '../pipeline/live/live-feed.ts';
+import { createPrefetch } from '../pipeline/prefetch/prefetch.ts';
+import { createVisibility } from '../pipeline/privacy/visibility.ts';
+import type { PublishingCache } from '../pipeline/publish/push-batch.ts';
 import { stateFolders } from '../pipeline/upkeep/upkeep.ts';
 import { createCompressionLog } from '../pipeline/upkeep/upkeep-log.ts';
+import type { Sandbox } from '../sandbox/sandbox.ts';
 import type { ServerDeps, ServerOptions } from './server-options.ts';
 
 /** Builds, and what is asked of the store. */
@@ -46,6 +57,14 @@ export interface Opened {
   readonly forges: readonly HostedForge[];
   /** Null: nobody can sign in. */
   readonly signIn: ForgeSignIn | null;
+  /** Of all credential sources. */
+  readonly credentials: Credentials;
+  /** Of what the configuration holds, and of what credential sources give. */
+  readonly mask: SecretMask;
+  /** In the order of the configuration. */
+  readonly caches: readonly PublishingCache[];
+  /** Where checks are run. */
+  readonly sandbox: Sandbox;
   readonly openStore: () => Promise<OpenStore>;
   /** Of what a killed server left in the folder of mirrors. @returns what it removed */
   readonly removeStaleLocks: (mirrorsDir: string) => Promise<readonly string[]>;
@@ -87,15 +106,24 @@ export const openParts = async (opened: Opened) => {
   const metrics = createWorkMetrics(Date.now);
   // Copies that a server which was killed had not sent.
   await removeTree(folders.backups);
+  // Copies of trees for the checks that it ran.
+  await removeTree(folders.checks);
   for (const folder of [options.logs.folder, ...Object.values(folders)]) {
     await mkdir(folder, { recursive: true, mode: 0o700 });
   }
   await removeStaleLocks(folders.mirrors);
+  // Before anything is answered.
+  const visibility = createVisibility(database);
+  await visibility.load();
   const store = await openStore();
   const { graph, graphMetrics } = openGraph(opened);
+  const mergeMetrics = createMergeMetrics();
+  const hookMetrics = createHookMetrics();
+  const pushMetrics = createPushMetrics({ counts: () => database.pushes.counts(), clock: Date.now });
   return {
     nix,
     database,
+    visibility,
     git,
     pool: store.pool,
     system: store.pool.builders()[0]?.systems[0] ?? 'x86_64-linux',
@@ -105,10 +133,22 @@ export const openParts = async (opened: Opened) => {
       ? createKeptJobsets({ database, nix, rootsDir: folders.roots, clock: Date.now })
       : null,
     evaluations: createEvaluationLine(),
+    // Of what strangers lock nothing is private, whatever caches may be.
+    prefetch: createPrefetch({
+      guard: createDestinationGuard({ allowPrivate: false, lookup: (name) => lookUpByDns(name) }),
+      ...{ storeDir: nix.storeDir, git },
+      inputs: createInputStore(nix),
+      queries: store.queries,
+    }),
     feed,
     metrics,
     graph,
     graphMetrics,
+    /** Those of the merges, and whatever else counts by itself. */
+    mergeMetrics,
+    pushMetrics,
+    hookMetrics,
+    metricSets: [mergeMetrics, hookMetrics, pushMetrics],
     onRecorded: (transitions: readonly RecordedTransition[]): void => {
       feed.recorded(transitions);
       graph.recorded(transitions);
@@ -117,7 +157,7 @@ export const openParts = async (opened: Opened) => {
     logs: {
       ...options.logs,
       feed: feed.logs,
-      mask: createSecretMask(options.secrets.map((secret) => secret.reveal())),
+      mask: opened.mask,
       // Logs that nobody keeps are not worth it.
       compression:
         options.retention === null

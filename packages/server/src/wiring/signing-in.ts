@@ -2,6 +2,7 @@
 import { type Auth, createAuth } from '../auth/auth.ts';
 import { type Access, createAccess } from '../http/access.ts';
 import { defaultLimits } from '../http/rate-limit.ts';
+import { createReaders } from '../http/reading/reader.ts';
 import type { ChangeRights } from '../pipeline/people/change-rights.ts';
 import type { Opened, ServerParts } from './server-parts.ts';
 
@@ -16,7 +17,7 @@ export interface SigningIn {
 
 /** `auth.start` is the caller's to call. */
 export const openSigningIn = (
-  { database }: Pick<ServerParts, 'database'>,
+  { database, visibility }: Pick<ServerParts, 'database' | 'visibility'>,
   { options, signIn }: Pick<Opened, 'options' | 'signIn'>,
   rights: ChangeRights,
 ): SigningIn => {
@@ -25,6 +26,7 @@ export const openSigningIn = (
   const { origins, behindTls, rateLimits = defaultLimits } = options.http;
   const { writesPerMinute } = rateLimits;
   const limits = { tokenFailuresPerMinute, writesPerMinute };
-  const access = createAccess({ auth, rights, origins, behindTls, ...limits, clock: Date.now });
+  const readers = createReaders({ visible: visibility, rights, clock: Date.now });
+  const access = createAccess({ auth, rights, readers, origins, behindTls, ...limits, clock: Date.now });
   return { auth, access, rights };
 };

@@ -2,7 +2,7 @@
 import type { BuildCause, BuildState } from '@eka-ci/core/build-state';
 import type { BuildAnswer } from '@eka-ci/core/flaky';
 import type { DrvPath } from '@eka-ci/core/ids';
-import type { BuildAttempt, BuildTransition, RecordedTransition, StoredBuild } from '../database.ts';
+import type { BuildAttempt, Builds, BuildTransition, RecordedTransition, StoredBuild } from '../database.ts';
 import { DatabaseError, StaleTransitionError } from '../database-error.ts';
 import { answersOf } from './build-answers.ts';
 import { applyTransition } from './build-row.ts';
@@ -14,6 +14,7 @@ export interface BuildCalls {
   /** The sequence of the first transition; the others follow it. */
   recordTransitions(transitions: readonly BuildTransition[]): Promise<number>;
   statesOf(paths: readonly string[]): Promise<readonly StoredBuild[]>;
+  readonly endedSince: Builds['endedSince'];
   answersOf(paths: readonly string[]): Promise<ReadonlyMap<DrvPath, readonly BuildAnswer[]>>;
   historyOf(path: string): Promise<readonly RecordedTransition[]>;
   unfinished(which: { readonly started: boolean }): Promise<readonly StoredBuild[]>;
@@ -172,6 +173,14 @@ export const buildCalls = (session: Session): BuildCalls => ({
   recordTransitions: (transitions) => recordTransitions(session, transitions),
   statesOf: (paths) => statesOf(session, paths),
   answersOf: (paths) => answersOf(session, paths),
+  async endedSince(atMs, { after, limit }) {
+    // As the index has it, to the letter.
+    const ended = `b.state in ('succeeded', 'failed')`;
+    const where = `where ${ended} and (b.finished_at_ms, b.sequence) > ($1, $2)`;
+    const query = `${selectBuilds} ${where} order by b.finished_at_ms, b.sequence limit $3`;
+    const from = after === null ? [atMs, -1] : [after.finishedAtMs, after.sequence];
+    return (await session.run(query, [...from, limit])).map(buildOf);
+  },
   async historyOf(path) {
     const where = 'where t.drv_id = (select id from derivations where path = $1) order by t.sequence';
     return (await session.run(`${selectTransitions} ${where}`, [path])).map(transitionOf);

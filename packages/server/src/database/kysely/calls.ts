@@ -3,16 +3,21 @@
 import { type ApprovalCalls, approvalCalls } from './approvals.ts';
 import { type BuildCalls, buildCalls } from './builds.ts';
 import { type ChangeCalls, changeCalls } from './changes.ts';
+import { type CheckRunCalls, checkRunCalls } from './check-runs.ts';
 import { type DeliveryCalls, deliveryCalls } from './deliveries.ts';
 import { type DerivationCalls, derivationCalls } from './derivations.ts';
 import { type FailureCalls, failureCalls } from './failures.ts';
 import { type GateCalls, gateCalls } from './gates.ts';
+import { type HookRunCalls, hookRunCalls } from './hook-runs.ts';
 import { type JobsetCalls, jobsetCalls } from './jobsets.ts';
 import { type JudgingCalls, judgingCalls } from './judging.ts';
 import { type MaintainerCalls, maintainerCalls } from './maintainers.ts';
 import { type MergeCalls, mergeCalls, type ReviewCalls, reviewCalls } from './merges.ts';
 import { type MetaCalls, metaCalls } from './meta.ts';
 import { type PackageCalls, packageCalls } from './package-builds.ts';
+import { type PrivacyCalls, privacyCalls } from './privacy.ts';
+import { type PublicationCalls, publicationCalls } from './publications.ts';
+import { type PushCalls, pushCalls } from './pushes.ts';
 import { type RepositoryCalls, repositoryCalls } from './repositories.ts';
 import { type RequestCalls, requestCalls } from './requests.ts';
 import type { Session } from './session.ts';
@@ -36,6 +41,11 @@ export interface Calls {
   readonly users: UserCalls;
   readonly approvals: ApprovalCalls;
   readonly repositories: RepositoryCalls;
+  readonly hookRuns: HookRunCalls;
+  readonly privacy: PrivacyCalls;
+  readonly publications: PublicationCalls;
+  readonly checkRuns: CheckRunCalls;
+  readonly pushes: PushCalls;
 }
 
 export const createCalls = (session: Session): Calls => ({
@@ -56,4 +66,9 @@ export const createCalls = (session: Session): Calls => ({
   users: userCalls(session),
   approvals: approvalCalls(session),
   repositories: repositoryCalls(session),
+  hookRuns: hookRunCalls(session),
+  privacy: privacyCalls(session),
+  publications: publicationCalls(session),
+  checkRuns: checkRunCalls(session),
+  pushes: pushCalls(session),
 });

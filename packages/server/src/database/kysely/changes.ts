@@ -158,6 +158,7 @@ const readKinds = async (
   if (query.repository !== undefined) select = select.where('repository', '=', query.repository);
   if (query.branch !== undefined) select = select.where('branch', '=', query.branch);
   if (query.states !== undefined) select = select.where('state', 'in', query.states);
+  if (query.notOf?.length) select = select.where('repository', 'not in', query.notOf);
   if (query.cursor !== undefined) {
     const { createdAtMs, id } = readCursor(query.cursor);
     select = select.where((expression) =>

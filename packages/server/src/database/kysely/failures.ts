@@ -2,6 +2,7 @@
 import type { AskedOfBuilder, Hindrances } from '@eka-ci/core/hindrances';
 import type { ChangeListing, ClearedFailures, FailuresToClear, UnsatisfiableChange } from '../database.ts';
 import { listedColumns, listingOf } from './changes.ts';
+import { forgetCheckAnswers } from './check-runs.ts';
 import { insertRows, type Session, type SqlRow, selectIn, takeNumbers } from './session.ts';
 
 export interface FailureCalls {
@@ -121,6 +122,7 @@ const clearFailures = async (session: Session, which: FailuresToClear): Promise<
   }
   const showing = cleared.length === 0 ? [] : await findShowing(session, [...new Set([...own, ...cleared])]);
   const asked = which.askedOf === undefined ? [] : [which.askedOf];
+  for (const id of asked) await forgetCheckAnswers(session, id, null);
   const changes = await listChanges(session, [...new Set([...showing, ...asked])]);
   return { cleared: cleared.length, changes: await queueAll(session, changes, which.atMs) };
 };

@@ -43,6 +43,7 @@ const buildsOver = ({ builds }: Calls): Builds => ({
     return new Map(stored.map((build) => [build.drv, build]));
   },
   answersOf: (paths) => builds.answersOf([...new Set(paths)]),
+  endedSince: (atMs, page) => builds.endedSince(atMs, page),
   attemptsOf: async (path) => attemptsFrom(await builds.historyOf(path)),
   historyOf: (path) => builds.historyOf(path),
   unfinished: () => builds.unfinished({ started: false }),
@@ -171,6 +172,70 @@ export const databaseOver = (calls: Calls, { close, backup }: DatabaseFile): Dat
   repositories: {
     list: () => calls.repositories.list(),
     seen: (repository) => calls.repositories.seen(repository),
+  },
+  hookRuns: {
+    want: async (runs, atMs) => (runs.length === 0 ? 0 : calls.hookRuns.want(runs, atMs)),
+    due: (nowMs, limit) => calls.hookRuns.due(nowMs, limit),
+    nextDueMs: () => calls.hookRuns.nextDueMs(),
+    begin: (id, began) => calls.hookRuns.begin(id, began),
+    putOff: (id, why) => calls.hookRuns.putOff(id, why),
+    end: (id, ending) => calls.hookRuns.end(id, ending),
+    interruptRunning: (atMs) => calls.hookRuns.interruptRunning(atMs),
+    of: (drv) => calls.hookRuns.of(drv),
+    counts: () => calls.hookRuns.counts(),
+    forget: (beforeMs) => calls.hookRuns.forget(beforeMs),
+  },
+  privacy: {
+    repositories: () => calls.privacy.repositories(),
+    hide: (repository) => calls.privacy.hide(repository),
+    show: (repository) => calls.privacy.show(repository),
+    forgetName: (host, name) => calls.privacy.forgetName(host, name),
+    derivations: (limit, after) => calls.privacy.derivations(limit, after),
+    async claim(owner, drvs) {
+      if (drvs.length > 0) await calls.privacy.claim(owner, drvs);
+    },
+    async release(drvs) {
+      if (drvs.length > 0) await calls.privacy.release(drvs);
+    },
+    jobsets: () => calls.privacy.jobsets(),
+  },
+  publications: {
+    waiting: (reader, limit) => calls.publications.waiting(reader, limit),
+    taken: (reader, id) => calls.publications.taken(reader, id),
+  },
+  pushes: {
+    want: async (pushes, atMs) => (pushes.length === 0 ? 0 : calls.pushes.want(pushes, atMs)),
+    settled: async (of, outputs) =>
+      new Set(outputs.length === 0 ? [] : await calls.pushes.settled(of, outputs)),
+    claim: (claim) => calls.pushes.claim(claim),
+    renew: async (lease, untilMs) => (lease.ids.length === 0 ? [] : calls.pushes.renew(lease, untilMs)),
+    settle: async (ids, ending) => {
+      if (ids.length > 0) await calls.pushes.settle(ids, ending);
+    },
+    putOff: async (lease, why) => {
+      if (lease.ids.length > 0) await calls.pushes.putOff(lease, why);
+    },
+    release: async (lease) => {
+      if (lease.ids.length > 0) await calls.pushes.release(lease);
+    },
+    releaseAll: (owner) => calls.pushes.releaseAll(owner),
+    retry: (cache, atMs) => calls.pushes.retry(cache, atMs),
+    askAgain: (cache, atMs) => calls.pushes.askAgain(cache, atMs),
+    counts: () => calls.pushes.counts(),
+    publicationsWaiting: () => calls.pushes.publicationsWaiting(),
+    forget: (beforeMs, caches) => calls.pushes.forget(beforeMs, caches),
+  },
+  checkRuns: {
+    queue: (run) => calls.checkRuns.queue(run),
+    start: (id, logFile) => calls.checkRuns.start(id, logFile),
+    end: (id, end) => calls.checkRuns.end(id, end),
+    findAnswer: (question, endedSinceMs) => calls.checkRuns.findAnswer(question, endedSinceMs),
+    keepAnswer: (run, answer) => calls.checkRuns.keepAnswer(run, answer),
+    find: (id) => calls.checkRuns.find(id),
+    ofChange: (changeId) => calls.checkRuns.ofChange(changeId),
+    forgetAnswers: (changeId, name) => calls.checkRuns.forgetAnswers(changeId, name),
+    interruptAll: (atMs) => calls.checkRuns.interruptAll(atMs),
+    forget: (endedBeforeMs) => calls.checkRuns.forget(endedBeforeMs),
   },
   backup,
   close,

@@ -94,7 +94,11 @@ export const takeNumbers = async (
     | 'delivery'
     | 'gate'
     | 'merge'
-    | 'maintainer-request',
+    | 'maintainer-request'
+    | 'hook-run'
+    | 'publication'
+    | 'push'
+    | 'check-run',
   count: number,
 ): Promise<number> => {
   const row = await session.kysely

@@ -18,6 +18,9 @@ export interface Tables {
   reviews: ReviewTable;
   attr_maintainers: AttrMaintainerTable;
   maintainer_requests: MaintainerRequestTable;
+  publications: PublicationTable;
+  check_runs: CheckRunTable;
+  pushes: PushTable;
   change_packages: ChangePackagesTable;
   users: UserTable;
   api_tokens: ApiTokenTable;
@@ -25,7 +28,50 @@ export interface Tables {
   approved_authors: ApprovedAuthorTable;
   held_runs: HeldRunTable;
   hosted_repositories: HostedRepositoryTable;
+  hook_runs: HookRunTable;
   former_names: FormerNameTable;
+  private_repositories: PrivateRepositoryTable;
+  private_derivations: PrivateDerivationTable;
+}
+
+/** Repositories that are private at their forge, by every name that they have or had. */
+export interface PrivateRepositoryTable {
+  host: string;
+  /** As `repositoryKey` gives it. */
+  name_key: string;
+  repository_id: number;
+  name: string;
+}
+
+/** Derivations that only private repositories have wanted; all others are for everybody. */
+export interface PrivateDerivationTable {
+  /** The 32 characters that its store path begins with. */
+  drv: string;
+  host: string;
+  repository_id: number;
+}
+
+/** See StoredHookRun of the port. */
+export interface HookRunTable {
+  id: number;
+  hook: string;
+  drv: string;
+  attempt: number;
+  build_state: string;
+  repository: string;
+  branch: string;
+  job: string;
+  commit_sha: string;
+  change_id: string;
+  state: string;
+  tries: number;
+  next_at_ms: number;
+  wanted_at_ms: number;
+  started_at_ms: number | null;
+  finished_at_ms: number | null;
+  exit_status: number | null;
+  message: string | null;
+  log_file: string | null;
 }
 
 /** Repositories of hosted forges by the forge's number. */
@@ -314,6 +360,60 @@ export interface AttrMaintainerTable {
   login: string;
   granted_by: string;
   at_ms: number;
+}
+
+/** See StoredPublication of the port. */
+export interface PublicationTable {
+  id: number;
+  change_id: string;
+  publication_json: string;
+  /** 0 or 1: that reader has not taken it. */
+  for_pushes: number;
+  for_hooks: number;
+  at_ms: number;
+}
+
+/** See StoredPush of the port. */
+export interface PushTable {
+  id: number;
+  cache: string;
+  /** The first of its outputs; unique for each cache. */
+  output: string;
+  outputs_json: string;
+  drv: string;
+  repository: string;
+  branch: string;
+  publication_id: number;
+  priority: number;
+  sequence: number;
+  state: string;
+  attempts: number;
+  next_at_ms: number;
+  fault: string | null;
+  lease_owner: string | null;
+  lease_until_ms: number | null;
+  waiting_since_ms: number;
+  updated_at_ms: number;
+}
+
+/** See StoredCheckRun of the port. */
+export interface CheckRunTable {
+  id: string;
+  /** In the order in which they were asked for. */
+  sequence: number;
+  change_id: string;
+  name: string;
+  question: string;
+  state: string;
+  is_answer: number;
+  kept: number;
+  status: number | null;
+  reason: string | null;
+  duration_ms: number | null;
+  tail_json: string;
+  log_file: string | null;
+  queued_at_ms: number;
+  ended_at_ms: number | null;
 }
 
 /** See MaintainerRequest of the port. */

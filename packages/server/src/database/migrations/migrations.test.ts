@@ -159,7 +159,25 @@ const expectTenthSamples = async (database: Database): Promise<void> => {
   expect(await database.maintainers.packagesOf('c5')).toBe('{}');
 };
 
+/** What the thirteenth's say. */
+const expectThirteenthSamples = async (database: Database): Promise<void> => {
+  const hello = '/nix/store/00000000000000000000000000000002-hello-2.12.drv' as DrvPath;
+  expect(await database.hookRuns.of(hello)).toMatchObject([
+    { id: 1, hook: 'notify', state: 'running', tries: 1, logFile: '00/x.log' },
+  ]);
+  expect(await database.hookRuns.interruptRunning(9000)).toMatchObject([{ id: 1, state: 'interrupted' }]);
+};
+
 /** What the eleventh's say. */
+const expectTwelfthSamples = async (database: Database): Promise<void> => {
+  expect(await database.publications.waiting('pushes', 10)).toEqual([
+    { id: 1, changeId: 'c5', json: '{}', atMs: 8000 },
+  ]);
+  expect(await database.publications.waiting('hooks', 10)).toEqual([]);
+  const claim = { cache: 'main', owner: 'y', nowMs: 9000, untilMs: 9999, limit: 10 };
+  expect(await database.pushes.claim(claim)).toMatchObject([{ id: 1, branch: 'main', attempts: 2 }]);
+};
+
 const expectEleventhSamples = async (database: Database): Promise<void> => {
   const [host, repositoryId, name] = ['github.com', Number.MAX_SAFE_INTEGER, 'Owner/Set'];
   expect(await database.repositories.list()).toEqual([
@@ -190,6 +208,25 @@ const expectNewOffer = async (database: Database): Promise<void> => {
   expect(await database.gates.want([wanted], 1)).toBe(1);
 };
 
+/** What the fourteenth's say. */
+const expectFourteenthSamples = async (database: Database): Promise<void> => {
+  const outputTail = ['bad'];
+  expect(await database.checkRuns.ofChange('c1')).toMatchObject([
+    {
+      id: 'k1',
+      name: 'format',
+      state: 'failed',
+      status: 3,
+      outputTail,
+      logFile: 'k1/k1.log',
+      endedAtMs: 9000,
+    },
+  ]);
+  const run = { id: 'k2', changeId: 'c1', name: 'format', question: 'q1', queuedAtMs: 1 };
+  await database.checkRuns.queue(run);
+  expect(await database.checkRuns.ofChange('c1')).toMatchObject([{ id: 'k2', state: 'queued' }]);
+};
+
 describe('migrations', () => {
   it.each(migrations.map(({ name }, index) => ({ name, count: index + 1 })))(
     'upgrades a used database of $name',
@@ -212,6 +249,9 @@ describe('migrations', () => {
         if (count >= 9) await expectNinthSamples(database);
         if (count >= 10) await expectTenthSamples(database);
         if (count >= 11) await expectEleventhSamples(database);
+        if (count >= 12) await expectTwelfthSamples(database);
+        if (count >= 13) await expectThirteenthSamples(database);
+        if (count >= 14) await expectFourteenthSamples(database);
         await expectNewOffer(database);
       } finally {
         await database.close();

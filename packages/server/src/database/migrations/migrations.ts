@@ -10,6 +10,10 @@ import { keepApprovals } from './0008-approvals.ts';
 import { keepUsers } from './0009-keep-users.ts';
 import { keepMerges } from './0010-merges.ts';
 import { keepRepositories } from './0011-repositories.ts';
+import { keepPushes } from './0012-publish.ts';
+import { keepHookRuns } from './0013-hook-runs.ts';
+import { keepCheckRuns } from './0014-check-runs.ts';
+import { keepPrivacy } from './0015-privacy.ts';
 import type { ColumnTypes, SchemaMigration } from './schema-migration.ts';
 
 export const migrations: readonly SchemaMigration[] = [
@@ -24,6 +28,10 @@ export const migrations: readonly SchemaMigration[] = [
   keepUsers,
   keepMerges,
   keepRepositories,
+  keepPushes,
+  keepHookRuns,
+  keepCheckRuns,
+  keepPrivacy,
 ];
 
 export const columnTypes: Readonly<Record<'sqlite' | 'postgres', ColumnTypes>> = {

@@ -4,7 +4,7 @@ import { CommitParams } from '@eka-ci/protocol/commit';
 import { CheckRuns, CommitJobs, Job, JobDrvPage, JobDrvsQuery, JobParams } from '@eka-ci/protocol/job';
 import { z } from 'zod';
 import type { ChangeListing, StoredChange } from '../../database/database.ts';
-import { jobIdOf, listCheckRuns } from '../check-runs.ts';
+import { jobIdOf, listCheckGates, listCheckRuns } from '../check-runs.ts';
 import { HttpError } from '../errors.ts';
 import { nextCursorOf, offsetOf } from '../offset-page.ts';
 import { type ApiApp, answers, badRequest, notFound, type RouteDeps } from '../route.ts';
@@ -55,7 +55,8 @@ const addOfCommit = (app: ApiApp, deps: RouteDeps): void => {
     {
       schema: {
         operationId: 'listCheckRuns',
-        summary: 'What a forge shows beside the commit: a gate for each job, and the summary',
+        summary:
+          'What a forge shows beside the commit: a gate for each job, the summary, and a gate for each check',
         ...asked,
         response: { ...answers('The gates', CheckRuns), ...errors },
       },
@@ -63,7 +64,8 @@ const addOfCommit = (app: ApiApp, deps: RouteDeps): void => {
     async (request) => {
       const [change] = await findChanges(deps.database.changes, judgedOf(request));
       const answer = await deps.summaries.ask(change, { kind: 'jobs' });
-      const checkRuns = listCheckRuns(change, answer.kind === 'jobs' ? answer : null);
+      const checks = listCheckGates(await deps.database.checkRuns.ofChange(change.id));
+      const checkRuns = [...listCheckRuns(change, answer.kind === 'jobs' ? answer : null), ...checks];
       return { changeId: change.id, headSha: change.head, checkRuns };
     },
   );

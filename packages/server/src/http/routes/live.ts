@@ -15,7 +15,7 @@ const checkOrigin = (request: FastifyRequest, origins: Origins): void => {
   throw new HttpError('ORIGIN_REFUSED', 'a page of another origin may not open live connections here');
 };
 
-export const addLiveRoutes = (app: ApiApp, { live, options }: HttpDeps): void => {
+export const addLiveRoutes = (app: ApiApp, { live, options, access }: HttpDeps): void => {
   app.get('/v1/ws/builds', { exposeHeadRoute: false, schema: { hide: true } }, async (request, reply) => {
     const upgrade = upgradeOf(request);
     if (upgrade === null) {
@@ -26,7 +26,8 @@ export const addLiveRoutes = (app: ApiApp, { live, options }: HttpDeps): void =>
       );
     }
     checkOrigin(request, options.origins);
-    live.open(upgrade, isOperator(request) ? null : addressOf(request));
+    const reading = await access.liveReadingOf(request);
+    live.open(upgrade, isOperator(request) ? null : addressOf(request), reading);
     return reply.hijack();
   });
 };

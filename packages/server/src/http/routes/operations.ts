@@ -30,6 +30,7 @@ const readStatus = async (deps: HttpDeps): Promise<ServerStatus> => {
     changes: { ...facts.changes },
     warnings: [...(await deps.upkeep.warnings())],
     repositories: [...deps.repositories()],
+    caches: (await deps.pushes.queues()).map((queue) => ({ ...queue })),
   };
 };
 

@@ -18,7 +18,7 @@ const ofJob = (summary: ChangeSummary, name: string): ChangeSummary | null => {
   const job = summary.jobs.find((candidate) => candidate.job === name);
   return job === undefined
     ? null
-    : { ...summary, conclusion: job.conclusion, headline: job.headline, jobs: [job] };
+    : { ...summary, conclusion: job.conclusion, headline: job.headline, jobs: [job], checks: [] };
 };
 
 const textOf = (summary: ChangeSummary, part: SummaryPart): string => {

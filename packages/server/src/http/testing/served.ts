@@ -17,6 +17,7 @@ import type { BuilderFact } from '../../pipeline/builds/builder-facts.ts';
 import { createRunningFacts } from '../../pipeline/builds/running-facts.ts';
 import { createSharedGraph } from '../../pipeline/graph/shared-graph.ts';
 import { createLiveFeed } from '../../pipeline/live/live-feed.ts';
+import type { Visible } from '../../pipeline/privacy/visibility.ts';
 import { createSubmitReview } from '../../pipeline/submit-review.ts';
 import { createAccess } from '../access.ts';
 import { createHttpApp } from '../app.ts';
@@ -25,6 +26,7 @@ import { createGraphMetrics } from '../graph-metrics.ts';
 import type { HttpDeps } from '../http-options.ts';
 import { createLiveConnections } from '../live/live-connections.ts';
 import type { OperatorActions } from '../operator-actions.ts';
+import { createReaders, type Readers } from '../reading/reader.ts';
 import type { HttpUpkeep } from '../upkeep-facts.ts';
 import { createWorkMetrics } from '../work-metrics.ts';
 
@@ -90,6 +92,8 @@ export const httpOptions: HttpDeps['options'] = {
 export interface ServeOptions extends Omit<Partial<HttpDeps>, 'rights'> {
   /** What is left out nobody has. */
   readonly rights?: Partial<HttpDeps['rights']>;
+  /** @default everybody may see everything */
+  readonly visible?: Visible;
   /** People sign in there; without it nobody can. */
   readonly forge?: ForgeSignIn;
   /** `forge:login` */
@@ -109,14 +113,36 @@ const openAccess = (
     more.auth ?? createAuth({ users: database.users, forge, secret: sessionSecret, admins, clock });
   const { origins, behindTls } = options;
   const limits = { tokenFailuresPerMinute: 5, writesPerMinute: 1e9 };
-  return { auth, rights, access: createAccess({ auth, rights, origins, behindTls, ...limits, clock }) };
+  const readers = createReaders({ visible: more.visible ?? nothingHidden, rights, clock });
+  const access = createAccess({ auth, rights, readers, origins, behindTls, ...limits, clock });
+  return { auth, rights, access };
+};
+
+const nothingHidden: Visible = {
+  ownerOf: () => null,
+  ownersOf: () => null,
+  owners: () => [],
+  hidesDerivations: () => false,
 };
 
 export const noRights: HttpDeps['rights'] = {
   mayWrite: () => Promise.resolve(false),
+  mayRead: () => Promise.resolve(false),
+  epoch: () => 0,
   maintains: () => Promise.resolve(false),
   maintainsAll: () => Promise.resolve(false),
   packagesWithout: () => Promise.resolve(null),
+};
+
+export const seesEverything: Readers = createReaders({
+  visible: nothingHidden,
+  rights: noRights,
+  clock: () => 0,
+});
+
+const noPushes: HttpDeps['pushes'] = {
+  queues: async () => [],
+  pushNow: async () => null,
 };
 
 const noMerges: HttpDeps['merges'] = {
@@ -220,6 +246,40 @@ export const recordLog = async (served: Served, logFile: string): Promise<string
   return path.slice(path.lastIndexOf('/') + 1);
 };
 
+export const hookLogText = 'told everybody\n';
+
+/** `notify` has run after the second attempt, and waits to run after the third. */
+const runHook = async (
+  database: Database,
+  { drv, logsDir }: { readonly drv: DrvPath; readonly logsDir: string },
+): Promise<void> => {
+  const cause = { repository: 'example/packages', branch: 'pull/7', job: 'packages', commitSha: head };
+  const run = { hook: 'notify', drv, buildState: 'failed', changeId: 'judged', ...cause } as const;
+  await database.hookRuns.want([{ ...run, attempt: 2 }], 6000);
+  const [due] = await database.hookRuns.due(6000, 1);
+  const id = due?.id ?? 0;
+  await database.hookRuns.begin(id, { logFile: 'ab/curl.hook-notify.2.log', atMs: 6100 });
+  await database.hookRuns.end(id, { state: 'failed', exitStatus: 3, message: null, atMs: 6200 });
+  await database.hookRuns.want([{ ...run, attempt: 3 }], 6300);
+  await writeFile(join(logsDir, 'ab/curl.hook-notify.2.log'), hookLogText);
+};
+
+export const checkId = '01890a5d-ac96-474b-bcce-b302099a8058';
+export const checkText = 'looking\n\u001b[31mbad\u001b[0m: <b>format</b>\n';
+
+/** `format` of the change `judged` has failed, by itself or as another change's. */
+export const runCheck = async ({
+  database,
+  logsDir,
+}: Pick<Served, 'database' | 'logsDir'>): Promise<void> => {
+  const run = { id: checkId, changeId: 'judged', name: 'format', question: 'q', queuedAtMs: 6000 };
+  await database.checkRuns.queue(run);
+  await database.checkRuns.start(checkId, 'ab/check.1.log');
+  const ended = { outcome: 'failed', status: 3, reason: 'it ended with status 3', durationMs: 90 } as const;
+  await database.checkRuns.end(checkId, { ...ended, outputTail: [], isAnswer: true, atMs: 6100 });
+  await writeFile(join(logsDir, 'ab/check.1.log'), checkText);
+};
+
 export const serve = async (more: ServeOptions = {}): Promise<Served> => {
   const folder = await mkdtemp(join(tmpdir(), 'http-test-'));
   const logsDir = join(folder, 'logs');
@@ -237,6 +297,7 @@ export const serve = async (more: ServeOptions = {}): Promise<Served> => {
   await mkdir(dirname(join(logsDir, 'ab/curl.2.log')), { recursive: true });
   await writeFile(join(logsDir, 'ab/curl.2.log'), logText);
   await database.changes.save(newChange('judged'));
+  await runHook(database, { drv: failed, logsDir });
   const graph = createSharedGraph({
     files: { storeDir: '/nix/store' },
     database,
@@ -281,6 +342,7 @@ export const serve = async (more: ServeOptions = {}): Promise<Served> => {
     }),
     actions: noActions,
     merges: noMerges,
+    pushes: noPushes,
     upkeep: quietUpkeep(database, folder),
     workMetrics: createWorkMetrics(() => 61_000),
     graphMetrics: createGraphMetrics(() => graph.counts()),

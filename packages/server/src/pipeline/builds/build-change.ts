@@ -27,6 +27,8 @@ export interface ChangeBuildRequest extends BuildRequest {
 
 export interface BuiltChange {
   readonly outcomes: OutcomeLookup;
+  /** What the judged side wanted built. */
+  readonly wanted: Iterable<DrvPath>;
   /** Not null where nothing was built, for it would have been too much. */
   readonly wide: WideChange | null;
   /** For people: what the rows do not say. */
@@ -46,7 +48,7 @@ const holdBuilds = (
   const held: AttrOutcome = { state: 'not-built', reason, awaitsApproval: true };
   const judged = (drv: DrvPath): AttrOutcome =>
     lacking.has(drv) || isAmong(fetched, graph, toNode(graph, drv)) ? held : valid;
-  return { outcomes: { judged, base: () => unasked }, wide, warnings: [] };
+  return { outcomes: { judged, base: () => unasked }, wanted: [], wide, warnings: [] };
 };
 
 const withAttempts = ({ judged, base }: OutcomeLookup, told: ToldAttempts): OutcomeLookup => ({
@@ -79,5 +81,6 @@ export const buildChange = async (
   const left = request.again ? await buildFailuresAgain(change) : null;
   const told = await readAttempts(change);
   const warnings = [...told.warnings, ...(left === null ? [] : [left])];
-  return { outcomes: withAttempts(outcomesOf(change), told), wide: null, warnings };
+  const outcomes = withAttempts(outcomesOf(change), told);
+  return { outcomes, wanted: built.keys(), wide: null, warnings };
 };

@@ -5,8 +5,8 @@ import type { StorePath } from '@eka-ci/core/ids';
 import { createRootKeeper } from '@eka-ci/nix/evaluator/gc-roots';
 import type { NixInstallation } from '@eka-ci/nix/installation';
 
-/** What a folder of one judgement's roots is called. */
-export const outputRootsName = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** What a folder of one judgement's roots is called; and one of what waits to be pushed, of one publication. */
+export const outputRootsName = /^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|push-[1-9]\d{0,15})$/;
 
 /** Of one judgement. */
 export interface OutputRoots {

@@ -5,6 +5,7 @@ import { type EvictionTier, evictionTiers } from '@eka-ci/core/graph/eviction';
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { RecordedTransition } from '../../database/database.ts';
 import { type IngestDeps, type Ingested, ingestClosure } from '../ingest.ts';
+import type { WantedBy } from '../privacy/visibility.ts';
 import { type EvictedNodes, NodeRecords, type NodeState } from './node-records.ts';
 
 export interface GraphLease {
@@ -54,7 +55,8 @@ export type GraphEvent =
     };
 
 export interface SharedGraph {
-  lease(): GraphLease;
+  /** @param wantedBy whoever asks for what is ingested. @default nobody of whom it is to be kept */
+  lease(wantedBy?: WantedBy): GraphLease;
   /** Told of builds' transitions: how a build ended says how soon somebody asks for it again. */
   recorded(transitions: readonly Pick<RecordedTransition, 'drv' | 'to' | 'atMs'>[]): void;
   counts(): GraphCounts;
@@ -95,12 +97,13 @@ class LeasableGraph implements SharedGraph {
     this.#deps = deps;
   }
 
-  lease(): GraphLease {
+  lease(wantedBy?: WantedBy): GraphLease {
     const graph = DrvGraph.partOf(this.#table);
     this.#leases.add(graph);
     return {
       graph,
-      ingest: (roots, signal) => this.#inTurn(() => this.#ingest(graph, roots, signal)),
+      ingest: (roots, signal) =>
+        this.#inTurn(() => this.#ingest({ graph, roots, ...(wantedBy && { wantedBy }) }, signal)),
       release: () => {
         if (this.#leases.delete(graph)) this.#letGo(graph);
       },
@@ -128,11 +131,22 @@ class LeasableGraph implements SharedGraph {
       evicted: { ...this.#evicted },
     };
   }
-  async #ingest(graph: DrvGraph, roots: readonly DrvPath[], signal: AbortSignal): Promise<void> {
+  async #ingest(
+    {
+      graph,
+      roots,
+      ...asked
+    }: Pick<IngestDeps, 'wantedBy'> & {
+      readonly graph: DrvGraph;
+      readonly roots: readonly DrvPath[];
+    },
+    signal: AbortSignal,
+  ): Promise<void> {
     const { files, database } = this.#deps;
     this.#isIngesting = true;
     try {
-      const deps: IngestDeps = { files, database, table: this.#table, stored: this.#records.stored };
+      const { stored } = this.#records;
+      const deps: IngestDeps = { files, database, table: this.#table, stored, ...asked };
       const ingested = await ingestClosure(deps, roots, signal);
       this.#count(ingested);
       this.#records.touch(ingested.closure);

@@ -49,6 +49,10 @@ export const progressAfter = (
     case 'build-started':
       return event.etaS === undefined ? progress : { ...progress, endsAtMs: endsAtMs(event.etaS, nowMs) };
     case 'build-phase':
+    case 'check-queued':
+    case 'check-started':
+    case 'check-output':
+    case 'check-finished':
     case 'notice':
       return progress;
   }

@@ -66,6 +66,8 @@ describe('the live feed', () => {
       else heard.push(event.type === 'job_complete' ? `job ${event.jobId}` : event.type);
     };
     const reader = feed.join({
+      maySee: () => true,
+      maySeeDrv: () => true,
       take: (message) => hear(message.json()),
       onLines: () => reader.lines.read()?.batch.texts.forEach(hear),
     });

@@ -29,6 +29,10 @@ import {
 
 /** Neither may throw or keep the caller waiting. */
 export interface LiveListener {
+  /** Asked for each event of a change of that repository, as changes hold it. */
+  maySee(repository: string): boolean;
+  /** Asked for each event of that derivation, and for the lines of its log. */
+  maySeeDrv(drv: DrvPath): boolean;
   /** Called for each event but lines of logs, in order: the lines that can be read by then came before it. */
   take(message: LiveMessage): void;
   /** Lines can be read, where there were none. */
@@ -121,7 +125,10 @@ class Feed implements LiveFeed {
   }
 
   join(listener: LiveListener): LiveReader {
-    const lines = new LineReader(() => listener.onLines());
+    const lines = new LineReader({
+      onNews: () => listener.onLines(),
+      mayRead: (drv) => listener.maySeeDrv(drv),
+    });
     return {
       lines,
       follow: (topic) => {
@@ -148,21 +155,29 @@ class Feed implements LiveFeed {
   readonly recorded = (transitions: readonly RecordedTransition[], changesOf: ChangesOf = nobody): void => {
     if (this.#follows === 0) return;
     for (const transition of transitions) {
-      const topics = changesOf(transition.drv).flatMap(topicsOfChange);
-      const readers = this.#topics.readersOf([everything, topicOfDrv(transition.drv), ...topics]);
+      const { drv } = transition;
+      const waiting = changesOf(drv);
+      const topics = waiting.flatMap(topicsOfChange);
       const message = stateChange(transition);
-      for (const reader of readers) reader.take(message);
+      const own = new Set(this.#topics.readersOf([everything, topicOfDrv(drv)]));
+      for (const reader of this.#topics.readersOf([everything, topicOfDrv(drv), ...topics])) {
+        if (!reader.maySeeDrv(drv)) continue;
+        // Nor that a change which they may not see waits for it.
+        const isTold = own.has(reader) || waiting.some(({ repository }) => reader.maySee(repository));
+        if (isTold) reader.take(message);
+      }
     }
   };
 
   judging(change: ChangeListing): LiveJudgement {
     const changeId = change.id;
     const topics = topicsOfChange(change);
+    const { repository } = change;
     const judgement = { progress: firstProgress };
     this.#judgements.set(changeId, judgement);
     const stats = createJobStats((progress) => {
       const { etaSeconds: etaS, ...counts } = progressOnWire(progress, this.#clock());
-      this.#tell(topics, {
+      this.#tell(repository, topics, {
         type: 'job_stats_update',
         changeId,
         ...counts,
@@ -171,7 +186,7 @@ class Feed implements LiveFeed {
     });
     return {
       progress: (event) => {
-        this.#tell([topicOfChange(changeId)], { type: 'change_progress', changeId, event });
+        this.#tell(repository, [topicOfChange(changeId)], { type: 'change_progress', changeId, event });
         judgement.progress = progressAfter(judgement.progress, event, this.#clock());
         stats.take(judgement.progress);
       },
@@ -190,14 +205,21 @@ class Feed implements LiveFeed {
 
   changeMoved(change: ChangeListing): void {
     const topics = [everything, ...topicsOfChange(change)];
-    this.#tell(topics, { type: 'change_update', change: changeOnWire(change) });
+    this.#tell(change.repository, topics, { type: 'change_update', change: changeOnWire(change) });
   }
 
-  jobsJudged({ id, head }: ChangeListing, jobs: readonly JudgedJob[]): void {
+  jobsJudged({ id, head, repository }: ChangeListing, jobs: readonly JudgedJob[]): void {
     jobs.forEach(({ job, conclusion, headline }, position) => {
       const topics = [topicOfChange(id), topicOfCommit(head), topicOfJob(id, position)];
       const jobId = `${id}.${position}`;
-      this.#tell(topics, { type: 'job_complete', changeId: id, jobId, job, conclusion, headline });
+      this.#tell(repository, topics, {
+        type: 'job_complete',
+        changeId: id,
+        jobId,
+        job,
+        conclusion,
+        headline,
+      });
     });
   }
 
@@ -213,10 +235,12 @@ class Feed implements LiveFeed {
     if (!lines.isFollowed) this.#lines.delete(drv);
   }
 
-  #tell(topics: readonly string[], event: LiveMessage['event']): void {
+  #tell(repository: string, topics: readonly string[], event: LiveMessage['event']): void {
     if (this.#follows === 0) return;
     const message = new LiveMessage(event);
-    for (const reader of this.#topics.readersOf(topics)) reader.take(message);
+    for (const reader of this.#topics.readersOf(topics)) {
+      if (reader.maySee(repository)) reader.take(message);
+    }
   }
 }
 

@@ -30,6 +30,7 @@ export class LineBatch {
 
 /** The lines of one derivation. Positions count the lines that were told since somebody follows it. */
 export class FollowedLines {
+  readonly drv: DrvPath;
   readonly #head: string;
   #lines: FollowedLine[] = [];
   /** Of `#lines`; those before are gone. */
@@ -44,6 +45,7 @@ export class FollowedLines {
   #readers = 0;
 
   constructor(drvPath: DrvPath) {
+    this.drv = drvPath;
     this.#head = `{"type":"log_line","drvPath":${JSON.stringify(drvPath)},"attempt":`;
   }
 
@@ -136,17 +138,25 @@ export interface ReadLines {
   readonly batch: LineBatch;
 }
 
+export interface LineReaderDeps {
+  /** There was nothing to read, and now is. Must not throw or read at once. */
+  readonly onNews: () => void;
+  /** Asked when lines of it are read: what was said while they might not is not told to them. */
+  readonly mayRead: (drv: DrvPath) => boolean;
+}
+
 /** One who reads the lines of some derivations, of each from where it began to follow. */
 export class LineReader {
   readonly #onNews: () => void;
+  readonly #mayRead: (drv: DrvPath) => boolean;
   /** Where each was read to, and what it calls when it has news. */
   readonly #followed = new Map<FollowedLines, { position: number; readonly onNews: () => void }>();
   /** Those with something to read. */
   readonly #news = new Set<FollowedLines>();
 
-  /** @param onNews called where there was nothing to read, and now is. Must not throw or read at once */
-  constructor(onNews: () => void) {
+  constructor({ onNews, mayRead }: LineReaderDeps) {
     this.#onNews = onNews;
+    this.#mayRead = mayRead;
   }
 
   /** Only what is not followed. */
@@ -173,6 +183,11 @@ export class LineReader {
       this.#news.delete(lines);
       const followed = this.#followed.get(lines);
       if (followed === undefined) continue;
+      if (!this.#mayRead(lines.drv)) {
+        followed.position = lines.end;
+        lines.rest(followed.onNews);
+        continue;
+      }
       const from = Math.max(followed.position, lines.start);
       const skipped = from - followed.position;
       const batch = lines.batchFrom(from);
@@ -190,7 +205,7 @@ export class LineReader {
     for (const lines of this.#news) {
       const followed = this.#followed.get(lines);
       if (followed === undefined) continue;
-      skipped += lines.end - followed.position;
+      if (this.#mayRead(lines.drv)) skipped += lines.end - followed.position;
       followed.position = lines.end;
       lines.rest(followed.onNews);
     }

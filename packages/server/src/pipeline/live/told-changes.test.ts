@@ -60,6 +60,8 @@ const follow = () => {
   const feed = createLiveFeed();
   const heard: string[] = [];
   const reader = feed.join({
+    maySee: () => true,
+    maySeeDrv: () => true,
     take({ event }) {
       if (event.type === 'change_update') heard.push(`${event.change.id} ${event.change.state}`);
       if (event.type === 'job_complete') heard.push(`${event.jobId} ${event.conclusion}`);
@@ -170,7 +172,9 @@ describe('changes that are told', () => {
     await changes.claimNext(claim);
     expect(await changes.release(lease('one'), 5)).toBe(true);
     expect(looks).toEqual([]);
-    feed.join({ take: () => {}, onLines: () => {} }).follow({ resource: 'allbuilds' });
+    feed
+      .join({ maySee: () => true, maySeeDrv: () => true, take: () => {}, onLines: () => {} })
+      .follow({ resource: 'allbuilds' });
     await changes.claimNext(claim);
     expect(await changes.finish(lease('one'), judged, 20)).toBe(true);
     expect([looks, faults]).toMatchObject([['one'], [{ message: 'no answer' }]]);

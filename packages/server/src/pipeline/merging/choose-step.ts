@@ -12,7 +12,7 @@ export type MergeStep =
   | { readonly kind: 'look' };
 
 /**
- * Only `success` merges. `neutral` is what nobody can call good: something was not built, or is not known of the base, or
+ * Only `success` merges, and that no change is whose checks did not all pass. `neutral` is what nobody can call good: something was not built, or is not known of the base, or
  * a job was taken away; it may become a success by being judged again.
  * @param change the newest row of its number; null where there is none
  */

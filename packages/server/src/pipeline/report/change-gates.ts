@@ -1,5 +1,6 @@
 // What a forge is to show of a change at each step of its way, as gates. Pure: the row and the summary in, gates out.
 import { toCode, toCodeBlock } from '@eka-ci/core/change-summary/escape';
+import { type CheckOutcome, conclusionOfCheck } from '@eka-ci/core/check-outcome';
 import type { Conclusion } from '@eka-ci/core/verdict';
 import type { ChangeListing } from '../../database/database.ts';
 import type { Gate, GateAction, GateAnnotation, GateConclusion, GateState } from '../../forge/gate.ts';
@@ -11,7 +12,19 @@ export type ReportedChange = Pick<ChangeListing, 'id' | 'head' | 'baseBranch'> &
   readonly defaultBranch: string;
   /** The page that tells everything; null where there is none. */
   readonly detailsUrl: string | null;
+  /** The page of a check's run. @default that of the change */
+  readonly checkUrlOf?: (id: string) => string;
 };
+
+/** A check of the change. Everything but `outcome` comes from outside and may hold any text. */
+export interface ReportedCheck {
+  readonly name: string;
+  readonly id: string | null;
+  readonly outcome: CheckOutcome;
+  readonly reason: string | null;
+  readonly durationMs: number | null;
+  readonly outputTail: readonly string[];
+}
 
 /** As much of the change summary as gates need. */
 export interface ReportedSummary {
@@ -28,6 +41,7 @@ export interface ReportedSummary {
     readonly position?: ReportedPosition | undefined;
     readonly outcomes: readonly ReportedOutcome[];
   }[];
+  readonly checks: readonly ReportedCheck[];
 }
 
 /** One package of a job. Everything but `kind` comes from outside and may hold any text. */
@@ -43,6 +57,11 @@ export interface ReportedOutcome {
   readonly evaluation?: { readonly message: string } | null | undefined;
   /** Where it is in the code. */
   readonly position?: ReportedPosition | undefined;
+}
+
+export interface CheckProgress {
+  readonly check: string;
+  readonly state: 'queued' | 'running';
 }
 
 export interface JobProgress {
@@ -63,24 +82,30 @@ export const changeIdOfGate = (externalId: string): string | null => {
   return at < 0 ? null : externalId.slice(0, at);
 };
 
-export const isSummaryGate = (externalId: string): boolean => externalId.endsWith(`${separator}summary`);
+/** What of the change it is of. Names from outside come after the kind, whatever they hold. */
+const subjectOf = (externalId: string): string => externalId.slice(externalId.indexOf(separator) + 1);
 
-interface Shown {
+export const isSummaryGate = (externalId: string): boolean => subjectOf(externalId) === 'summary';
+
+export interface Shown {
   readonly state: GateState;
   readonly title: string;
   readonly summary: string;
   readonly annotations?: readonly GateAnnotation[];
 }
 
-const kinds = { job: 'job:', failure: 'failure:' } as const;
+export const gateKinds = { job: 'job:', failure: 'failure:', check: 'check:', sizes: 'sizes:' } as const;
+const kinds = gateKinds;
 
 const textOf = (of: string): string => {
   if (of === '') return 'EkaCI';
   if (of === 'summary') return 'EkaCI change summary';
-  return `EkaCI: ${of.slice(of.indexOf(':') + 1)}`;
+  const name = of.slice(of.indexOf(':') + 1);
+  if (of.startsWith(kinds.sizes)) return `EkaCI sizes: ${name}`;
+  return of.startsWith(kinds.check) ? `EkaCI check: ${name}` : `EkaCI: ${name}`;
 };
 
-const gateOf = (
+export const gateOf = (
   change: ReportedChange,
   of: string,
   { state, title, summary, annotations = [] }: Shown,
@@ -166,12 +191,67 @@ export const runningGates = (change: ReportedChange, title: string, jobs: readon
   ),
 ];
 
+/** Of the check that a gate is of; null for one of something else. */
+export const checkNameOfGate = (externalId: string): string | null => {
+  const of = subjectOf(externalId);
+  return of.startsWith(kinds.check) ? of.slice(kinds.check.length) : null;
+};
+
+const shownOfProgress = {
+  queued: {
+    state: { kind: 'queued' },
+    title: 'Waiting for its turn',
+    summary: 'It is run when its turn comes.',
+  },
+  running: { state: inProgress, title: 'Running', summary: 'It is run in a sandbox.' },
+} as const satisfies Record<CheckProgress['state'], Shown>;
+
+export const runningCheckGates = (change: ReportedChange, checks: readonly CheckProgress[]): Gate[] =>
+  checks.map(({ check, state }) => gateOf(change, `${kinds.check}${check}`, shownOfProgress[state]));
+
+const titleOfCheck = ({ outcome, durationMs }: ReportedCheck): string => {
+  const took = durationMs === null ? '' : ` after ${(durationMs / 1000).toFixed(1)} s`;
+  switch (outcome) {
+    case 'passed':
+      return `Passed${took}`;
+    case 'failed':
+      return `Failed${took}`;
+    case 'timed-out':
+      return `Timed out${took}`;
+    case 'refused':
+      return 'Not run';
+    case 'cancelled':
+    case 'interrupted':
+      return 'Not run to its end';
+  }
+};
+
+/** A check that took too long fails the change; its own gate says what it was. */
+const conclusionOfGate = ({ outcome }: ReportedCheck): GateConclusion | 'pending' =>
+  outcome === 'timed-out' ? 'timed-out' : conclusionOfCheck(outcome);
+
+export const checkGate = (change: ReportedChange, check: ReportedCheck): Gate => {
+  const { reason, outputTail, id } = check;
+  const parts = [
+    reason === null ? '' : quote(reason),
+    outputTail.length === 0 ? 'It printed nothing.' : `The end of its output:\n${toCodeBlock(outputTail)}`,
+  ];
+  const gate = gateOf(change, `${kinds.check}${check.name}`, {
+    state: concluded(conclusionOfGate(check)),
+    title: titleOfCheck(check),
+    summary: parts.filter((part) => part !== '').join('\n\n'),
+  });
+  const detailsUrl = id === null ? null : (change.checkUrlOf?.(id) ?? null);
+  return detailsUrl === null ? gate : { ...gate, detailsUrl };
+};
+
 /** @param markdown the change summary as forges show it */
 export const judgedGates = (
   change: ReportedChange,
-  { conclusion, headline, jobs }: ReportedSummary,
+  { conclusion, headline, jobs, checks }: ReportedSummary,
   markdown: string,
 ): Gate[] => [
+  ...checks.map((check) => checkGate(change, check)),
   ...jobs.map(({ job, conclusion: jobConclusion, headline: jobHeadline, notJudged, ...of }) => {
     const pointed = { position: of.position ?? null, file: of.file ?? null };
     const isFailed = notJudged !== null && jobConclusion === 'failure';
@@ -274,8 +354,7 @@ export const failureGates = (change: ReportedChange, { jobs }: ReportedSummary):
       }),
   );
 
-export const isFailureGate = (externalId: string): boolean =>
-  externalId.includes(`${separator}${kinds.failure}`);
+export const isFailureGate = (externalId: string): boolean => subjectOf(externalId).startsWith(kinds.failure);
 
 /** Somebody asked for its end. */
 export const cancelledGates = (change: ReportedChange): Gate[] => [
@@ -287,14 +366,25 @@ export const cancelledGates = (change: ReportedChange): Gate[] => [
   }),
 ];
 
+const isSizeGate = (externalId: string): boolean => externalId.includes(`${separator}${kinds.sizes}`);
+
+const shownOfSettled = (externalId: string): Shown => {
+  if (isFailureGate(externalId)) {
+    return { state: concluded('success'), title: 'It does not fail any more', summary: 'It failed before.' };
+  }
+  if (isSizeGate(externalId)) {
+    return {
+      state: concluded('success'),
+      title: 'Nothing grows too much any more',
+      summary: 'Something did before.',
+    };
+  }
+  const summary = `The gate ${toCode(textOf(''))} tells why.`;
+  return { state: concluded('cancelled'), title: 'Not judged to its end', summary };
+};
+
 /** What was shown before of the change and is not among what it came to: a job that is gone, a package that is well. */
 export const settledGate = (gate: Gate): Gate => ({
   ...gate,
-  ...(isFailureGate(gate.externalId)
-    ? { state: concluded('success'), title: 'It does not fail any more', summary: 'It failed before.' }
-    : {
-        state: concluded('cancelled'),
-        title: 'Not judged to its end',
-        summary: `The gate ${toCode(textOf(''))} tells why.`,
-      }),
+  ...shownOfSettled(gate.externalId),
 });

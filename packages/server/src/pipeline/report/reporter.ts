@@ -1,5 +1,6 @@
 // Stage: what happens to an offered change → the gates that its forge is to show. What is wanted is a row before anybody
 // sends it, so nothing that a forge shows stays pending for ever.
+import { CheckOutcome } from '@eka-ci/protocol/check';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
 import { z } from 'zod';
 import type {
@@ -15,8 +16,10 @@ import { readOffered } from '../offered-request.ts';
 import {
   awaitingGates,
   awaitingGroupGates,
+  type CheckProgress,
   cancelledGates,
   changeIdOfGate,
+  checkGate,
   endedGates,
   failedGates,
   failureGates,
@@ -26,11 +29,14 @@ import {
   judgedGates,
   queuedGates,
   type ReportedChange,
+  type ReportedCheck,
+  runningCheckGates,
   runningGates,
   settledGate,
   waitingGates,
 } from './change-gates.ts';
 import { readGate, wantedGateOf } from './kept-gate.ts';
+import { ReportedSizes, sizeGates } from './size-gates.ts';
 
 export interface ReporterDeps {
   readonly database: Pick<Database, 'changes' | 'gates'>;
@@ -78,6 +84,18 @@ const position = z.object({ file: z.string(), line: z.number() }).optional();
 const StoredSummary = z.object({
   conclusion,
   headline: z.string(),
+  checks: z
+    .array(
+      z.object({
+        name: z.string(),
+        id: z.string().nullable(),
+        outcome: CheckOutcome,
+        reason: z.string().nullable(),
+        durationMs: z.number().nullable(),
+        outputTail: z.array(z.string()),
+      }),
+    )
+    .default([]),
   jobs: z.array(
     z.object({
       job: z.string(),
@@ -86,6 +104,7 @@ const StoredSummary = z.object({
       notJudged: z.string().nullable(),
       file: z.string().optional(),
       position,
+      sizes: ReportedSizes,
       outcomes: z.array(
         z.object({
           kind: z.string(),
@@ -105,11 +124,35 @@ const StoredSummary = z.object({
 interface Shown {
   title: string;
   readonly jobs: Map<string, string | null>;
+  readonly checks: Map<string, CheckProgress['state'] | ReportedCheck>;
   shownAtMs: number;
 }
 
 const plannedTitle = ({ rebuilds, added, removed }: Extract<ReviewEvent, { type: 'planned' }>): string =>
   `${rebuilds} rebuilds, ${added} added, ${removed} removed`;
+
+/** While others go on, by what was told of it. */
+const finishedCheck = ({
+  check,
+  id,
+  outcome,
+  reason,
+  durationMs,
+  outputTail,
+}: Extract<ReviewEvent, { type: 'check-finished' }>): ReportedCheck => ({
+  name: check,
+  ...{ id, outcome, reason, durationMs, outputTail },
+});
+
+const checkGates = (
+  change: ReportedChange,
+  checks: readonly (readonly [string, CheckProgress['state'] | ReportedCheck])[],
+): Gate[] =>
+  checks.flatMap(([check, shown]) =>
+    typeof shown === 'string'
+      ? runningCheckGates(change, [{ check, state: shown }])
+      : [checkGate(change, shown)],
+  );
 
 /** Baselines and what is asked for by hand are shown here alone. */
 const isShown = (kind: ChangeKind): boolean => kind === 'offered' || kind === 'group';
@@ -156,7 +199,10 @@ class GateReporter implements Reporter {
     const { id } = event.change;
     switch (event.kind) {
       case 'started':
-        this.#shown.set(id, { title: 'Being evaluated', jobs: new Map(), shownAtMs: this.#deps.clock() });
+        this.#shown.set(id, {
+          ...{ title: 'Being evaluated', shownAtMs: this.#deps.clock() },
+          ...{ jobs: new Map(), checks: new Map() },
+        });
         return this.#report(id, (change) => runningGates(change, 'Being evaluated', []));
       case 'finished':
         this.#shown.delete(id);
@@ -179,6 +225,9 @@ class GateReporter implements Reporter {
     if (!isShown(kind) || shown === undefined) return;
     if (event.type === 'evaluating' && !shown.jobs.has(event.job)) shown.jobs.set(event.job, null);
     else if (event.type === 'planned') shown.jobs.set(event.job, plannedTitle(event));
+    else if (event.type === 'check-queued') shown.checks.set(event.check, 'queued');
+    else if (event.type === 'check-started') shown.checks.set(event.check, 'running');
+    else if (event.type === 'check-finished') shown.checks.set(event.check, finishedCheck(event));
     else if (event.type === 'build-finished') shown.title = `Built ${event.finished} of ${event.total}`;
     else return;
     const { clock, progressMs = 15_000 } = this.#deps;
@@ -186,7 +235,8 @@ class GateReporter implements Reporter {
     if (!isNew && clock() - shown.shownAtMs < progressMs) return;
     shown.shownAtMs = clock();
     const jobs = Array.from(shown.jobs, ([job, title]): JobProgress => ({ job, title }));
-    this.#report(id, (change) => runningGates(change, shown.title, jobs));
+    const checks = [...shown.checks];
+    this.#report(id, (change) => [...runningGates(change, shown.title, jobs), ...checkGates(change, checks)]);
   }
 
   accessChanged(host: string): void {
@@ -234,7 +284,8 @@ class GateReporter implements Reporter {
     const page =
       row.kind === 'group' ? `commits/${head}/change-summary` : `prs/${forge}/${repository}/${row.number}`;
     const detailsUrl = `${publicUrl}/v1/${page}`;
-    const wantedNow = gatesOf({ id, head, baseBranch, defaultBranch, detailsUrl }, row);
+    const checkUrlOf = (check: string): string => `${publicUrl}/v1/checks/${check}/log`;
+    const wantedNow = gatesOf({ id, head, baseBranch, defaultBranch, detailsUrl, checkUrlOf }, row);
     if (wantedNow.length === 0) return;
     const stored = await database.gates.ofHead({ host, repository, headSha: head });
     const before = stored.flatMap((gate) => readGate(gate)?.gate ?? []);
@@ -287,6 +338,7 @@ const gatesAtRest = (change: ReportedChange, row: StoredChange): readonly Gate[]
         return [
           ...judgedGates(change, summary.data, row.markdown ?? ''),
           ...failureGates(change, summary.data),
+          ...sizeGates(change, summary.data.jobs),
         ];
       }
       return failedGates(

@@ -2,12 +2,13 @@
 // it when the clock lies.
 import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import type { CommitSha } from '@eka-ci/core/ids';
+import { basename, dirname, join } from 'node:path';
+import type { CommitSha, DrvPath, StorePath } from '@eka-ci/core/ids';
 import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Database, StoredChange } from '../../database/database.ts';
+import type { Database, StoredChange, WantedPush } from '../../database/database.ts';
 import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { createWorkFolder } from '../../lib/work-folder.ts';
 import { mirrorNameOf } from '../repository-mirror.ts';
 import { type Retention, type RetentionDeps, type RetentionEvent, startRetention } from './retention.ts';
 import { catchUpMs, createSweepMemory, sweepTime } from './retention-clock.ts';
@@ -82,11 +83,13 @@ const depsOf = (more: Partial<RetentionDeps> = {}): RetentionDeps => ({
     outputRoots: join(folder, 'outputs'),
     mirrors: join(folder, 'mirrors'),
     temporary: join(folder, 'tmp'),
+    checks: join(folder, 'checks'),
   },
   logMaxAgeMs: 90 * dayMs,
   rootMaxAgeMs: 14 * dayMs,
   liveLogs: () => live,
   isRootInUse: (name) => inUse.has(name),
+  caches: ['main'],
   repositories: { names: new Set([served.name]), mirrors: new Set([mirrorNameOf(served)]) },
   memory: createSweepMemory(memory()),
   clock: () => wallMs,
@@ -377,6 +380,44 @@ describe('a clock that lies', () => {
       ),
     );
   });
+});
+
+it('looks again, in time, for what was pushed, and lets go of what waits for a cache that is no more', async () => {
+  const pushTo = (cache: string, name: string): WantedPush => ({
+    cache,
+    drv: `/nix/store/${name}.drv` as DrvPath,
+    outputs: [`/nix/store/${name}` as StorePath],
+    repository: 'demo/set',
+    branch: 'main',
+    publicationId: 1,
+    priority: 0,
+  });
+  const pushes = [pushTo('main', 'pushed'), pushTo('main', 'waits'), pushTo('gone', 'waits')];
+  await database.pushes.want(pushes, wallMs);
+  const claim = { cache: 'main', owner: 'x', nowMs: wallMs, untilMs: wallMs + 1, limit: 1 };
+  const [done] = await database.pushes.claim(claim);
+  await database.pushes.settle([done?.id ?? 0], { state: 'pushed', fault: null, atMs: wallMs });
+  const retention = await startSweeping();
+  expect(await database.pushes.want(pushes, wallMs)).toBe(0);
+  await pass(retention, 15 * dayMs);
+  expect(await database.pushes.want(pushes, wallMs)).toBe(2);
+  expect((await database.pushes.counts()).map(({ cache, waiting }) => [cache, waiting])).toEqual([
+    ['gone', 1],
+    ['main', 2],
+  ]);
+});
+
+it('removes the copies of trees whose check was killed, and none that is still in use', async () => {
+  const checks = join(folder, 'checks');
+  const left = join(checks, 'check-left');
+  await mkdir(left, { recursive: true });
+  const inUse = await createWorkFolder('check-', checks);
+  const [, namespace] = (await readFile(join(inUse.path, 'owner.pid'), 'utf8')).split(' ');
+  // No process has this id: it is above the kernel's largest.
+  await writeFile(join(left, 'owner.pid'), `999999999 ${namespace}\n`);
+  const retention = await startSweeping();
+  expect(await readdir(checks)).toEqual([basename(inUse.path)]);
+  await retention.stop();
 });
 
 it('sweeps one at a time, and ends with the server', async () => {

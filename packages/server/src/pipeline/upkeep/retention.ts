@@ -16,6 +16,8 @@ const hourMs = 60 * 60_000;
 const deliveryMaxAgeMs = 30 * dayMs;
 /** Of changes that were superseded or closed, and of what forges show of changes; as long as logs are kept by default. */
 const changeMaxAgeMs = 90 * dayMs;
+/** A hook runs once for each build: longer than a build counts for it (longestAgoMs in hooks/builds-of-jobs.ts). */
+const hookRunMaxAgeMs = 90 * dayMs;
 /** Of what was learnt of a package: one that nobody built since is gone, or was renamed. */
 const packageMaxAgeMs = 365 * dayMs;
 /** Of the mirror of a repository that is not configured: it may be only that somebody is editing the configuration. */
@@ -66,6 +68,9 @@ export interface RetentionDeps {
     | 'merges'
     | 'maintainers'
     | 'approvals'
+    | 'hookRuns'
+    | 'checkRuns'
+    | 'pushes'
   >;
   /** Absolute. */
   readonly folders: {
@@ -75,6 +80,8 @@ export interface RetentionDeps {
     readonly mirrors: string;
     /** Where work folders are made. */
     readonly temporary: string;
+    /** Where checks have theirs. */
+    readonly checks: string;
   };
   readonly logMaxAgeMs: number;
   readonly rootMaxAgeMs: number;
@@ -82,6 +89,8 @@ export interface RetentionDeps {
   readonly liveLogs: () => ReadonlySet<string>;
   /** Whether the running judgement needs that folder of a jobset's roots. */
   readonly isRootInUse: (name: string) => boolean;
+  /** Ids of those that are configured. */
+  readonly caches: readonly string[];
   /** Of the repositories that are configured. */
   readonly repositories: { readonly names: ReadonlySet<string>; readonly mirrors: ReadonlySet<string> };
   readonly memory: SweepMemory;
@@ -175,7 +184,7 @@ const sweepMirrors = async (deps: RetentionDeps, { nowMs, found, removed, signal
   removed.mirrors += await removeFolders(deps.folders.mirrors, others, () => !signal.aborted);
 };
 
-const sweepRows = async ({ database, rootMaxAgeMs }: RetentionDeps, sweep: Sweep): Promise<void> => {
+const sweepRows = async ({ database, rootMaxAgeMs, caches }: RetentionDeps, sweep: Sweep): Promise<void> => {
   const { nowMs, removed } = sweep;
   // A jobset whose roots are gone is of no use: nobody may rely on its derivations.
   removed.jobsets += await database.jobsets.forget(nowMs - rootMaxAgeMs);
@@ -184,6 +193,10 @@ const sweepRows = async ({ database, rootMaxAgeMs }: RetentionDeps, sweep: Sweep
   await database.gates.forget(nowMs - changeMaxAgeMs);
   await database.approvals.forgetRuns(nowMs - changeMaxAgeMs);
   await database.merges.forget(nowMs - changeMaxAgeMs);
+  // What was pushed is looked for in its cache again after as long as outputs are kept here: where that lost it, they may go again.
+  await database.pushes.forget(nowMs - rootMaxAgeMs, caches);
+  await database.hookRuns.forget(nowMs - hookRunMaxAgeMs);
+  await database.checkRuns.forget(nowMs - changeMaxAgeMs);
   await database.maintainers.forgetPackages();
   await database.packages.forget(nowMs - packageMaxAgeMs);
   await database.users.forget(nowMs - expiredMaxAgeMs);
@@ -191,6 +204,7 @@ const sweepRows = async ({ database, rootMaxAgeMs }: RetentionDeps, sweep: Sweep
 
 const sweepWork = async ({ folders }: RetentionDeps, { nowMs, removed }: Sweep): Promise<void> => {
   removed.workFolders += await removeAbandonedFolders(folders.temporary, 'ekaci-', nowMs);
+  removed.workFolders += await removeAbandonedFolders(folders.checks, 'check-', nowMs);
 };
 
 const parts = {

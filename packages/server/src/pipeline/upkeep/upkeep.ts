@@ -27,6 +27,8 @@ export interface UpkeepOptions {
   readonly logsDir: string;
   readonly storeDir: string;
   readonly repositories: readonly ForgeRepository[];
+  /** Ids of those that are configured. */
+  readonly caches: readonly string[];
   /** Null: nothing is removed; all goes with the server's folder. */
   readonly retention: RetentionAges | null;
   /** No build and no evaluation begins while a disk has less. */
@@ -65,6 +67,8 @@ export const stateFolders = (dbPath: string) => {
     mirrors: join(state, 'mirrors'),
     roots: join(state, 'roots'),
     outputRoots: join(state, 'roots-outputs'),
+    /** Of copies of trees, in which checks are run. */
+    checks: join(state, 'checks'),
     /** Of copies of the database that are being sent. */
     backups: join(state, 'backups'),
   };
@@ -74,13 +78,14 @@ const sweepWith = (
   { options, database, builds, kept, loggerFor }: UpkeepDeps,
   ages: RetentionAges,
 ): Retention => {
-  const { mirrors, roots, outputRoots } = stateFolders(options.dbPath);
+  const { mirrors, roots, outputRoots, checks } = stateFolders(options.dbPath);
   return startRetention({
     database,
-    folders: { logs: options.logsDir, roots, outputRoots, mirrors, temporary: tmpdir() },
+    folders: { logs: options.logsDir, roots, outputRoots, mirrors, checks, temporary: tmpdir() },
     ...ages,
     liveLogs: () => new Set(builds.active().map(({ drv, attempt }) => logFileOf(drv, attempt))),
     isRootInUse: (name) => kept?.isInUse(name) ?? false,
+    caches: options.caches,
     repositories: {
       names: new Set(options.repositories.map(({ name }) => name)),
       mirrors: new Set(options.repositories.map(mirrorNameOf)),

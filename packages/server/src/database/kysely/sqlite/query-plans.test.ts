@@ -1,6 +1,6 @@
 // What is asked often reads as much as it answers, however many rows lie beside: SQLite says so of each statement.
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
-import type { CommitSha } from '@eka-ci/core/ids';
+import type { CommitSha, DrvPath, StorePath } from '@eka-ci/core/ids';
 import { Kysely } from 'kysely';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { applyMigrations } from '../../migrations/apply-migrations.ts';
@@ -138,6 +138,26 @@ it('finds who asks by what they show, in each request', async () => {
     expect(plan.replace('USE TEMP B-TREE FOR LAST TERM OF ORDER BY', '')).not.toMatch(/SCAN|TEMP/);
 });
 
+it('finds runs of checks by what they asked, and by their change', async () => {
+  const { checkRuns } = calls;
+  const run = { id: 'k', changeId: 'c1', name: 'n', question: 'q', queuedAtMs: 1 };
+  const end = { outcome: 'failed', status: 1, reason: null, durationMs: 1, outputTail: [] } as const;
+  const told = await plansOf(async () => {
+    await checkRuns.queue(run);
+    await checkRuns.start('k', 'log');
+    await checkRuns.end('k', { ...end, isAnswer: true, atMs: 1 });
+    await checkRuns.findAnswer('q', 0);
+    await checkRuns.find('k');
+    await checkRuns.ofChange('c1');
+    await checkRuns.forgetAnswers('c1', null);
+    await checkRuns.forget(1);
+    // One at most for each check that runs.
+    await checkRuns.interruptAll(1);
+  });
+  expect(told.length).toBeGreaterThan(8);
+  for (const plan of told) expect(plan).not.toMatch(/SCAN (?!check_runs USING INDEX check_runs_open)|TEMP/);
+});
+
 it('reads of merges, reviews and maintainers what is asked for', async () => {
   const { merges, reviews, maintainers, changes } = calls;
   const repository = 'github.com/o/r';
@@ -172,4 +192,63 @@ it('reads of merges, reviews and maintainers what is asked for', async () => {
   expect(told.length).toBeGreaterThan(20);
   for (const plan of told)
     expect(plan).not.toMatch(/SCAN (?!merge_requests USING INDEX merge_requests_unfinished)|TEMP/);
+});
+
+it('reads of the runs of hooks only what waits, what runs, or what is of one build', async () => {
+  const { hookRuns, builds } = calls;
+  const drv = '/nix/store/a.drv' as DrvPath;
+  const commitSha = 'h' as CommitSha;
+  const cause = { repository: 'o/r', branch: 'main', job: 'j', commitSha, changeId: 'c' };
+  const told = await plansOf(async () => {
+    await hookRuns.want([{ hook: 'a', drv, attempt: 1, buildState: 'failed', ...cause }], 1);
+    await hookRuns.due(2, 10);
+    await hookRuns.nextDueMs();
+    await hookRuns.begin(1, { logFile: 'l', atMs: 3 });
+    await hookRuns.putOff(1, { message: 'm', nextAtMs: 4 });
+    await hookRuns.end(1, { state: 'failed', exitStatus: 1, message: null, atMs: 5 });
+    await hookRuns.interruptRunning(6);
+    await hookRuns.of(drv);
+    await hookRuns.counts();
+    await hookRuns.forget(7);
+    await builds.endedSince(8, { after: null, limit: 9 });
+  });
+  expect(told.length).toBeGreaterThan(10);
+  for (const plan of told)
+    expect(plan).not.toMatch(/SCAN (?!hook_runs USING (COVERING )?INDEX hook_runs_(waiting|running))|TEMP/);
+  expect(told.at(-1)).toContain('INDEX builds_by_end');
+});
+
+it('reads of all pushes only those that wait, and finds one by its output', async () => {
+  const { pushes } = calls;
+  const push = {
+    ...{ cache: 'main', drv: 'd' as DrvPath, outputs: ['o' as StorePath] as const, repository: 'o/r' },
+    ...{ branch: 'main', publicationId: 1, priority: 0 },
+  };
+  const byOutput = expect.stringContaining('INDEX pushes_by_output (cache=? AND output=?)') as string;
+  expect(await plansOf(() => pushes.want([push], 1))).toEqual([byOutput]);
+  expect(await plansOf(() => pushes.settled({ cache: 'main', priority: 0 }, ['o' as StorePath]))).toEqual([
+    byOutput,
+  ]);
+  const claim = { cache: 'main', owner: 'a', nowMs: 9, untilMs: 10, limit: 8 };
+  const byId = 'SEARCH pushes USING INTEGER PRIMARY KEY (rowid=?)';
+  expect(await plansOf(() => pushes.claim(claim))).toEqual([
+    'SEARCH pushes USING INDEX pushes_waiting (cache=?)',
+    byId,
+  ]);
+  const told = await plansOf(async () => {
+    await pushes.renew({ ids: [1], owner: 'a' }, 20);
+    await pushes.putOff({ ids: [1], owner: 'a' }, { fault: 'F', nextAtMs: 30, atMs: 10 });
+    await pushes.settle([1], { state: 'pushed', fault: null, atMs: 10 });
+  });
+  expect(new Set(told)).toEqual(new Set([byId]));
+  const forgotten = await plansOf(() => pushes.forget(5, ['main']));
+  expect(forgotten[0]).toContain('INDEX pushes_by_age (updated_at_ms<?)');
+  expect(forgotten[1]).toContain('pushes_waiting');
+  for (const look of [
+    () => pushes.counts(),
+    () => pushes.publicationsWaiting(),
+    () => pushes.releaseAll('a'),
+  ]) {
+    expect((await plansOf(look))[0]).toContain('INDEX pushes_waiting');
+  }
 });
