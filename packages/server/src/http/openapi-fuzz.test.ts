@@ -12,7 +12,7 @@ import { type Listening, listen } from './listen.ts';
 import { type DocumentedApi, type DocumentedOperation, readApi } from './testing/documented.ts';
 import { bodies, hostileText, valid } from './testing/from-schema.ts';
 import { type RawRequest, send, type Target } from './testing/raw-request.ts';
-import { head, metricsToken, newChange, type Served, serve } from './testing/served.ts';
+import { checkId, head, metricsToken, newChange, runCheck, type Served, serve } from './testing/served.ts';
 
 const review = '01890a5d-ac96-774b-bcce-b302099a8057';
 
@@ -53,6 +53,7 @@ beforeAll(async () => {
       audit: () => {},
     },
   });
+  await runCheck(served);
   await served.database.changes.save(newChange(review, { kind: 'submitted', number: 1 }));
   const user = await served.deps.auth.users.signIn(somebody);
   await served.deps.auth.users.setPromoted(user, true);
@@ -77,7 +78,7 @@ afterAll(async () => {
 const samples = (): Readonly<Record<string, readonly string[]>> => ({
   drv: [served.drv, served.dependent.slice('/nix/store/'.length)],
   sha: [head],
-  id: ['judged.0', 'judged.0', 'judged.7'],
+  id: ['judged.0', 'judged.0', 'judged.7', checkId, checkId],
   forge: ['github'],
   owner: ['example'],
   repo: ['packages'],
