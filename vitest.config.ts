@@ -14,6 +14,8 @@ export default defineConfig({
     maxWorkers: availableParallelism(),
     // No module of ours keeps state, so files may share what a worker has loaded: a third of a second of each of them.
     isolate: false,
+    setupFiles: ['tools/test/patience.ts'],
+    expect: { poll: { timeout: 15_000 } },
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

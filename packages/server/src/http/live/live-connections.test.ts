@@ -213,7 +213,7 @@ describe('a live connection', () => {
   });
 
   it('ends when nobody is there any more, and forgets what was followed', async () => {
-    await start({ probeIntervalMs: 20 });
+    await start({ probeIntervalMs: 300 });
     const [gone, silent, alive] = [await open(), await open(), await open()];
     for (const client of [gone, silent, alive]) await follow(client, { resource: 'allbuilds' });
     gone.webSocket.terminate();
