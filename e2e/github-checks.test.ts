@@ -4,9 +4,11 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createGithubTown, type GithubTown, green, repository } from './testing/github.ts';
 import { until } from './testing/server.ts';
 
+const metricsToken = 'read-the-metrics';
+
 let town: GithubTown;
 beforeAll(async () => {
-  town = await createGithubTown();
+  town = await createGithubTown({ env: { EKA_CI_WEB__METRICS_TOKEN: metricsToken } });
 });
 afterAll(() => town.remove());
 
@@ -68,5 +70,9 @@ it('shows a gate a check, takes up again what a kill cut short, and is green whe
   const well = await push('true');
   const checks = { 'EkaCI check: format': 'success', 'EkaCI check: lint': 'success' };
   expect(await town.untilShown(well.sha, { ...green, ...checks })).toEqual({ ...green, ...checks });
+  const headers = { authorization: `Bearer ${metricsToken}` };
+  const metrics = await (await fetch(`http://127.0.0.1:${town.port}/metrics`, { headers })).text();
+  expect(metrics).toMatch(/^eka_ci_checks_total\{outcome="failed"\} [1-9]/m);
+  expect(metrics).toMatch(/^eka_ci_checks_total\{outcome="passed"\} [1-9]/m);
   await town.expectCalm();
 });

@@ -1,4 +1,5 @@
 // docs/reference/metrics.md: every metric of the server, as the registry that is read by Prometheus knows it.
+import { createCheckMetrics } from '@eka-ci/server/http/check-metrics';
 import { createGraphMetrics } from '@eka-ci/server/http/graph-metrics';
 import { createHookMetrics } from '@eka-ci/server/http/hook-metrics';
 import { createMergeMetrics } from '@eka-ci/server/http/merge-metrics';
@@ -29,6 +30,7 @@ const sources: MetricSources = {
   workMetrics: createWorkMetrics(() => 0),
   graphMetrics: createGraphMetrics(unread),
   metricSets: [
+    createCheckMetrics(),
     createMergeMetrics(),
     createHookMetrics(),
     createPushMetrics({ counts: unread, clock: unread }),

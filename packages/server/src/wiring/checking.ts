@@ -12,13 +12,21 @@ const dayMs = 24 * 60 * 60_000;
 const checksAtOnce = (): number => Math.max(3, Math.floor(availableParallelism() / 2));
 
 export const openChecking = (
-  { database, logs }: Pick<ServerParts, 'database' | 'logs'>,
+  { database, logs, checkMetrics }: Pick<ServerParts, 'database' | 'logs' | 'checkMetrics'>,
   { options, deps, sandbox }: Opened,
 ): CheckStage => {
   const { publicUrl, failureDays, sandboxLimits } = options;
+  const { checkRuns } = database;
   return createCheckStage({
     sandbox,
-    runs: database.checkRuns,
+    runs: {
+      ...checkRuns,
+      async end(id, ending) {
+        const isEnded = await checkRuns.end(id, ending);
+        if (isEnded) checkMetrics.ended(ending);
+        return isEnded;
+      },
+    },
     logs,
     limits: sandboxLimits,
     searchPath: deps.env['PATH'] ?? '/usr/bin:/bin',

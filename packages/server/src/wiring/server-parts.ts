@@ -11,6 +11,7 @@ import type { Database, RecordedTransition } from '../database/database.ts';
 import type { ForgeSignIn } from '../forge/forge-sign-in.ts';
 import type { HostedForge } from '../forge/hosted-forge.ts';
 import type { Git } from '../git/git.ts';
+import { createCheckMetrics } from '../http/check-metrics.ts';
 import { createGraphMetrics } from '../http/graph-metrics.ts';
 import { createHookMetrics } from '../http/hook-metrics.ts';
 import { createMergeMetrics } from '../http/merge-metrics.ts';
@@ -118,6 +119,7 @@ export const openParts = async (opened: Opened) => {
   const store = await openStore();
   const { graph, graphMetrics } = openGraph(opened);
   const mergeMetrics = createMergeMetrics();
+  const checkMetrics = createCheckMetrics();
   const hookMetrics = createHookMetrics();
   const pushMetrics = createPushMetrics({ counts: () => database.pushes.counts(), clock: Date.now });
   return {
@@ -147,8 +149,9 @@ export const openParts = async (opened: Opened) => {
     /** Those of the merges, and whatever else counts by itself. */
     mergeMetrics,
     pushMetrics,
+    checkMetrics,
     hookMetrics,
-    metricSets: [mergeMetrics, hookMetrics, pushMetrics],
+    metricSets: [mergeMetrics, checkMetrics, hookMetrics, pushMetrics],
     onRecorded: (transitions: readonly RecordedTransition[]): void => {
       feed.recorded(transitions);
       graph.recorded(transitions);
