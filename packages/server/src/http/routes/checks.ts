@@ -1,12 +1,12 @@
 // The checks of changes: what came of each, and what they printed.
 import { CheckLogQuery, CheckOfChange, CheckParams } from '@eka-ci/protocol/check';
-import { z } from 'zod';
 import type { StoredCheckRun } from '../../database/database.ts';
 import { HttpError } from '../errors.ts';
 import type { HttpDeps } from '../http-options.ts';
+import { logAnswers } from '../log/log-answers.ts';
 import { type Exchange, sendLog } from '../log/send-log.ts';
 import { openFile } from '../log-store.ts';
-import { type ApiApp, answers, badRequest, notFound, rangeNotSatisfiable } from '../route.ts';
+import { type ApiApp, answers, badRequest, notFound } from '../route.ts';
 
 const toWire = (run: StoredCheckRun): CheckOfChange => ({
   id: run.id,
@@ -40,10 +40,6 @@ const createSending =
     await sendLog(exchange, log, { title: name, textPath: `/v1/checks/${id}/log?format=text`, format });
   };
 
-const text = { 'text/plain; charset=utf-8': { schema: z.string() } };
-const html = { 'text/html; charset=utf-8': { schema: z.string() } };
-const errors = { ...badRequest, ...notFound };
-
 const addLog = (app: ApiApp, deps: HttpDeps): void => {
   const url = '/v1/checks/:id/log';
   const asked = { params: CheckParams, querystring: CheckLogQuery };
@@ -58,12 +54,7 @@ const addLog = (app: ApiApp, deps: HttpDeps): void => {
         description: 'Text as it was printed, of which one byte range may be asked for; or a page of it.',
         tags: ['checks'],
         ...asked,
-        response: {
-          200: { description: 'The whole log', content: { ...text, ...html } },
-          206: { description: 'A part of it', content: text },
-          ...errors,
-          ...rangeNotSatisfiable,
-        },
+        response: logAnswers,
       },
     },
     async (request, reply) => {
@@ -87,7 +78,7 @@ export const addCheckRoutes = (app: ApiApp, deps: HttpDeps): void => {
         summary: 'One run of a check, and what came of it',
         tags: ['checks'],
         params: CheckParams,
-        response: { ...answers('The run', CheckOfChange), ...errors },
+        response: { ...answers('The run', CheckOfChange), ...badRequest, ...notFound },
       },
     },
     async ({ params }) => toWire(await findRun(deps, params.id)),

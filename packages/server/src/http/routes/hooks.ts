@@ -4,15 +4,15 @@ import { DrvParams } from '@eka-ci/protocol/derivation';
 import { HookLogParams, type HookRun, HookRunPage } from '@eka-ci/protocol/hook';
 import { LogQuery } from '@eka-ci/protocol/log';
 import { PageQuery } from '@eka-ci/protocol/page';
-import { z } from 'zod';
 import type { StoredHookRun } from '../../database/database.ts';
 import { parseDrvParam } from '../drv-param.ts';
 import { HttpError } from '../errors.ts';
 import type { HttpDeps } from '../http-options.ts';
+import { logAnswers } from '../log/log-answers.ts';
 import { type Exchange, sendLog } from '../log/send-log.ts';
 import { openFile } from '../log-store.ts';
 import { pageOf } from '../offset-page.ts';
-import { type ApiApp, answers, badRequest, gone, notFound, rangeNotSatisfiable } from '../route.ts';
+import { type ApiApp, answers, badRequest, gone, notFound } from '../route.ts';
 
 const pathOf = ({ drv, hook }: Pick<StoredHookRun, 'drv' | 'hook'>): string =>
   `/v1/logs/${encodeURIComponent(baseNameOf(drv))}/hooks/${encodeURIComponent(hook)}`;
@@ -73,9 +73,6 @@ const createSending =
     await sendLog(exchange, log, { title, textPath, format: wanted.format });
   };
 
-const text = { 'text/plain; charset=utf-8': { schema: z.string() } };
-const html = { 'text/html; charset=utf-8': { schema: z.string() } };
-
 const addLog = (app: ApiApp, deps: HttpDeps): void => {
   const url = '/v1/logs/:drv/hooks/:hook';
   const asked = { params: HookLogParams, querystring: LogQuery };
@@ -91,14 +88,7 @@ const addLog = (app: ApiApp, deps: HttpDeps): void => {
           'Text as it was printed, secrets left out, of which one byte range may be asked for; or a page of it.',
         tags: ['logs'],
         ...asked,
-        response: {
-          200: { description: 'The whole log', content: { ...text, ...html } },
-          206: { description: 'A part of it', content: text },
-          ...badRequest,
-          ...notFound,
-          ...gone,
-          ...rangeNotSatisfiable,
-        },
+        response: { ...logAnswers, ...gone },
       },
     },
     async (request, reply) => {

@@ -2,14 +2,14 @@
 import { derivationNameOf } from '@eka-ci/nix/store-path';
 import { DrvParams } from '@eka-ci/protocol/derivation';
 import { FoundLogLines, LogQuery, LogSearchQuery } from '@eka-ci/protocol/log';
-import { z } from 'zod';
 import { parseDrvParam } from '../drv-param.ts';
 import { HttpError } from '../errors.ts';
 import type { HttpDeps } from '../http-options.ts';
+import { logAnswers } from '../log/log-answers.ts';
 import { type LogPlace, searchLog } from '../log/log-search.ts';
 import { closeLog, type Exchange, sendLog } from '../log/send-log.ts';
 import { openLog } from '../log-store.ts';
-import { type ApiApp, answers, badRequest, gone, notFound, rangeNotSatisfiable } from '../route.ts';
+import { type ApiApp, answers, badRequest, gone, notFound } from '../route.ts';
 
 interface Wanted {
   readonly drv: string;
@@ -26,9 +26,6 @@ const createSending =
     const textPath = `/v1/logs/${encodeURIComponent(wanted.drv)}?${attempt}format=text`;
     await sendLog({ request, reply }, log, { title: derivationNameOf(drv), textPath, format: wanted.format });
   };
-
-const text = { 'text/plain; charset=utf-8': { schema: z.string() } };
-const html = { 'text/html; charset=utf-8': { schema: z.string() } };
 
 const placeForm = /^(0|[1-9][0-9]{0,14})-([1-9][0-9]{0,14})$/;
 
@@ -94,14 +91,7 @@ export const addLogRoutes = (app: ApiApp, deps: HttpDeps): void => {
           'Text as the build printed it, escape sequences included, of which one byte range may be asked for; or a page of it.',
         tags: ['logs'],
         ...asked,
-        response: {
-          200: { description: 'The whole log', content: { ...text, ...html } },
-          206: { description: 'A part of it', content: text },
-          ...badRequest,
-          ...notFound,
-          ...gone,
-          ...rangeNotSatisfiable,
-        },
+        response: { ...logAnswers, ...gone },
       },
     },
     async (request, reply) => {
