@@ -90,6 +90,10 @@ export const createStockEvaluator = (nix: NixInstallation, deps: StockEvaluatorD
       const failure = yield* readEvents(events, running);
       caller.throwIfAborted();
       return await finish(prepared, { run: running, roots, stop }, failure);
+    } catch (error) {
+      // Where a child takes longer to end than it is given, its streams break: that is no news to who ended it.
+      caller.throwIfAborted();
+      throw error;
     } finally {
       stop.abort();
       events.close();
