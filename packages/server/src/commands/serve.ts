@@ -89,6 +89,7 @@ const serverOptions = (config: ServerConfig, version: string): ServerOptions => 
     maxOutputMib: config.sandbox.max_output_mib,
   },
   evaluationNetwork: config.evaluation.allow_network,
+  checkNetwork: config.sandbox.allow_network,
   publishing: {
     caches: config.caches,
     hooks: config.hooks,

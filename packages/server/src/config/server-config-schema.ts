@@ -174,6 +174,11 @@ const SandboxSection = table({
   max_cpu_seconds: wholeNumber(1, 604_800).default(3600).describe('Processor time.'),
   max_processes: wholeNumber(1, 1_000_000).default(512).describe('Processes and threads.'),
   max_output_mib: wholeNumber(1, 1_048_576).default(64).describe('What it prints.'),
+  allow_network: list(repositoryGlob())
+    .default([])
+    .describe(
+      'Patterns of repositories whose checks may have the network, where their own configuration asks for it. It is the network of this machine: its loopback and, in a cloud, its metadata service are part of it.',
+    ),
 })
   .prefault({})
   .describe('The bounds of one check.');

@@ -22,6 +22,8 @@ export interface JudgeChangeDeps extends ChangeRequestDeps {
   readonly rebuild: RebuildPolicy;
   /** Patterns of repositories whose evaluation has the network. @default none */
   readonly allowNetwork?: readonly string[];
+  /** Patterns of repositories whose checks may have the network; `*` is everything, what is submitted by hand too. @default none */
+  readonly allowCheckNetwork?: readonly string[];
   /** Told what happens to a change while it happens. */
   readonly onEvent: (change: StoredChange, event: ReviewEvent) => void;
 }
@@ -108,6 +110,9 @@ export const judgeStoredChange = async (
       limits: deps.limits,
       place,
       allowNetwork: place !== null && matchesRepository(deps.allowNetwork ?? [], place.repository),
+      allowCheckNetwork:
+        deps.allowCheckNetwork?.includes('*') === true ||
+        (place !== null && matchesRepository(deps.allowCheckNetwork ?? [], place.repository)),
       id: change.id,
       folder: folder.path,
     };

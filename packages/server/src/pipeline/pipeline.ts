@@ -105,6 +105,8 @@ export interface PipelineRequest extends CheckoutRequest {
   readonly limits: SideLimits;
   /** Its evaluation may fetch what nothing locks. @default false */
   readonly allowNetwork?: boolean;
+  /** Its checks may have the network, where the base's configuration lets them. @default false */
+  readonly allowCheckNetwork?: boolean;
   /** `required` refuses to evaluate where namespaces are not to be had. */
   readonly sandbox: EvaluateSidesDeps['sandbox'];
   /** Empty, and the caller's to remove. */

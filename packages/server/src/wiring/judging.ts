@@ -172,6 +172,7 @@ export const startJudging = (
       }),
     limits: options.evaluationLimits,
     allowNetwork: options.evaluationNetwork,
+    allowCheckNetwork: options.checkNetwork,
     rebuild: options.rebuild,
     mirrorsDir: parts.mirrorsDir,
     onEvent: (change, event) => {

@@ -77,6 +77,8 @@ export interface ServerOptions {
   readonly sandboxLimits: CheckStage['limits'];
   /** Patterns of `owner/repo` whose evaluation may fetch what nothing locks. */
   readonly evaluationNetwork: readonly string[];
+  /** Patterns of `owner/repo` whose checks may have the network. */
+  readonly checkNetwork: readonly string[];
   /** Caches and hooks, as ekaci.toml has them; null: nobody publishes anything, and nobody misses it. */
   readonly publishing: {
     readonly caches: ServerConfig['caches'];

@@ -16,8 +16,8 @@ export interface AskedCheck {
   readonly command: string;
   /** Null: the programs of the system, and nothing else. */
   readonly shell: ShellWanted | null;
-  /** unallowed: it asks for it, and the base does not allow it. */
-  readonly network: 'none' | 'allowed' | 'unallowed';
+  /** It asks for it, and unallowed: the base does not allow it; refused: nor does this server. */
+  readonly network: 'none' | 'allowed' | 'unallowed' | 'refused';
   readonly timeoutMs: number;
 }
 
@@ -43,6 +43,10 @@ export const checksOf = (config: RepositoryConfig, base: RepositoryConfig | null
       return { name, command: check.command, shell: shellOf(check), network, timeoutMs };
     })
     .toSorted((one, other) => (one.name < other.name ? -1 : 1));
+
+/** Where the server's own configuration keeps the repository from the network. */
+export const withoutNetwork = (check: AskedCheck): AskedCheck =>
+  check.network === 'allowed' ? { ...check, network: 'refused' } : check;
 
 /** Where a check is run: what of the server changes what comes of it. */
 export interface CheckGround {

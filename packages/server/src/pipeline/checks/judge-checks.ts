@@ -14,7 +14,7 @@ import { type Evaluation, evaluateJob } from '../evaluate.ts';
 import { type EvaluateSidesDeps, evaluationRules } from '../evaluate-sides.ts';
 import type { EvaluationLine } from '../evaluation-line.ts';
 import type { SharedGraph } from '../graph/shared-graph.ts';
-import type { AskedCheck } from './asked-checks.ts';
+import { type AskedCheck, withoutNetwork } from './asked-checks.ts';
 import { type CheckStage, type ChecksToRun, runChecks } from './run-checks.ts';
 import { type ShellDeps, shellEnvironment } from './shell-environment.ts';
 
@@ -41,6 +41,8 @@ export interface ChecksOfChange {
     readonly build: boolean;
     /** @default false */
     readonly allowNetwork?: boolean;
+    /** The server's own word on the network of checks. @default false */
+    readonly allowCheckNetwork?: boolean;
     readonly limits: EvaluateSidesDeps['limits'];
     readonly sandbox: EvaluateSidesDeps['sandbox'];
     /** Of the judgement: what is put there goes with it. */
@@ -123,8 +125,9 @@ const toRun = (deps: JudgeChecksDeps, stage: CheckStage, change: ChecksOfChange)
     ...{ system, searchPath },
   };
   const tree = checkout.judgedTree;
+  const checks = request.allowCheckNetwork === true ? jobs.checks : jobs.checks.map(withoutNetwork);
   return {
-    ...{ changeId: request.id, checks: jobs.checks, onEvent: deps.onEvent },
+    ...{ changeId: request.id, checks, onEvent: deps.onEvent },
     rank: buildClasses.indexOf(deps.builds.purpose.class),
     ground: { tree, rev, system, nixVersion: nix.version, searchPath, limits },
     exportTree: () => exportTree('judged'),

@@ -89,8 +89,15 @@ const refuse = (reason: string): Ended => ({
 
 const failBefore = (reason: string): Ended => ({ ...refuse(reason), outcome: 'failed' });
 
-const networkRefusal =
-  "it asks for the network (allow_network), and the base's configuration does not allow that to a check of its name: merge that first";
+const networkRefusals = {
+  unallowed:
+    "it asks for the network (allow_network), and the base's configuration does not allow that to a check of its name: merge that first",
+  refused:
+    'it asks for the network (allow_network), and this server does not give it to checks of this repository: who runs the server allows it in sandbox.allow_network',
+};
+
+const refusalOf = ({ network }: AskedCheck): string | null =>
+  network === 'unallowed' || network === 'refused' ? networkRefusals[network] : null;
 
 /** In the sandbox, when its turn has come. */
 const runConfined = async (
@@ -143,7 +150,8 @@ const wordsOf = ({ mask }: CheckLogDeps, text: string): string => {
 
 const runOnce = async (to: CheckToRun, id: string): Promise<Ended> => {
   const { stage, asked, check, environmentOf, signal } = to;
-  if (check.network === 'unallowed') return refuse(networkRefusal);
+  const refusal = refusalOf(check);
+  if (refusal !== null) return refuse(refusal);
   const environment =
     check.shell === null ? plainEnvironment(stage.searchPath) : await environmentOf(check.shell, signal);
   if (environment.kind === 'failed') return failBefore(wordsOf(stage.logs, environment.reason));
@@ -206,7 +214,7 @@ const answer = (to: CheckToRun): Promise<JudgedCheck> =>
   askedOnce(to, async () => {
     const { stage, question, check } = to;
     const before =
-      check.network === 'unallowed'
+      refusalOf(check) !== null
         ? null
         : await stage.runs.findAnswer(question, stage.clock() - stage.failureMaxAgeMs);
     return before === null ? runAndKeep(to) : keepBefore(to, before);
