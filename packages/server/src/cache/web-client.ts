@@ -84,6 +84,8 @@ const untilAnswered = (request: ClientRequest, url: URL, body: Readable | string
   new Promise<IncomingMessage>((resolve, reject) => {
     request.once('response', resolve);
     request.on('error', (error) => reject(noAnswer(url, error)));
+    // All that is told of an answer 101, which nobody asked for: neither error nor time-out, and no signal ends it.
+    request.once('close', () => reject(noAnswer(url, new Error('it hung up'))));
     request.setTimeout(silenceMs, () => request.destroy(new Error(`silent for ${silenceMs / 1000} s`)));
     if (body === undefined || typeof body === 'string') {
       request.end(body);

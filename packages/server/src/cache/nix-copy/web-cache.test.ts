@@ -166,6 +166,14 @@ describe('a cache over HTTP that', () => {
     expect(await down.check(calm)).toMatchObject({ kind: 'faulty', isPassing: true });
   });
 
+  it('wants to speak of something else, and is not waited for', async () => {
+    web.follow(() => 'upgrade');
+    await expect(cacheOf().present(chain.paths, calm)).rejects.toMatchObject({
+      outcome: { kind: 'passing' },
+    });
+    expect(await push()).toMatchObject({ kind: 'passing' });
+  });
+
   it('breaks while it is asked what it has does not look as if it had nothing', async () => {
     web.follow(() => ({ status: 503, headers: { 'retry-after': '5' } }));
     await expect(cacheOf().present(chain.paths, calm)).rejects.toMatchObject({

@@ -14,7 +14,7 @@ export interface ScriptedRequest {
 }
 
 /** `keep`: as a cache that works. `hang`: no answer. `break`: it hangs up. */
-export type Script = (request: ScriptedRequest) => ScriptedAnswer | 'keep' | 'hang' | 'break';
+export type Script = (request: ScriptedRequest) => ScriptedAnswer | 'keep' | 'hang' | 'break' | 'upgrade';
 
 export interface ScriptedCache {
   /** With a slash at its end. */
@@ -45,6 +45,10 @@ export const startScriptedCache = async (): Promise<ScriptedCache> => {
     requests.push(asked);
     const told = script(asked);
     if (told === 'hang') return;
+    if (told === 'upgrade') {
+      response.socket?.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n');
+      return;
+    }
     if (told === 'break') {
       request.destroy();
       return;

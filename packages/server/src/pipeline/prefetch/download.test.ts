@@ -29,6 +29,10 @@ beforeEach(async () => {
         return void response.write('begun');
       case '/mute':
         return;
+      case '/upgrade':
+        return void request.socket.end(
+          'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n',
+        );
       default:
         return void response.writeHead(404).end('no');
     }
@@ -77,6 +81,10 @@ it.each<[string, () => string, RegExp]>([
   expect(got.kind === 'failed' ? got.why : got.kind).toMatch(why);
   // No address of ours is told to who wrote the URL.
   expect(JSON.stringify(got)).not.toMatch(/169\.254|10\.0\.0/);
+});
+
+it('does not wait for ever for a server that wants to speak of something else', async () => {
+  expect(await get(`${files.origin}/upgrade`)).toEqual({ kind: 'failed', why: 'the server hung up' });
 });
 
 it('gives up where it is sent in circles', async () => {

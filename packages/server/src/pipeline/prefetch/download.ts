@@ -12,6 +12,8 @@ export interface DownloadRequest {
   /** Written anew; what is there after a failure is of no use. */
   readonly file: string;
   readonly maxBytes: number;
+  /** Told of what arrives; null, or why it must be no more. */
+  readonly onBytes?: (count: number) => string | null;
   /** Of silence. */
   readonly idleTimeoutMs: number;
 }
@@ -53,6 +55,8 @@ const ask = (
     const request = (url.startsWith('https:') ? getHttps : getHttp)(url, options, resolve);
     request.on('timeout', () => request.destroy(new DownloadFault(`no answer in ${idleTimeoutMs / 1000} s`)));
     request.on('error', reject);
+    // All that is told of an answer 101, which nobody asked for: neither error nor time-out, and no signal ends it.
+    request.once('close', () => reject(new DownloadFault('the server hung up')));
   });
 
 const redirects: ReadonlySet<number | undefined> = new Set([301, 302, 303, 307, 308]);
@@ -89,13 +93,17 @@ const open = async (
   throw new DownloadFault(`it redirects more than ${mostRedirects} times`);
 };
 
-const limitBytes = (maxBytes: number) => {
+const limitBytes = ({ maxBytes, onBytes }: DownloadRequest) => {
   let sizeBytes = 0;
   const stream = new Transform({
     transform(chunk: Buffer, _encoding, done) {
       sizeBytes += chunk.length;
-      if (sizeBytes <= maxBytes) done(null, chunk);
-      else done(new DownloadFault(`it is larger than ${Math.floor(maxBytes / 1024 / 1024)} MiB`));
+      const why =
+        sizeBytes > maxBytes
+          ? `it is larger than ${Math.floor(maxBytes / 1024 / 1024)} MiB`
+          : (onBytes?.(chunk.length) ?? null);
+      if (why === null) done(null, chunk);
+      else done(new DownloadFault(why));
     },
   });
   return { stream, sizeBytes: () => sizeBytes };
@@ -112,7 +120,7 @@ export const download = async (
     answer.setTimeout(request.idleTimeoutMs, () =>
       answer.destroy(new DownloadFault('the server fell silent')),
     );
-    const limit = limitBytes(request.maxBytes);
+    const limit = limitBytes(request);
     await pipeline(answer, limit.stream, createWriteStream(request.file), { signal });
     const told = Number(answer.headers['content-length'] ?? limit.sizeBytes());
     if (told !== limit.sizeBytes()) throw new DownloadFault('the answer ended too early');
