@@ -89,6 +89,20 @@ const wantingContract = (): void => {
 };
 
 const leasingContract = (): void => {
+  it('gives first what has not failed again and again', async () => {
+    const { pushes } = database;
+    const [never, fresh] = [wanted(), wanted({ priority: unmerged })];
+    await pushes.want([never], 1000);
+    const ids = idsOf(await claim(1000));
+    for (let at = 1; at <= 3; at++) {
+      await pushes.putOff({ ids, owner }, { fault: 'too large', nextAtMs: 1000 + at, atMs: 1000 + at });
+      if (at < 3) expect(idsOf(await claim(2000 + at))).toEqual(ids);
+    }
+    await pushes.want([fresh], 3000);
+    expect(drvsOf(await claim(9000, { limit: 1 }))).toEqual([fresh.drv]);
+    expect(drvsOf(await claim(9000))).toEqual([never.drv]);
+  });
+
   it('gives it to another when its lease has run out, and to nobody before', async () => {
     const { pushes } = database;
     await pushes.want([wanted(), wanted()], 1000);

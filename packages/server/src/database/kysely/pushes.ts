@@ -1,6 +1,6 @@
 // What is to be copied to which cache, and what became of it.
 import type { DrvPath, StorePath } from '@eka-ci/core/ids';
-import { type SqlBool, sql } from 'kysely';
+import { type RawBuilder, type SqlBool, sql } from 'kysely';
 import type { Pushes, PushState, StoredPush, WantedPush } from '../pushes.ts';
 import { type Session, takeNumbers } from './session.ts';
 import type { PushTable } from './tables.ts';
@@ -119,21 +119,30 @@ const settled: Method<'settled'> = async (session, { cache, priority }, outputs)
   return found;
 };
 
+/** What a cache will never take must not keep from it what it would: it comes after all else. */
+const hasHope = sql<SqlBool>`attempts < 3`;
+const hasFailedOften = sql<SqlBool>`attempts >= 3`;
+
 const claim: Method<'claim'> = async (session, { cache, owner, nowMs, untilMs, limit }) => {
   await takeNumbers(session, 'push', 0);
   const now = sql.lit(Math.trunc(nowMs));
-  const due = await session.kysely
-    .selectFrom('pushes')
-    .select('id')
-    .where('cache', '=', cache)
-    .where(isWaiting)
-    // Put off at a time that is still to come: the clock was set back, and says nothing of how long that is to wait.
-    .where(sql<SqlBool>`(next_at_ms <= ${now} or updated_at_ms > ${now})`)
-    .where(sql<SqlBool>`(lease_until_ms is null or lease_until_ms < ${now})`)
-    .orderBy('priority')
-    .orderBy('sequence')
-    .limit(Math.min(1000, Math.max(1, Math.trunc(limit))))
-    .execute();
+  const dueAmong = (isAmong: RawBuilder<SqlBool>, most: number) =>
+    session.kysely
+      .selectFrom('pushes')
+      .select('id')
+      .where('cache', '=', cache)
+      .where(isWaiting)
+      .where(isAmong)
+      // Put off at a time that is still to come: the clock was set back, and says nothing of how long that is to wait.
+      .where(sql<SqlBool>`(next_at_ms <= ${now} or updated_at_ms > ${now})`)
+      .where(sql<SqlBool>`(lease_until_ms is null or lease_until_ms < ${now})`)
+      .orderBy('priority')
+      .orderBy('sequence')
+      .limit(most)
+      .execute();
+  const most = Math.min(1000, Math.max(1, Math.trunc(limit)));
+  const due = await dueAmong(hasHope, most);
+  if (due.length < most) due.push(...(await dueAmong(hasFailedOften, most - due.length)));
   const claimed: StoredPush[] = [];
   for (const { id } of due) {
     const row = await session.kysely

@@ -146,6 +146,19 @@ describe('what is to be pushed of it', () => {
     expect(candidatesOf(twice).ofCache.get('release')).toHaveLength(3);
   });
 
+  it('leaves out what could be taken for a derivation, and says so', () => {
+    const [job] = publication.jobs;
+    if (job === undefined) throw new Error('nothing');
+    const roots = job.roots.map((root) => ({
+      ...root,
+      outputs: [...root.outputs, `${root.outputs[0]}-x.drv`],
+    }));
+    expect(candidatesOf({ ...publication, jobs: [{ ...job, roots }] })).toEqual({
+      ofCache: new Map(),
+      floating: [hello],
+    });
+  });
+
   it('leaves out what has no path before it is built, and says so', () => {
     const [job] = publication.jobs;
     if (job === undefined) throw new Error('nothing');

@@ -59,7 +59,7 @@ const sayTaken = (logger: Logger, event: TakeEvent): void => {
     }
     case 'floating': {
       const { drvs } = event;
-      return logger.warn('not pushed: their outputs are named by their content', {
+      return logger.warn('not pushed: their outputs are named by their content, or as derivations are', {
         ...{ change, count: drvs.length, drvs: drvs.slice(0, shownDrvs) },
       });
     }

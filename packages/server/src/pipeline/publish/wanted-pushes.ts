@@ -13,7 +13,7 @@ export interface PushCandidate {
 export interface PushCandidates {
   /** By cache; of equal outputs one, over all jobs. */
   readonly ofCache: ReadonlyMap<string, readonly PushCandidate[]>;
-  /** Were built and cannot be pushed: nobody knows their paths but by their content. */
+  /** Were built and cannot be pushed: nobody knows their paths but by their content, or they look like derivations. */
   readonly floating: readonly DrvPath[];
 }
 
@@ -30,7 +30,8 @@ export const candidatesOf = ({ place, jobs }: Publication): PushCandidates => {
       if (caches.length === 0 || !(place.isOnBranch ? mayBeThere(root) : wasBuilt)) continue;
       // As they stand in the derivation; whether they are paths of the store is for Nix to say.
       const [first, ...others] = root.outputs as readonly StorePath[];
-      if (first === undefined) {
+      // Whoever is told to copy a path that ends in .drv may take it for a derivation, and build that.
+      if (first === undefined || root.outputs.some((path) => path.endsWith('.drv'))) {
         if (wasBuilt) floating.add(root.drv);
         continue;
       }

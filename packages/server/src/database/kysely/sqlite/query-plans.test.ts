@@ -233,6 +233,7 @@ it('reads of all pushes only those that wait, and finds one by its output', asyn
   const byId = 'SEARCH pushes USING INTEGER PRIMARY KEY (rowid=?)';
   expect(await plansOf(() => pushes.claim(claim))).toEqual([
     'SEARCH pushes USING INDEX pushes_waiting (cache=?)',
+    'SEARCH pushes USING INDEX pushes_waiting (cache=?)',
     byId,
   ]);
   const told = await plansOf(async () => {
