@@ -115,7 +115,10 @@ class StoredHostedIntake implements HostedIntake {
   take(delivery: Delivery): void {
     if (this.#phase !== 'started') return;
     if (this.#hasRoom()) this.#takeRow(delivery);
-    else this.#isBehind = true;
+    else {
+      this.#isBehind = true;
+      this.#hearRow(delivery);
+    }
   }
 
   approved(): void {
@@ -217,6 +220,16 @@ class StoredHostedIntake implements HostedIntake {
     }
     intake.take(row, payload);
     return true;
+  }
+
+  /** Of one that is read again when there is room: whoever may see less now does so at once. */
+  #hearRow(row: Delivery): void {
+    const host = [...this.#forges.keys()].find((one) => isOfHost(row, one));
+    try {
+      if (host !== undefined) this.#forges.get(host)?.hear(readPayload(row));
+    } catch {
+      // Told when it is read again.
+    }
   }
 }
 

@@ -62,6 +62,8 @@ interface Asked {
 export interface ForgeIntake {
   /** Of a stored delivery. What is at work already is passed over. */
   take(delivery: Delivery, payload: HostedPayload): void;
+  /** Of what is taken later: what has to be known at once. Idempotent. */
+  hear(payload: HostedPayload): void;
   isTaken(key: string): boolean;
   /** Somebody let a change go: groups that wait, perhaps for that, are looked at again. */
   approved(): void;
@@ -132,12 +134,12 @@ class HostedForgeIntake implements ForgeIntake {
   }
 
   take({ key, receivedAtMs }: Delivery, payload: HostedPayload): void {
-    this.#hear(payload);
+    this.hear(payload);
     this.#lanes.add(workOf(payload), [key, { event: payload.kind, receivedAtMs }]);
   }
 
   /** At once, whatever waits in the lanes: nobody is to see a moment longer what they may not. */
-  #hear(payload: HostedPayload): void {
+  hear(payload: HostedPayload): void {
     const { forge, visibility, onRightsChanged } = this.#deps;
     const changed = rightsChangedBy(payload);
     if (changed !== null) onRightsChanged?.({ host: forge.host, ...changed });

@@ -52,6 +52,8 @@ class KnownDerivations implements PrivateDerivations {
   readonly #byHash = new Map<DrvHash, number>();
   readonly #sets: (readonly OwnerKey[])[] = [];
   readonly #numbers = new Map<string, number>();
+  /** Of these the rows are not written yet, by key of the owner: whoever claims them once more has to. */
+  readonly #unwritten = new Map<OwnerKey, Set<DrvHash>>();
 
   constructor(stored: Stored) {
     this.#stored = stored;
@@ -79,10 +81,12 @@ class KnownDerivations implements PrivateDerivations {
   async claim(owner: RepositoryOwner, wanted: Iterable<WantedDrv>): Promise<void> {
     const key = ownerKeyOf(owner);
     const lacking: DrvHash[] = [];
+    const unwritten = this.#unwritten.get(key);
     for (const { path, hasRow } of wanted) {
       const owners = this.ownersOf(path);
       const isOpen = owners === null && hasRow;
-      if (!isOpen && owners?.includes(key) !== true) lacking.push(drvHashOf(path));
+      const hash = drvHashOf(path);
+      if (unwritten?.has(hash) === true || (!isOpen && owners?.includes(key) !== true)) lacking.push(hash);
     }
     await this.claimAll(owner, lacking);
   }
@@ -95,7 +99,12 @@ class KnownDerivations implements PrivateDerivations {
       const some = sorted.slice(at, at + rowsAtOnce);
       // Hidden first: what is not written for a fault is asked for again, and is not shown meanwhile.
       for (const drv of some) this.#own(key, drv);
+      const unwritten = this.#unwritten.get(key) ?? new Set();
+      this.#unwritten.set(key, unwritten);
+      for (const drv of some) unwritten.add(drv);
       await this.#stored.claim(owner, some);
+      for (const drv of some) unwritten.delete(drv);
+      if (unwritten.size === 0) this.#unwritten.delete(key);
     }
   }
 
