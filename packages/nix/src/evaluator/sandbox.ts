@@ -18,6 +18,8 @@ export interface ConfinementOptions {
   readonly sandbox: 'required' | 'preferred';
   /** Directories that the evaluator must be able to write, beside its store. */
   readonly writable: readonly string[];
+  /** Of each of the two folders in memory that every program there may write. @default half of the memory */
+  readonly scratchBytes?: number;
 }
 
 /** How to start an evaluator's processes for one tree. */
@@ -99,6 +101,11 @@ const showNetwork = (nix: NixInstallation): string[] => {
 
 const namespaces = ['user', 'pid', 'ipc', 'uts', 'cgroup-try'].map((name) => `--unshare-${name}`);
 
+const showScratch = ({ scratchBytes }: ConfinementOptions): string[] => {
+  const size = scratchBytes === undefined ? [] : ['--size', String(scratchBytes)];
+  return ['/tmp', homeInside].flatMap((path) => [...size, '--tmpfs', path]);
+};
+
 /** The arguments of bwrap before the command. */
 export const sandboxArguments = (nix: NixInstallation, options: ConfinementOptions): string[] =>
   [
@@ -107,7 +114,7 @@ export const sandboxArguments = (nix: NixInstallation, options: ConfinementOptio
     ['--die-with-parent', '--new-session', '--cap-drop', 'ALL'],
     systemDirectories.flatMap(showAsIs),
     // Nix's garbage collector reads its stacks' bounds from /proc; in its own process namespace it shows no other.
-    ['--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp', '--tmpfs', homeInside, '--dir', confInside],
+    ['--proc', '/proc', '--dev', '/dev', ...showScratch(options), '--dir', confInside],
     showPrograms(nix.programs.instantiate),
     nix.programs.evalJobs === null ? [] : showPrograms(nix.programs.evalJobs),
     showStore(nix, options),

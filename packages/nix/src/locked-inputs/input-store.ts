@@ -18,6 +18,8 @@ export interface DownloadedInput {
   readonly folder: string;
   readonly sandbox: EvaluationRequest['sandbox'];
   readonly timeoutMs: number;
+  /** Where there is a sandbox: Nix unpacks into memory. @default 2 GiB */
+  readonly maxUnpackedBytes?: number;
 }
 
 export type AddedInput =
@@ -57,6 +59,12 @@ const argumentsOf = (nix: NixInstallation): string[] => {
   return ['--eval', '--json', '--read-write-mode', '--log-format', 'raw', ...options, '-'];
 };
 
+/** Some times what the largest package sets unpack to. */
+const mostOf = ({ maxUnpackedBytes = 2 * 1024 * 1024 * 1024 }: DownloadedInput): number => maxUnpackedBytes;
+
+/** As Nix says it, and for it libarchive and libgit2. */
+const noRoom = /No space left on device|Write failed|writing a blob for tarball member/;
+
 const explain = (stderr: string): string => {
   const { message } = parsePrintedError(stripControls(stderr));
   const got = /hash mismatch.*got:\s+(?<hash>\S+)/s.exec(message)?.groups?.['hash'];
@@ -66,15 +74,20 @@ const explain = (stderr: string): string => {
 
 const unpack = async (
   { nix, confinement }: { readonly nix: NixInstallation; readonly confinement: Confinement },
-  { input, timeoutMs }: DownloadedInput,
+  downloaded: DownloadedInput,
   signal: AbortSignal,
 ): Promise<AddedInput> => {
+  const { input, timeoutMs } = downloaded;
   const [command = '', ...args] = confinement.wrap([nix.programs.instantiate, ...argumentsOf(nix)]);
   const stdin = expressionOf(input, confinement.tree);
   const bounds = { timeoutMs, maxOutputBytes: 1024 * 1024 };
   const done = await runChild({ command, args, stdin, env: confinement.env, signal, ...bounds });
   signal.throwIfAborted();
   if (done.timedOut) return { kind: 'refused', why: `it was not unpacked after ${timeoutMs / 1000} s` };
+  if (done.code !== 0 && noRoom.test(done.stderr)) {
+    const most = `${Math.floor(mostOf(downloaded) / 1024 / 1024)} MiB`;
+    return { kind: 'refused', why: `it unpacks to more than ${most} (or the disk of the store is full)` };
+  }
   if (done.code !== 0) return { kind: 'refused', why: explain(done.stderr) };
   const said = done.stdout.trim();
   if (said === JSON.stringify(input.storePath)) return { kind: 'added' };
@@ -87,7 +100,7 @@ export const createInputStore = (
 ): InputStore => ({
   async add(downloaded, signal) {
     const isolation = { allowNetwork: false, allowImportFromDerivation: false, writable: [] };
-    const wanted = { tree: downloaded.folder, sandbox: downloaded.sandbox };
+    const wanted = { tree: downloaded.folder, sandbox: downloaded.sandbox, scratchBytes: mostOf(downloaded) };
     const confining = await sandbox.prepare({ ...wanted, ...isolation });
     if (confining.kind === 'refused')
       return { kind: 'refused', why: `there is no sandbox to unpack it in: ${confining.reason}` };

@@ -1,5 +1,5 @@
 // Lock files read, and what they lock put into a real store so that an evaluation without network finds it.
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -318,6 +318,19 @@ describe('what was downloaded', () => {
     expect(existsSync('/tmp/eka-ci-escaped')).toBe(false);
     await writeFile(join(hostile, downloadName), 'no archive');
     expect(await add(input, hostile)).toMatchObject({ kind: 'refused' });
+  });
+
+  it('is refused where it unpacks to more than there is room for', async () => {
+    const { folder, hash } = await pack({ x: Buffer.from(randomBytes(6 * 1024 * 1024)).toString('hex') });
+    const pins = { p: { type: 'Git', url: 'https://x.example/', hash } };
+    const input = only(readNpins(JSON.stringify({ version: 5, pins }), store.nix.storeDir));
+    const bounds = { timeoutMs: 60_000, maxUnpackedBytes: 2 * 1024 * 1024 };
+    expect(
+      await createInputStore(store.nix).add({ input, folder, sandbox: 'required', ...bounds }, signal),
+    ).toEqual({
+      kind: 'refused',
+      why: 'it unpacks to more than 2 MiB (or the disk of the store is full)',
+    });
   });
 
   it('lies where Nix says that it lies', async () => {

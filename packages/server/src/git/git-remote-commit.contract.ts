@@ -1,4 +1,5 @@
 // What every driver of the git port must do with a commit of a stranger's repository, over HTTP from git's own server.
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -90,6 +91,27 @@ export const describeRemoteCommits = (driver: string, createGit: (env: NodeJS.Pr
       const rev = repository.git('rev-parse', 'main');
       expect(await failureOf(get(url, { rev, maxBytes: 1000 }))).toMatch(
         /^GIT_FETCH_FAILED: the commit is larger/,
+      );
+    });
+
+    it('refuses what is small to fetch and large to write', async () => {
+      const url = `${served.origin}/dep/.git`;
+      const file = Buffer.alloc(1024 * 1024);
+      repository.commit('names', Object.fromEntries(Array.from({ length: 10 }, (_, at) => [`n${at}`, file])));
+      expect(await failureOf(get(url, { rev: repository.git('rev-parse', 'main') }))).toMatch(
+        /^GIT_FETCH_FAILED: the commit is larger than 8 MiB when it is written/,
+      );
+      // A million folders of seven objects.
+      const runGit = (args: string[], input: string) =>
+        execFileSync('git', ['-C', repository.path, ...args], { input, encoding: 'utf8' }).trim();
+      let tree = runGit(['mktree'], '');
+      for (let level = 0; level < 6; level += 1) {
+        const names = Array.from({ length: 10 }, (_, at) => `040000 tree ${tree}\td${at}\n`);
+        tree = runGit(['mktree'], names.join(''));
+      }
+      repository.git('update-ref', 'refs/heads/nested', repository.git('commit-tree', '-m', 'nested', tree));
+      expect(await failureOf(get(url, { rev: repository.git('rev-parse', 'nested') }))).toMatch(
+        /^GIT_FETCH_FAILED: the commit (?:has more than|is larger than)/,
       );
     });
   });

@@ -73,7 +73,7 @@ export interface RemoteCommit {
   readonly addresses: readonly string[];
   /** Ours alone; made when missing. */
   readonly folder: string;
-  /** About what is fetched at most. */
+  /** About what is fetched at most; what is written may be some times as much. */
   readonly maxBytes: number;
 }
 

@@ -6,6 +6,7 @@ import { GitError, type RemoteCommit } from '../git.ts';
 import { exportTree } from './export-tree.ts';
 import { createRepository, initBare } from './repository.ts';
 import { type GitContext, runGit } from './run-git.ts';
+import { checkTreeBounds } from './tree-bounds.ts';
 
 /** What goes past the judged addresses. */
 const noProxies = {
@@ -119,5 +120,7 @@ export const exportRemoteCommit = async (
   const args = ['rev-parse', '--verify', `${rev}^{tree}`];
   const { stdout } = await repository.run({ doing: 'finding the tree of the commit', args });
   // Git printed the name of a tree.
-  return exportTree(repository, stdout.trim() as TreeSha, folder);
+  const tree = stdout.trim() as TreeSha;
+  await checkTreeBounds(context, { gitDir: bare, tree, maxBytes });
+  return exportTree(repository, tree, folder);
 };

@@ -156,27 +156,22 @@ export const runGit = async (context: GitContext, call: GitCall): Promise<GitAns
   return { code: result.code, stdout: result.stdout, stderr: result.stderr };
 };
 
-const readBytes = async (child: Child, maxBytes: number): Promise<{ bytes: Buffer; cut: boolean }> => {
-  const chunks: Buffer[] = [];
-  let size = 0;
+/** True for more; false ends git, and is no failure. */
+export type TakeChunk = (chunk: Buffer) => boolean;
+
+/** @returns whether it was cut off */
+const readChunks = async (child: Child, take: TakeChunk): Promise<boolean> => {
   let cut = false;
   for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
-    if (!cut) chunks.push(chunk.subarray(0, maxBytes - size));
-    size += chunk.length;
-    if (size > maxBytes && !cut) {
-      cut = true;
-      child.end('SIGKILL');
-    }
+    if (cut || take(chunk)) continue;
+    cut = true;
+    child.end('SIGKILL');
   }
-  return { bytes: Buffer.concat(chunks), cut };
+  return cut;
 };
 
-/** Runs git and gives the first `maxBytes` bytes that it prints. Errors as of `runGit`. */
-export const readGitOutput = async (
-  context: GitContext,
-  call: GitCall,
-  maxBytes: number,
-): Promise<Uint8Array> => {
+/** Runs git and keeps nothing of what it prints. Errors as of `runGit`. */
+export const streamGitOutput = async (context: GitContext, call: GitCall, take: TakeChunk): Promise<void> => {
   const child = await startChild(childOptions(context, call)).catch((error: unknown) => {
     throw notInstalled(error);
   });
@@ -189,14 +184,29 @@ export const readGitOutput = async (
     timedOut = true;
     child.end('SIGKILL');
   }, context.localTimeoutMs);
-  const { bytes, cut } = await readBytes(child, maxBytes);
+  const cut = await readChunks(child, take);
   const exit = await child.exited;
   clearTimeout(timer);
   context.signal?.throwIfAborted();
   if (timedOut) throw new GitError('GIT_TIMEOUT', `git was ended by its time bound while ${call.doing}`);
   if (exit.code !== 0 && !cut)
     throw readGitFailure(call.doing, stderr, `it ended with ${exit.signal ?? exit.code}`);
-  return new Uint8Array(bytes);
+};
+
+/** Runs git and gives the first `maxBytes` bytes that it prints. Errors as of `runGit`. */
+export const readGitOutput = async (
+  context: GitContext,
+  call: GitCall,
+  maxBytes: number,
+): Promise<Uint8Array> => {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  await streamGitOutput(context, call, (chunk) => {
+    chunks.push(chunk.subarray(0, maxBytes - size));
+    size += chunk.length;
+    return size <= maxBytes;
+  });
+  return new Uint8Array(Buffer.concat(chunks));
 };
 
 /** The fields of a list in which every one is closed by a NUL. */

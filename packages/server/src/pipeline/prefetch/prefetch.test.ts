@@ -189,6 +189,22 @@ it('has bounds: of inputs, of sentences, of size and of time', async () => {
   expect(big).toEqual([]);
 });
 
+it('fetches no more for one tree than its inputs may have together', async () => {
+  const [one, two, three] = [serveArchive('one', '1'), serveArchive('two', '2'), serveArchive('three', '3')];
+  const prefetching = await open({ 'npins/sources.json': pinsOf({ one, two, three }) });
+  const maxTotalBytes = Math.floor((served.get('/one.tgz')?.length ?? 0) * 1.5);
+  const told = await prefetching(files.guard, { atOnce: 1, maxTotalBytes }).run();
+  expect(told).toEqual(
+    ['two', 'three'].map(
+      (name) =>
+        `The locked input "${name}" was not fetched before the evaluation: all inputs together are larger than 0 MiB.`,
+    ),
+  );
+  expect(isThere(one.storePath)).toBe(true);
+  // Once all is spent, nobody else is asked.
+  expect(files.seen.map(({ path }) => path)).toEqual(['/one.tgz', '/two.tgz']);
+});
+
 it('ends with its caller, and leaves the way to others', async () => {
   const pin = { url: `${files.origin}/never`, hash: hashOf(1) };
   const prefetching = await open({ 'npins/sources.json': pinsOf({ pin }) });
@@ -240,6 +256,11 @@ it('fetches a commit of a git repository, and none that is private or not what w
         : strict.check(asked, signalOf),
   };
   try {
+    const poor = await prefetching(guard, { atOnce: 1, maxTotalBytes: 10 }).run();
+    expect(poor.slice(2)).toEqual([
+      expect.stringMatching(/"other" was not fetched.*: its content is not what was locked\.$/),
+      expect.stringMatching(/"dep" was not fetched.*: all inputs together are larger than 0 MiB\.$/),
+    ]);
     expect(await prefetching(guard).run()).toEqual([
       expect.stringMatching(/^flake\.lock: "modules" is of the type git, as it stands there/),
       'The locked input "inside" was not fetched before the evaluation: its URL leads to no public http or https server.',

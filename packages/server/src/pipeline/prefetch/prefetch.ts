@@ -1,7 +1,7 @@
 // Stage: a tree → what its lock files lock is in the store, so that an evaluation without network finds it. What cannot
 // be fetched is said and left: only an evaluation that needs it fails.
 import { randomUUID } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { lstat, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StorePath, TreeSha } from '@eka-ci/core/ids';
 import type { EvaluationRequest } from '@eka-ci/nix/evaluator/evaluator';
@@ -39,6 +39,8 @@ export interface PrefetchLimits {
   readonly unpackAtOnce: number;
   /** Of one download. */
   readonly maxBytes: number;
+  /** Of all of one tree. */
+  readonly maxTotalBytes: number;
   readonly idleTimeoutMs: number;
   /** Of all of one tree. */
   readonly timeoutMs: number;
@@ -49,6 +51,7 @@ const defaultLimits: PrefetchLimits = {
   atOnce: 4,
   unpackAtOnce: 2,
   maxBytes: 256 * 1024 * 1024,
+  maxTotalBytes: 2 * 1024 * 1024 * 1024,
   idleTimeoutMs: 60_000,
   timeoutMs: 10 * 60_000,
 };
@@ -71,6 +74,40 @@ interface Fetching {
   readonly unpacking: Turns;
   /** By what would be fetched: both sides of a change lock much the same, and are evaluated at once. */
   readonly underWay: Map<StorePath, Promise<Outcome>>;
+}
+
+/** What the inputs of one tree may cost together. */
+interface Budget {
+  /** Null where there was enough left, else why not. */
+  readonly take: (bytes: number) => string | null;
+}
+
+const createBudget = (maxTotalBytes: number): Budget => {
+  let left = maxTotalBytes;
+  return {
+    take: (bytes) => {
+      left -= bytes;
+      const most = `${Math.floor(maxTotalBytes / 1024 / 1024)} MiB`;
+      return left > 0 ? null : `all inputs together are larger than ${most}`;
+    },
+  };
+};
+
+/** What git fetched and wrote, links not followed: it does not say how much arrived. */
+const folderBytes = async (folder: string): Promise<number> => {
+  let bytes = 0;
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) bytes += (await lstat(join(entry.parentPath, entry.name))).size;
+  }
+  return bytes;
+};
+
+interface Asked {
+  readonly input: LockedInput;
+  readonly sandbox: PrefetchRequest['sandbox'];
+  /** Ours alone; what is put there is removed. */
+  readonly folder: string;
+  readonly budget: Budget;
 }
 
 /** What no other commit and no other server would change. */
@@ -102,21 +139,26 @@ const fetchCommit = async (
   return added.kind === 'added' ? null : added.why;
 };
 
-/** @param folder ours alone; what is put there is removed */
 const fetchInput = async (
   { deps, limits, unpacking }: Fetching,
-  { input, sandbox, folder }: { input: LockedInput; sandbox: PrefetchRequest['sandbox']; folder: string },
+  { input, sandbox, folder, budget }: Asked,
   signal: AbortSignal,
 ): Promise<Outcome> => {
   const { maxBytes, idleTimeoutMs, timeoutMs } = limits;
+  const spent = budget.take(0);
+  if (spent !== null) return spent;
   const place = join(folder, randomUUID());
   await mkdir(place);
   try {
     if (input.commit !== null) {
-      return await fetchCommit({ deps, limits, unpacking }, { input, commit: input.commit, place }, signal);
+      const asked = { input, commit: input.commit, place };
+      const outcome = await fetchCommit({ deps, limits, unpacking }, asked, signal);
+      budget.take(await folderBytes(place));
+      return outcome;
     }
     const file = join(place, downloadName);
-    const got = await download(deps.guard, { url: input.url, file, maxBytes, idleTimeoutMs }, signal);
+    const bounds = { maxBytes, idleTimeoutMs, onBytes: budget.take };
+    const got = await download(deps.guard, { url: input.url, file, ...bounds }, signal);
     if (got.kind === 'failed') return got.why;
     const downloaded = { input, folder: place, sandbox, timeoutMs };
     const added = await unpacking.take(() => deps.inputs.add(downloaded, signal), signal);
@@ -127,11 +169,7 @@ const fetchInput = async (
 };
 
 /** As `fetchInput`, unless somebody is at it. */
-const fetchOnce = async (
-  fetching: Fetching,
-  asked: Parameters<typeof fetchInput>[1],
-  signal: AbortSignal,
-): Promise<Outcome> => {
+const fetchOnce = async (fetching: Fetching, asked: Asked, signal: AbortSignal): Promise<Outcome> => {
   const { underWay } = fetching;
   const { storePath } = asked.input;
   const other = underWay.get(storePath);
@@ -156,7 +194,8 @@ const fetchAll = async (
   { missing, sandbox }: { missing: readonly LockedInput[]; sandbox: PrefetchRequest['sandbox'] },
   caller: AbortSignal,
 ): Promise<Map<LockedInput, string>> => {
-  const { atOnce, timeoutMs } = fetching.limits;
+  const { atOnce, timeoutMs, maxTotalBytes } = fetching.limits;
+  const budget = createBudget(maxTotalBytes);
   const late = AbortSignal.timeout(timeoutMs);
   const signal = AbortSignal.any([caller, late]);
   const turns = createTurns(atOnce);
@@ -164,7 +203,7 @@ const fetchAll = async (
   const folder = await createWorkFolder('ekaci-prefetch-');
   const fetchOne = async (input: LockedInput): Promise<void> => {
     try {
-      const asked = { input, sandbox, folder: folder.path };
+      const asked = { input, sandbox, folder: folder.path, budget };
       const why = await turns.take(() => fetchOnce(fetching, asked, signal), signal);
       if (why !== null) faults.set(input, why);
     } catch (error) {
