@@ -8,7 +8,7 @@ import { memoryFolders } from './bubblewrap-arguments.ts';
 import type { DiskWatch } from './disk-watch.ts';
 import { type FirstProcess, firstProcess } from './first-process.ts';
 import type { OutputPipe } from './output-pipe.ts';
-import { childrenOf, readProcessUse } from './process-watch.ts';
+import { childrenOf, mostProcesses, processesBelow, watchProcesses } from './process-watch.ts';
 import type { SandboxEnding, SandboxResult } from './sandbox.ts';
 
 export interface ConfinedRun {
@@ -105,28 +105,43 @@ interface Running {
   readonly end: End;
 }
 
-/** Ends with the child. A look that takes long is followed by a longer pause. */
-const watchUse = async ({ asked, disk }: ConfinedRun, { child, output, end }: Running): Promise<void> => {
+/** Ends with the child. */
+const watchUse = async ({ asked }: ConfinedRun, { child, output, end }: Running): Promise<void> => {
   const { limits } = asked;
+  const look = watchProcesses({ pid: child.pid, memoryFolders, ...limits });
+  await untilLeft(child, async () => {
+    // Until then the sandbox's folders are the machine's own.
+    if (!output.hasBegun()) return watchEveryMs;
+    const use = look();
+    if (use.memoryMib > limits.maxMemoryMib) end('out-of-memory');
+    else if (use.cpuSeconds > limits.maxCpuSeconds) end('timed-out');
+    else if (use.processes > limits.maxProcesses + ownProcesses) end('process-limit');
+    return watchEveryMs;
+  });
+};
+
+/** Beside the other watch, for a look through a large tree takes long. It is followed by a longer pause. */
+const watchTree = async ({ asked, disk }: ConfinedRun, { child, end }: Running): Promise<void> => {
+  const most = mostProcesses(asked.limits.maxProcesses);
+  await untilLeft(child, async () => {
+    const began = performance.now();
+    if (!(await disk.isWithin(() => processesBelow(child.pid, most)))) end('disk-limit');
+    return Math.max(watchEveryMs, (performance.now() - began) * 5);
+  });
+};
+
+/** @param look resolves with the pause before the next one; not waited for once the child has left */
+const untilLeft = async (child: Child, look: () => Promise<number>): Promise<void> => {
   let isRunning = true;
   const left = child.left.then(() => {
     isRunning = false;
   });
-  const watched = { pid: child.pid, memoryFolders, ...limits };
   while (isRunning) {
-    const began = performance.now();
-    // Until then the sandbox's folders are the machine's own.
-    const use = output.hasBegun() ? readProcessUse(watched) : noUse;
-    if (use.memoryMib > limits.maxMemoryMib) end('out-of-memory');
-    else if (use.cpuSeconds > limits.maxCpuSeconds) end('timed-out');
-    else if (use.processes > limits.maxProcesses + ownProcesses) end('process-limit');
-    else if (!(await disk.isWithin())) end('disk-limit');
-    const took = performance.now() - began;
-    await Promise.race([left, sleep(Math.max(watchEveryMs, took * 5))]);
+    const pauseMs = await Promise.race([left, look()]);
+    if (isRunning) await Promise.race([left, sleep(pauseMs ?? 0)]);
   }
 };
 
-const noUse = { memoryMib: 0, cpuSeconds: 0, processes: 0 };
 /** Bubblewrap's own, inside. */
 const ownProcesses = 1;
 
@@ -170,8 +185,8 @@ export const runConfined = async (run: ConfinedRun, signal: AbortSignal): Promis
       end('cancelled');
     };
     const closed = child.left.then(() => run.pipe.closeOurs());
-    const watched = watchUse(run, running).catch(onFault);
-    await Promise.all([passOutput(run, running).catch(onFault), watched, closed]);
+    const parts = [passOutput(run, running), watchUse(run, running), watchTree(run, running)];
+    await Promise.all([...parts.map((part) => part.catch(onFault)), closed]);
     const { code } = await child.exited;
     await ending.done();
     if (faults.length > 0) throw faults[0];

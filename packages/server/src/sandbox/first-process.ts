@@ -15,7 +15,7 @@ bound() {
   ulimit "-$1" "$2" 2>/dev/null
   got=$(ulimit "-$1" 2>/dev/null) && [ "$got" != unlimited ] && [ "$got" -le "$2" ]
 }
-bound c 0 && bound t "$2" && bound d "$3" && bound f "$4" && bound n 8192 && { bound u "$5" || bound p "$5"; } || {
+bound c 0 && bound t "$2" && bound d "$3" && bound f "$4" && bound n 1024 && { bound u "$5" || bound p "$5"; } || {
   echo "the shell cannot set the limits of a process"
   exit 1
 }

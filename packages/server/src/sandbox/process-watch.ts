@@ -5,7 +5,7 @@ export interface ProcessUse {
   readonly processes: number;
   /** Memory of their own and shared among them, and what lies in the sandbox's folders of memory. */
   readonly memoryMib: number;
-  /** Of those that run, and of those that somebody has waited for. */
+  /** Of those that run, of those that somebody has waited for, and of those that were seen before they ended. */
   readonly cpuSeconds: number;
 }
 
@@ -32,8 +32,11 @@ export const childrenOf = (pid: number): number[] => {
   }
 };
 
+/** Of a sandbox that may have so many: enough to see that it has more. */
+export const mostProcesses = (maxProcesses: number): number => maxProcesses * 2 + 16;
+
 /** Threads are counted as the kernel's own bound counts them. At most `most`, for a fork bomb is no reason to hang. */
-const processesBelow = (root: number, most: number): number[] => {
+export const processesBelow = (root: number, most: number): number[] => {
   const found: number[] = [];
   const next = childrenOf(root);
   for (let pid = next.pop(); pid !== undefined && found.length < most; pid = next.pop()) {
@@ -61,14 +64,48 @@ const exactMemoryKib = (pid: number): number => {
 const threadsOf = (pid: number): number =>
   Number(/^Threads:\s+(\d+)/m.exec(readOr(`/proc/${pid}/status`))?.[1] ?? 0);
 
-/** Fields 14 to 17 of proc(5)'s stat, counted from the end of the command, which may hold anything. */
-const cpuTicks = (pid: number): number => {
+interface Ticks {
+  /** Ids are given again; with the time of its start, one is a process's own. */
+  readonly process: string;
+  readonly own: number;
+  /** Of children that it, and they, have waited for. */
+  readonly waitedFor: number;
+}
+
+/** Fields 14 to 17 and 22 of proc(5)'s stat, counted from the end of the command, which may hold anything. */
+const ticksOf = (pid: number): Ticks => {
   const stat = readOr(`/proc/${pid}/stat`);
-  const fields = stat
-    .slice(stat.lastIndexOf(')') + 2)
-    .split(' ')
-    .slice(11, 15);
-  return fields.reduce((sum, field) => sum + Number(field), 0);
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const field = (number: number): number => Number(fields[number - 3] ?? 0);
+  return {
+    process: `${pid} ${field(22)}`,
+    own: field(14) + field(15),
+    waitedFor: field(16) + field(17),
+  };
+};
+
+/**
+ * Never falls. What those used who are there, with what they waited for, misses who ended while SIGCHLD was ignored;
+ * what everybody used who was ever seen misses who was too short. Neither is too much, so the larger one is said: at
+ * least half of what both miss together. Whoever ends unseen and unwaited for is in neither.
+ */
+const createTickCount = () => {
+  /** No more than there were ticks: who has used none is left out. */
+  const seen = new Map<string, number>();
+  let seenTicks = 0;
+  let most = 0;
+  return (pids: readonly number[]): number => {
+    let present = 0;
+    for (const { process, own, waitedFor } of pids.map(ticksOf)) {
+      present += own + waitedFor;
+      const last = seen.get(process) ?? 0;
+      if (own <= last) continue;
+      seen.set(process, own);
+      seenTicks += own - last;
+    }
+    most = Math.max(most, present, seenTicks);
+    return most;
+  };
 };
 
 const sum = (pids: readonly number[], of: (pid: number) => number): number =>
@@ -93,16 +130,15 @@ export interface WatchedSandbox {
   readonly maxProcesses: number;
 }
 
-export const readProcessUse = ({
-  pid,
-  memoryFolders,
-  maxMemoryMib,
-  maxProcesses,
-}: WatchedSandbox): ProcessUse => {
-  const pids = processesBelow(pid, maxProcesses * 2 + 16);
-  const [init] = pids;
-  const folders = init === undefined ? 0 : foldersMib(init, memoryFolders);
-  const cheap = sum(pids, memoryKib) / 1024 + folders;
-  const memoryMib = cheap > maxMemoryMib ? sum(pids, exactMemoryKib) / 1024 + folders : cheap;
-  return { processes: sum(pids, threadsOf), memoryMib, cpuSeconds: sum(pids, cpuTicks) / ticksPerSecond };
+/** Each call is a look at the sandbox, and keeps what the next one needs of it. */
+export const watchProcesses = ({ pid, memoryFolders, maxMemoryMib, maxProcesses }: WatchedSandbox) => {
+  const countTicks = createTickCount();
+  return (): ProcessUse => {
+    const pids = processesBelow(pid, mostProcesses(maxProcesses));
+    const [init] = pids;
+    const folders = init === undefined ? 0 : foldersMib(init, memoryFolders);
+    const cheap = sum(pids, memoryKib) / 1024 + folders;
+    const memoryMib = cheap > maxMemoryMib ? sum(pids, exactMemoryKib) / 1024 + folders : cheap;
+    return { processes: sum(pids, threadsOf), memoryMib, cpuSeconds: countTicks(pids) / ticksPerSecond };
+  };
 };

@@ -55,6 +55,7 @@ const frame = (kind: FrameKind, text = ''): Buffer => encodeFrame(kind, Buffer.f
 interface Served {
   readonly answer: RunnerAnswer['result'] | null;
   readonly output: string;
+  readonly bounds: readonly string[];
 }
 
 interface Serving {
@@ -77,13 +78,14 @@ const serve = async (bytes: readonly Buffer[], options: Serving = {}): Promise<S
     if (kind === 'output') text += body.toString();
     else {
       input.end();
-      said.push({ answer: RunnerAnswer.parse(JSON.parse(body.toString())).result, output: text });
+      const { result, bounds } = RunnerAnswer.parse(JSON.parse(body.toString()));
+      said.push({ answer: result, output: text, bounds });
     }
   }
   await served;
   expect(readdirSync(folder)).toEqual(expect.not.arrayContaining(['outside']));
   if (existsSync(host.folder)) expect(readdirSync(host.folder)).toEqual([]);
-  return said[0] ?? { answer: null, output: text };
+  return said[0] ?? { answer: null, output: text, bounds: [] };
 };
 
 describe('a runner', () => {
@@ -153,11 +155,22 @@ describe('a runner', () => {
     });
   });
 
+  it('says what nobody counts', async () => {
+    const { bounds } = await serve([request(), frame('treeEnd')]);
+    expect(bounds.join('\n')).toMatch(/kernel.*sockets, inodes, System V segments.*control group/);
+  });
+
   const small: DiskBounds = { maxTreeMib: 8, maxFiles: 200, minFreeMib: 1 };
+  const fill = 'head -c 50000000 /dev/zero';
+  /** The last of the shell's own folders has no path that the system takes. */
+  const deep = `n=$(printf '%0250d' 0); i=0; while [ $i -lt 20 ]; do mkdir $n; cd -P $n; i=$((i+1)); done`;
   it.each([
     ['bytes', 'i=0; while :; do head -c 1048576 /dev/zero > f$i; i=$((i+1)); done', small],
     ['files', 'i=0; while :; do mkdir d$i; i=$((i+1)); done', small],
     ['what the disk has left', 'sleep 1000', { ...small, minFreeMib: 2 ** 40 }],
+    ['a name in no encoding', `d=$(printf 'a\\377'); mkdir "$d"; ${fill} > "$d/big"; sleep 5`, small],
+    ['a folder too deep to look into', `${deep}; ${fill} > big; sleep 5`, small],
+    ['a file without a name', `exec 5> big; rm big; ${fill} >&5; sleep 5`, small],
   ])('ends what fills the disk: %s', async (_name, script, disk) => {
     const { answer } = await serve([request({ command: ['sh', '-c', script] }), frame('treeEnd')], { disk });
     expect(answer).toMatchObject({ kind: 'disk-limit' });

@@ -36,7 +36,10 @@ export interface RunnerHost {
   readonly disk?: DiskBounds;
 }
 
-/** What is the same for every run on this machine, in words for its log. */
+/**
+ * What is the same for every run on this machine, in words for its log. And what is not bounded: no file of /proc says
+ * how much memory the kernel holds for a process, so that only a control group counts it.
+ */
 const describeBounds = (): string[] => [
   'system calls by a filter',
   'processor time, memory, files and number of each process by limits of the kernel',
@@ -44,6 +47,7 @@ const describeBounds = (): string[] => [
   existsSync(`/proc/self/task/${process.pid}/children`)
     ? 'memory, processor time and number of all processes together by looking every 100 ms'
     : 'nothing bounds all processes together: this kernel does not say which there are',
+  'memory that the kernel holds for them (sockets, inodes, System V segments) by nothing but a control group',
   ...describeControlGroup(),
 ];
 

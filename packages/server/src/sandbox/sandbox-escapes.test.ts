@@ -362,6 +362,17 @@ describe('who tries to get out of the sandbox', () => {
     expect(several.result).toMatchObject({ kind: 'timed-out' });
   });
 
+  it.skipIf(!hasPerl)('cannot compute for ever in children whose time nobody asks for', async () => {
+    const script =
+      '$SIG{CHLD} = "IGNORE"; for (1..6) { my $p = fork; if (!$p) { my ($u, $s) = times; ($u, $s) = times while $u + $s < 0.4; exit } waitpid($p, 0) }';
+    const outcome = await run('', { command: ['perl', '-e', script], limits: { maxCpuSeconds: 1 } });
+    expect(outcome.result).toMatchObject({ kind: 'timed-out' });
+  });
+
+  it('has no more files open than the bound of a process', async () => {
+    expect(textOf(await run('ulimit -n; ulimit -Hn'))).toBe('1024\n1024');
+  });
+
   it('cannot make a file larger than the bound of a file', async () => {
     const outcome = await run('truncate -s 5G big; echo "status $?"; stat -c "size %s" big; ulimit -c');
     expect(textOf(outcome)).not.toContain('status 0');

@@ -207,7 +207,8 @@ export const describeSandbox = (name: string, make: () => Promise<SandboxUnderTe
     });
 
     it('bounds the memory of all processes together, and of what lies in folders of memory', async () => {
-      const eat = 'head -c 157286400 /dev/zero | tail -n 1 >/dev/null';
+      // Held for longer than between two looks.
+      const eat = '{ head -c 157286400 /dev/zero; sleep 10; } | tail -n 1 >/dev/null';
       const limits = { maxMemoryMib: 256 };
       const several = await run(`${eat} & ${eat} & sleep 20 & wait`, { limits });
       expect(several.result).toMatchObject({ kind: 'out-of-memory' });

@@ -27,7 +27,7 @@ export interface SandboxedRun {
 
 /**
  * What was ended by us, at a bound or by the caller's signal. `timed-out` stands for processor time as well, and
- * `disk-limit` for what it wrote into its tree.
+ * `disk-limit` for what it wrote into its tree, or for a disk that ran low, whoever filled it.
  */
 export type SandboxEnding =
   | 'timed-out'

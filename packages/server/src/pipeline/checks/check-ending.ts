@@ -19,6 +19,8 @@ const failed = (reason: string, durationMs: number, isAnswer: boolean): CheckEnd
   isAnswer,
 });
 
+const diskReason = 'it wrote more than it may, or the disk of the server ran low';
+
 export const endingOf = (result: SandboxResult, limits: SandboxLimits): CheckEnding => {
   switch (result.kind) {
     case 'ended': {
@@ -51,7 +53,8 @@ export const endingOf = (result: SandboxResult, limits: SandboxLimits): CheckEnd
         false,
       );
     case 'disk-limit':
-      return failed('it wrote more into its copy of the tree than it may', result.durationMs, true);
+      // No answer: others may have filled the disk.
+      return failed(diskReason, result.durationMs, false);
     case 'process-limit':
       return failed(
         `it had more than ${limits.maxProcesses} processes (sandbox.max_processes)`,
