@@ -1,6 +1,7 @@
 // `eka-ci-server`: serves until it is told to end. Configuration in, exit status out.
 import { flushCompileCache } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
 import { endAllChildren } from '@eka-ci/process';
 import { compileBranchGlob } from '../config/branch-glob.ts';
 import { defaultMachinesFile } from '../config/machines-file.ts';
@@ -88,6 +89,7 @@ const serverOptions = (config: ServerConfig, version: string): ServerOptions => 
     maxProcesses: config.sandbox.max_processes,
     maxOutputMib: config.sandbox.max_output_mib,
   },
+  maxCheckTimeoutMs: config.sandbox.max_timeout_seconds * 1000,
   evaluationNetwork: config.evaluation.allow_network,
   checkNetwork: config.sandbox.allow_network,
   publishing: {
@@ -232,6 +234,8 @@ export const serve = async (
   process.stdout.write(`eka-ci-server listens on ${addressOf(server.listening)}\n`);
   // A process that is killed would keep nothing for the next start.
   flushCompileCache();
+  // V8's own, held back by eka-ci-server.mjs until here.
+  setFlagsFromString('--semi-space-growth-factor=2');
   const lost = await Promise.race([ending.then(() => null), server.lost.then((error) => ({ error }))]);
   if (lost === null) loggerFor('scheduler').info('ending: what is being judged is queued again');
   else
