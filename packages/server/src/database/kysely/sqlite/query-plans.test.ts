@@ -242,6 +242,8 @@ it('reads of all pushes only those that wait, and finds one by its output', asyn
     await pushes.settle([1], { state: 'pushed', fault: null, atMs: 10 });
   });
   expect(new Set(told)).toEqual(new Set([byId]));
+  const beyond = 'SEARCH pushes USING INDEX pushes_by_output (cache=? AND output>?)';
+  expect(await plansOf(() => pushes.askAgain('main', { after: '', atMs: 10 }))).toEqual([beyond, byId]);
   const forgotten = await plansOf(() => pushes.forget(5, ['main']));
   expect(forgotten[0]).toContain('INDEX pushes_by_age (updated_at_ms<?)');
   expect(forgotten[1]).toContain('pushes_waiting');

@@ -12,6 +12,7 @@ import { mountSmallDisk } from '../../testing/small-disk.ts';
 import { packNodes } from '../packed-nodes.ts';
 import { openSqliteConnection } from './sqlite-connection.ts';
 import { openSqliteDatabase } from './sqlite-database.ts';
+import { openWarmDatabase } from './testing/warm-database.ts';
 
 let folder: string;
 let path: string;
@@ -24,7 +25,7 @@ const open = async (file = path): Promise<Database> => {
 };
 
 describeDatabase('SQLite, in memory', () =>
-  openSqliteDatabase({ path: ':memory:', durability: 'process-death' }),
+  openWarmDatabase({ path: ':memory:', durability: 'process-death' }),
 );
 
 describe('SQLite in a file', () => {

@@ -6,7 +6,7 @@ import type { Database } from '../../database.ts';
 import { databaseOver } from '../port.ts';
 import type { BackupReply, BackupRequest } from './sqlite-backup.ts';
 import type { SqliteOptions } from './sqlite-connection.ts';
-import { callsOn } from './worker-calls.ts';
+import { callsOn, type WorkerCalls } from './worker-calls.ts';
 import { readError } from './worker-messages.ts';
 
 export type { SqliteOptions } from './sqlite-connection.ts';
@@ -29,17 +29,15 @@ const backUp = async (request: BackupRequest): Promise<void> => {
   if (reply !== null) throw readError(reply);
 };
 
-/**
- * Opens, and where needed makes or upgrades, the database at `path`. This process is its only server until it
- * is closed or the process ends, however it ends.
- * @throws DatabaseError DATABASE_LOCKED, _TOO_NEW, _CORRUPT, _FOREIGN, _FULL, _READ_ONLY, _CANNOT_OPEN
- */
-export const openSqliteDatabase = async (options: SqliteOptions): Promise<Database> => {
-  const worker = new Worker(
-    new URL('./sqlite-worker.ts', import.meta.url),
-    threadOptions('database', options),
-  );
-  const { calls, opened, close } = callsOn(worker);
+/** A thread that opens the database at once. */
+export const startDatabaseThread = (options: SqliteOptions): Worker =>
+  new Worker(new URL('./sqlite-worker.ts', import.meta.url), threadOptions('database', options));
+
+/** The database that the thread was told to open. @throws DatabaseError; the thread has ended then */
+export const databaseIn = async (
+  worker: Worker,
+  { options, calls: { calls, opened, close } }: { options: SqliteOptions; calls: WorkerCalls },
+): Promise<Database> => {
   try {
     await opened;
   } catch (error) {
@@ -47,4 +45,14 @@ export const openSqliteDatabase = async (options: SqliteOptions): Promise<Databa
     throw error;
   }
   return databaseOver(calls, { close, backup: (to) => backUp({ from: options.path, to }) });
+};
+
+/**
+ * Opens, and where needed makes or upgrades, the database at `path`. This process is its only server until it
+ * is closed or the process ends, however it ends.
+ * @throws DatabaseError DATABASE_LOCKED, _TOO_NEW, _CORRUPT, _FOREIGN, _FULL, _READ_ONLY, _CANNOT_OPEN
+ */
+export const openSqliteDatabase = async (options: SqliteOptions): Promise<Database> => {
+  const worker = startDatabaseThread(options);
+  return await databaseIn(worker, { options, calls: callsOn(worker) });
 };

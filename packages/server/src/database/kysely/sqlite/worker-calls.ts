@@ -69,7 +69,8 @@ const createWaitingList = () => {
   };
 };
 
-export const callsOn = (worker: Worker): WorkerCalls => {
+/** @param keepsThread whether `close` leaves the thread to the next database */
+export const callsOn = (worker: Worker, { keepsThread = false } = {}): WorkerCalls => {
   const waiting = createWaitingList();
   const opened = Promise.withResolvers<void>();
   const gone = Promise.withResolvers<void>();
@@ -78,23 +79,29 @@ export const callsOn = (worker: Worker): WorkerCalls => {
   /** Not null once the thread has gone unasked. */
   let lost: DatabaseError | null = null;
 
-  worker.on('message', (reply: WorkerReply) => {
+  const onMessage = (reply: WorkerReply): void => {
     if (reply.kind === 'opened') opened.resolve();
     else if (reply.kind === 'not-opened') opened.reject(readError(reply.error));
     else if (reply.kind === 'value') waiting.take(reply.id)?.resolve(reply.value);
-    else waiting.take(reply.id)?.reject(readError(reply.error));
-  });
-  worker.on('error', (error) => {
+    else if (reply.kind === 'error') waiting.take(reply.id)?.reject(readError(reply.error));
+    else leave();
+  };
+  const onError = (error: unknown): void => {
     crash = error;
-  });
-  worker.on('exit', () => {
+  };
+  const onExit = (): void => {
     const error = threadEndedError(crash);
     if (!closing) lost = error;
     closing = true;
     opened.reject(error);
     waiting.rejectAll(error);
     gone.resolve();
-  });
+  };
+  const leave = (): void => {
+    worker.off('message', onMessage).off('error', onError).off('exit', onExit);
+    gone.resolve();
+  };
+  worker.on('message', onMessage).on('error', onError).on('exit', onExit);
 
   const post = (request: WorkerRequest, args: readonly unknown[]): void =>
     worker.postMessage(request, transfersOf(args));
@@ -105,7 +112,7 @@ export const callsOn = (worker: Worker): WorkerCalls => {
     return promise;
   };
   const close = (): Promise<void> => {
-    if (!closing) post({ kind: 'close' }, []);
+    if (!closing) post({ kind: 'close', keepsThread }, []);
     closing = true;
     return gone.promise;
   };

@@ -1,7 +1,8 @@
 // What goes between the database's thread and the rest of the server.
 import { DatabaseError, type DatabaseErrorCode, StaleTransitionError } from '../../database-error.ts';
+import type { SqliteOptions } from './sqlite-connection.ts';
 
-/** One call, which is one transaction; `close` comes last. */
+/** One call, which is one transaction; `close` comes last, or before the `open` of another database where it is kept. */
 export type WorkerRequest =
   | {
       readonly kind: 'call';
@@ -10,11 +11,14 @@ export type WorkerRequest =
       readonly method: string;
       readonly args: readonly unknown[];
     }
-  | { readonly kind: 'close' };
+  | { readonly kind: 'close'; readonly keepsThread: boolean }
+  | { readonly kind: 'open'; readonly options: SqliteOptions };
 
 export type WorkerReply =
   | { readonly kind: 'opened' }
   | { readonly kind: 'not-opened'; readonly error: ErrorMessage }
+  /** Only where the thread is kept: else its end tells. */
+  | { readonly kind: 'closed' }
   | { readonly kind: 'value'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'error'; readonly id: number; readonly error: ErrorMessage };
 
