@@ -34,10 +34,15 @@ interface Ready {
  * @throws Error when it does not come up
  */
 export const startFakeGitHub = async (options: FakeGitHubOptions = {}): Promise<FakeGitHub> => {
+  const compiled = process.env['NODE_COMPILE_CACHE'];
   const child = await startChild({
     command: process.execPath,
     args: [fileURLToPath(new URL('main.ts', import.meta.url))],
-    env: { PATH: process.env['PATH'] ?? '', TMPDIR: process.env['TMPDIR'] ?? '/tmp' },
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      TMPDIR: process.env['TMPDIR'] ?? '/tmp',
+      ...(compiled !== undefined && { NODE_COMPILE_CACHE: compiled }),
+    },
     stdin: `${JSON.stringify(options)}\n`,
     keepStdinOpen: true,
     onOwnerDeath: 'SIGTERM',

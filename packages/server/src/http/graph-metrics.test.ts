@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-database.ts';
 import { newNode } from '../database/testing/samples.ts';
 import { createSharedGraph } from '../pipeline/graph/shared-graph.ts';
 import { writeFiles } from '../pipeline/graph/testing/graph-changes.ts';
@@ -10,7 +10,7 @@ import { createGraphMetrics } from './graph-metrics.ts';
 import { metricsToken, serve } from './testing/served.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'eka-ci-graph-metrics-'));
-const database = await openSqliteDatabase({ path: join(folder, 'test.db'), durability: 'process-death' });
+const database = await openWarmDatabase({ path: join(folder, 'test.db'), durability: 'process-death' });
 const graph = createSharedGraph({
   files: { storeDir: '/nix/store', realStoreDir: folder },
   database,

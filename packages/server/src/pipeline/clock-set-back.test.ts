@@ -7,7 +7,7 @@ import type { CommitSha } from '@eka-ci/core/ids';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createFakeBuilder } from '../builder/builder.fake.ts';
 import type { Database, StoredChange } from '../database/database.ts';
-import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-database.ts';
 import { packageKeyOf } from '../database/package-key.ts';
 import { judgedResult, newNode, newPath } from '../database/testing/samples.ts';
 import { type JudgeEvent, startJudgeLoop } from './judge-loop.ts';
@@ -23,7 +23,7 @@ let folder: string;
 let database: Database;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'eka-ci-clock-'));
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterEach(async () => {
   await database.close();

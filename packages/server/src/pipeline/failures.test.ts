@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { chooseEvaluator } from '@eka-ci/nix/evaluator/choose-evaluator';
 import { createPrivateStore, type PrivateStore } from '@eka-ci/nix/testing/private-store';
 import { ChangeSummary } from '@eka-ci/protocol/change-summary';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
@@ -11,7 +12,7 @@ import type { Builder } from '../builder/builder.ts';
 import type { PooledBuilder } from '../builder/builder-pool.ts';
 import { createNixStoreBuilder } from '../builder/nix-store/nix-store-builder.ts';
 import type { Database, StoredChange } from '../database/database.ts';
-import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-database.ts';
 import type { ForgeRepository } from '../forge/forge.ts';
 import { createGitCli } from '../git/git-cli/git-cli.ts';
 import { initTestRepository, type TestRepository, useTestFolder } from '../git/testing/test-repository.ts';
@@ -62,7 +63,7 @@ beforeEach(async () => {
   now = 1_700_000_000_000;
   events = [];
   store = await createPrivateStore();
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   repository = initTestRepository(join(folder(), 'set'));
   repository.commit('first', {
     'default.nix': packageSet(),
@@ -128,6 +129,7 @@ const serve = async (
         kept: kept.beginUse(),
         scheduler,
         graph,
+        evaluator: chooseEvaluator(store.nix),
         evaluations: createEvaluationLine(),
         system: 'x86_64-linux',
         purpose: { class: 'open-change', arrivedAtMs: 0, change: null },

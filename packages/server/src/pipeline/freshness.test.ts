@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { Database, StoredChange } from '../database/database.ts';
-import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-database.ts';
 import { baselineBuildOf, type ForgeRepository, type RepositoryListing } from '../forge/forge.ts';
 import { createGitCli } from '../git/git-cli/git-cli.ts';
 import { initTestRepository, type TestRepository, useTestFolder } from '../git/testing/test-repository.ts';
@@ -22,7 +22,7 @@ let laterMs: number;
 const clock = (): number => Date.now() + laterMs;
 
 beforeEach(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   [loop, freshness, laterMs] = [null, null, 0];
 });
 afterEach(async () => {

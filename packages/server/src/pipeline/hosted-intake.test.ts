@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Database } from '../database/database.ts';
-import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-database.ts';
 import type { ForgeEvent } from '../forge/forge-event.ts';
 import { FakeForgeFault, type FakeHostedForge, fakeSha } from '../forge/hosted-forge.fake.ts';
 import { hostedName } from '../forge/hosted-forge.ts';
@@ -22,7 +22,7 @@ import { resumeDeliveries } from './intake.ts';
 
 let database: Database;
 beforeAll(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterAll(() => database.close());
 

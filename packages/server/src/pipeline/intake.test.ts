@@ -3,7 +3,7 @@ import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { ChangeListing, Database } from '../database/database.ts';
-import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-database.ts';
 import type { RepositoryListing } from '../forge/forge.ts';
 import { resumeDeliveries, takeListing } from './intake.ts';
 
@@ -23,7 +23,7 @@ const listingOf = (
 });
 
 const withDatabase = async (work: (database: Database) => Promise<void>): Promise<void> => {
-  const database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  const database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   try {
     await work(database);
   } finally {

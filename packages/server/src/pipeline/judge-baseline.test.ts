@@ -1,11 +1,12 @@
 // Baselines on real git and real Nix: what a base branch's moves evaluate and build, and which changes they concern.
 import { join } from 'node:path';
+import { chooseEvaluator } from '@eka-ci/nix/evaluator/choose-evaluator';
 import { createPrivateStore, type PrivateStore } from '@eka-ci/nix/testing/private-store';
 import { ChangeSummary } from '@eka-ci/protocol/change-summary';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createNixStoreBuilder } from '../builder/nix-store/nix-store-builder.ts';
 import type { Database, StoredChange } from '../database/database.ts';
-import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-database.ts';
 import { type BaselineBuild, baselineBuildOf, type ForgeRepository } from '../forge/forge.ts';
 import { createGitCli } from '../git/git-cli/git-cli.ts';
 import { initTestRepository, type TestRepository, useTestFolder } from '../git/testing/test-repository.ts';
@@ -44,7 +45,7 @@ const config = (more: object = {}): string =>
 beforeEach(async () => {
   now = 1000;
   store = await createPrivateStore();
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   repository = initTestRepository(join(folder(), 'set'));
   repository.commit('first', {
     'default.nix': packageSet,
@@ -87,6 +88,7 @@ const serve = async (build: BaselineBuild = 'changed') => {
         database,
         kept: kept.beginUse(),
         scheduler,
+        evaluator: chooseEvaluator(store.nix),
         evaluations: createEvaluationLine(),
         graph,
         system: 'x86_64-linux',

@@ -2,7 +2,7 @@
 import type { CommitSha } from '@eka-ci/core/ids';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { ChangeResult, Database, StoredChange } from '../database/database.ts';
-import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-database.ts';
 import { judgedResult } from '../database/testing/samples.ts';
 import { type JudgeEvent, type JudgeLoop, type JudgeLoopDeps, startJudgeLoop } from './judge-loop.ts';
 
@@ -17,7 +17,7 @@ let loop: JudgeLoop;
 let told: number;
 
 beforeEach(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   told = 0;
 });
 afterEach(async () => {

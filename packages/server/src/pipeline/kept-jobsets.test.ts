@@ -6,7 +6,7 @@ import type { EvaluationRecord, Jobset } from '@eka-ci/core/evaluation';
 import type { DrvPath, TreeSha } from '@eka-ci/core/ids';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Database } from '../database/database.ts';
-import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-database.ts';
 import type { Job } from './jobs.ts';
 import {
   createKeptJobsets,
@@ -46,7 +46,7 @@ const keptWith = (version: string): KeptJobsetStore =>
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'eka-ci-kept-'));
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   store = keptWith('2.8.0');
   kept = store.beginUse();
   // Made here, so that the file can be taken away.

@@ -9,7 +9,7 @@ import { planRebuilds } from '@eka-ci/core/rebuild-plan';
 import { evaluateSets } from '@eka-ci/core/testing/package-set';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Database } from '../database/database.ts';
-import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-database.ts';
 import { DerivationLostError } from './builds/build.ts';
 import { createKeptJobsets, type JobsetQuestion, type KeptJobsets } from './kept-jobsets.ts';
 import { onceMoreIfLost, refuseLost } from './lost-derivations.ts';
@@ -21,7 +21,7 @@ let said: string[];
 beforeEach(async () => {
   said = [];
   folder = await mkdtemp(join(tmpdir(), 'eka-ci-lost-'));
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   const nix = { version: '2.8.0', storeDir: folder };
   const store = createKeptJobsets({ database, nix, rootsDir: join(folder, 'roots'), clock: () => 1 });
   kept = store.beginUse();

@@ -3,7 +3,7 @@ import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
 import { exampleSummary } from '@eka-ci/core/testing/example-summary';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { ChangeListing, Database, StoredChange } from '../database/database.ts';
-import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-database.ts';
 import { createMovedBases, type MovedBases } from './moved-base.ts';
 
 const shaOf = (digit: string): CommitSha => digit.repeat(40) as CommitSha;
@@ -26,7 +26,7 @@ let requeued: string[];
 let faults: unknown[];
 
 beforeEach(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   [requeued, faults] = [[], []];
   movedBases = createMovedBases({
     database,

@@ -4,12 +4,12 @@ import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { PooledBuilder } from '../builder/builder-pool.ts';
 import type { Database } from '../database/database.ts';
-import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-database.ts';
 import { watchSatisfiable } from './satisfiable.ts';
 
 let database: Database;
 beforeEach(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterEach(() => database.close());
 

@@ -13,7 +13,7 @@ import { type FakeGitHub, startFakeGitHub } from '@eka-ci/fakes/github';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Secret } from '../config/secret.ts';
 import type { StoredChange } from '../database/database.ts';
-import { openSqliteDatabase } from '../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-database.ts';
 import { createGithubForge } from '../forge/github/github-forge.ts';
 import { createGithubHttp } from '../forge/github/github-http.ts';
 import { createGitCli } from '../git/git-cli/git-cli.ts';
@@ -78,7 +78,7 @@ const startParts = async (github: FakeGitHub, folder: string) => {
   const time = createTime();
   const { clock } = time;
   const app = await github.control.createApp({ slug: 'ci', owner: 'octo', permissions });
-  const database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  const database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   const git = createGitCli({ env: process.env });
   /** What is under way to the forge, and is to end before time passes. */
   let asking = 0;

@@ -1,7 +1,7 @@
 // What comes from outside waits until somebody lets it go, by each of the ways; and what must not let it go does not.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { FakeForgeFault, fakeSha } from '../../forge/hosted-forge.fake.ts';
 import { type AskingWorld, openAskingWorld, people } from '../hosted/testing/asking-world.ts';
 
@@ -10,7 +10,7 @@ const { bob, carol, dave } = people;
 let database: Database;
 let world: AskingWorld;
 beforeAll(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterAll(() => database.close());
 

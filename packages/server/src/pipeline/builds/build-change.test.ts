@@ -15,7 +15,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createFakeBuilder } from '../../builder/builder.fake.ts';
 import { createNixStoreBuilder } from '../../builder/nix-store/nix-store-builder.ts';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { createTestScheduler, type TestSchedulerOptions } from '../testing/schedule-alone.ts';
 import type { BuildStage } from './build.ts';
 import { type BuiltChange, buildChange } from './build-change.ts';
@@ -26,7 +26,7 @@ let store: PrivateStore;
 let database: Database;
 beforeEach(async () => {
   store = await createPrivateStore();
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   await mkdir(join(store.folder, 'tries'));
 });
 afterEach(async () => {

@@ -7,7 +7,7 @@ import { DrvGraph, type DrvNode, type NodeId } from '@eka-ci/core/drv-graph';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { newNode } from '../../database/testing/samples.ts';
 import { findKnownFailures, type KnownFailure } from './known-failures.ts';
 import { createRecorder, type Recorder, type StepToRecord } from './record.ts';
@@ -20,7 +20,7 @@ let database: Database;
 let logsDir: string;
 let now = 100 * dayMs;
 beforeAll(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   logsDir = await mkdtemp(join(tmpdir(), 'eka-ci-known-'));
 });
 afterAll(async () => {

@@ -7,7 +7,7 @@ import { randomDrvNodes } from '@eka-ci/core/testing/random-graph';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createFakeBuilder } from '../../builder/builder.fake.ts';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { createTestScheduler } from '../testing/schedule-alone.ts';
 
 const wantedAtOnce = 9000;
@@ -18,7 +18,7 @@ let folder: string;
 let database: Database;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'eka-ci-large-queue-'));
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterEach(async () => {
   await database.close();

@@ -2,7 +2,7 @@
 import type { DrvPath } from '@eka-ci/core/ids';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { newPath } from '../../database/testing/samples.ts';
 import { resumeDeliveries } from '../intake.ts';
 import {
@@ -16,7 +16,7 @@ let database: Database;
 const events: OrderEvent[] = [];
 beforeEach(async () => {
   events.length = 0;
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterEach(() => database.close());
 

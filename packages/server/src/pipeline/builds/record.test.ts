@@ -2,14 +2,14 @@ import { IllegalBuildStepError } from '@eka-ci/core/build-state';
 import type { DrvPath } from '@eka-ci/core/ids';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { newNode } from '../../database/testing/samples.ts';
 import { createRecorder, type Recorder, type StepToRecord } from './record.ts';
 
 let database: Database;
 let now = 1000;
 beforeAll(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterAll(() => database.close());
 

@@ -2,7 +2,7 @@
 import type { BuildState } from '@eka-ci/core/build-state';
 import type { DrvPath, StorePath } from '@eka-ci/core/ids';
 import { expect, it } from 'vitest';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { newNode, step } from '../../database/testing/samples.ts';
 import { createRecorder } from './record.ts';
 import { recoverBuilds } from './recover.ts';
@@ -18,7 +18,7 @@ const left: readonly (readonly BuildState[])[] = [
 ];
 
 it('records what is in the store as done, and the rest as interrupted', async () => {
-  const database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  const database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   const recorder = createRecorder({ database, clock: () => 5 });
   const leave = async (states: readonly BuildState[]): Promise<DrvPath> => {
     const node = newNode();

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createFakeBuilder } from '../../builder/builder.fake.ts';
 import { createLocalPool, poolLocal } from '../../builder/pool/local-pool.ts';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { newNode, newPath } from '../../database/testing/samples.ts';
 import { behaviourOf, expectedStates, type Plan, plansArbitrary } from '../testing/planned-builds.ts';
 import { type AloneOptions, scheduleAlone } from '../testing/schedule-alone.ts';
@@ -21,7 +21,7 @@ let folder: string;
 let database: Database;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'eka-ci-gate-'));
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterAll(async () => {
   await database.close();

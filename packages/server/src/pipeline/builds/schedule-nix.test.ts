@@ -9,7 +9,7 @@ import { createPrivateStore, type PrivateStore } from '@eka-ci/nix/testing/priva
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createNixStoreBuilder } from '../../builder/nix-store/nix-store-builder.ts';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { scheduleAlone } from '../testing/schedule-alone.ts';
 import type { BuildEvent } from './build-outcome.ts';
 
@@ -39,7 +39,7 @@ describe('a run of builds on real Nix', () => {
   const graph = new DrvGraph();
   beforeAll(async () => {
     store = await createPrivateStore();
-    database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+    database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
     drvs = await store.instantiate(packages);
     for await (const batch of readDerivationClosure({
       storeDir: store.nix.storeDir,

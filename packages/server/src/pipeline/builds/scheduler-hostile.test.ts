@@ -9,7 +9,7 @@ import type { DrvPath } from '@eka-ci/core/ids';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Builder } from '../../builder/builder.ts';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { newNode, newPath } from '../../database/testing/samples.ts';
 import { createHandPool, handMachine } from '../testing/hand-pool.ts';
 import { createTestScheduler, type TestSchedulerOptions } from '../testing/schedule-alone.ts';
@@ -25,7 +25,7 @@ let graph: DrvGraph;
 let ending: AbortController;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'eka-ci-hostile-'));
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 beforeEach(() => {
   graph = new DrvGraph();

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { DrvGraph } from '@eka-ci/core/drv-graph';
 import { expect, it, vi } from 'vitest';
 import { createFakeBuilder } from '../../builder/builder.fake.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { newNode, newPath } from '../../database/testing/samples.ts';
 import { createTestScheduler } from '../testing/schedule-alone.ts';
 
 it('is given in parts, without what runs', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'eka-ci-queue-'));
-  const database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  const database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   const nodes = Array.from({ length: 9 }, (_, index) => newNode([], { path: newPath(`waits-${index}`) }));
   await database.derivations.save(nodes);
   const graph = new DrvGraph();

@@ -13,7 +13,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createFakeBuilder } from '../../builder/builder.fake.ts';
 import type { BuilderPool, PooledBuilder } from '../../builder/builder-pool.ts';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { newNode, newPath } from '../../database/testing/samples.ts';
 import { behaviourOf, type Plan, plansArbitrary } from '../testing/planned-builds.ts';
 import { createTestScheduler } from '../testing/schedule-alone.ts';
@@ -25,7 +25,7 @@ let folder: string;
 let database: Database;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'eka-ci-storms-'));
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterAll(async () => {
   await database.close();

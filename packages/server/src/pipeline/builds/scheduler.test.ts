@@ -11,7 +11,7 @@ import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createFakeBuilder, type FakeBehaviour } from '../../builder/builder.fake.ts';
 import type { ChangeListing, Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { newNode, newPath } from '../../database/testing/samples.ts';
 import { queuedChange } from '../testing/changes.ts';
 import { createHandPool, handMachine } from '../testing/hand-pool.ts';
@@ -26,7 +26,7 @@ let database: Database;
 let scheduler: Scheduler | null = null;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'eka-ci-scheduler-'));
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterEach(() => scheduler?.stop());
 afterAll(async () => {

@@ -2,7 +2,7 @@
 import type { TreeSha } from '@eka-ci/core/ids';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Database, StoredChange } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { FakeForgeFault, fakeSha } from '../../forge/hosted-forge.fake.ts';
 import { type AskingWorld, openAskingWorld, people } from '../hosted/testing/asking-world.ts';
 import type { AskedMerge, AskedMergeAnswer, MergeDesk, WithdrawnMerge } from '../merging/merge-desk.ts';
@@ -19,7 +19,7 @@ let rebuilt: { readonly id: string; readonly wanted: RebuildWanted }[];
 let rebuildAnswer: RebuildAnswer;
 
 beforeAll(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterAll(() => database.close());
 beforeEach(async () => {

@@ -4,7 +4,7 @@ import { DrvGraph } from '@eka-ci/core/drv-graph';
 import type { DrvPath } from '@eka-ci/core/ids';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { newNode, newPath, step } from '../../database/testing/samples.ts';
 import { createWorkFolder, type WorkFolder } from '../../lib/work-folder.ts';
 import type { PublishedJob } from '../publish/publication.ts';
@@ -17,7 +17,7 @@ let folder: WorkFolder;
 let database: Database;
 beforeAll(async () => {
   folder = await createWorkFolder('ekaci-test-');
-  database = await openSqliteDatabase({ path: `${folder.path}/test.db`, durability: 'process-death' });
+  database = await openWarmDatabase({ path: `${folder.path}/test.db`, durability: 'process-death' });
 });
 afterAll(async () => {
   await database.close();

@@ -4,7 +4,7 @@ import type { CommitSha } from '@eka-ci/core/ids';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import type { ForgeEvent } from '../../forge/forge-event.ts';
 import { FakeForgeFault, fakeSha } from '../../forge/hosted-forge.fake.ts';
 import { hostedName } from '../../forge/hosted-forge.ts';
@@ -14,7 +14,7 @@ import { newOffer, openWorld, type World } from './testing/intake-world.ts';
 
 let database: Database;
 beforeAll(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterAll(() => database.close());
 

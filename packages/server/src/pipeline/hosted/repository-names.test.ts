@@ -1,14 +1,14 @@
 // Repositories that get other names: what is kept of them goes on, and nothing is judged twice for it.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import type { ForgeEvent } from '../../forge/forge-event.ts';
 import { fakeSha } from '../../forge/hosted-forge.fake.ts';
 import { newOffer, openWorld, type World } from './testing/intake-world.ts';
 
 let database: Database;
 beforeAll(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterAll(() => database.close());
 

@@ -1,13 +1,13 @@
 // What could not be brought here is told once more, from where that left off.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { FakeForgeFault } from '../../forge/hosted-forge.fake.ts';
 import { isIdle, openWorld, type World } from './testing/intake-world.ts';
 
 let database: Database;
 beforeAll(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterAll(() => database.close());
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BranchUpdate, ChangeResult, Changes, Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { createLiveFeed } from './live-feed.ts';
 import { tellChanges } from './told-changes.ts';
 
@@ -12,7 +12,7 @@ let folder: string;
 let database: Database;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'told-changes-'));
-  database = await openSqliteDatabase({ path: join(folder, 'test.db'), durability: 'process-death' });
+  database = await openWarmDatabase({ path: join(folder, 'test.db'), durability: 'process-death' });
 });
 afterEach(async () => {
   await database.close();

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Database, Merges } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { FakeForgeFault, fakeSha } from '../../forge/hosted-forge.fake.ts';
 import type { MergeOutcome } from '../../forge/hosted-merging.ts';
 import { chooseStep } from './choose-step.ts';
@@ -12,7 +12,7 @@ let database: Database;
 let world: DeskWorld;
 
 beforeAll(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterAll(() => database.close());
 beforeEach(() => {

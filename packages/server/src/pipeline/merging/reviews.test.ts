@@ -1,7 +1,7 @@
 // What reviewers say is kept before anybody acts on it, and the last word of each counts.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { createFakeHostedForge, fakeSha } from '../../forge/hosted-forge.fake.ts';
 import type { ActContext, ActEvent, Acts } from '../hosted/act.ts';
 import { withReviews } from './reviews.ts';
@@ -9,7 +9,7 @@ import { withReviews } from './reviews.ts';
 let database: Database;
 
 beforeAll(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterAll(() => database.close());
 

@@ -2,7 +2,7 @@
 import type { JobPackages } from '@eka-ci/core/changed-packages';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Database, StoredChange } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import {
   createFakeHostedForge,
   FakeForgeFault,
@@ -24,7 +24,7 @@ let nowMs: number;
 let hosts = 0;
 
 beforeAll(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterAll(() => database.close());
 beforeEach(() => {

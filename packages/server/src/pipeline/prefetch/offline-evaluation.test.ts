@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { chooseEvaluator } from '@eka-ci/nix/evaluator/choose-evaluator';
 import { createInputStore } from '@eka-ci/nix/locked-inputs/input-store';
 import { createStoreQueries } from '@eka-ci/nix/store-queries';
 import { createPrivateStore, type PrivateStore } from '@eka-ci/nix/testing/private-store';
@@ -11,7 +12,7 @@ import type { ReviewEvent } from '@eka-ci/protocol/review';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createNixStoreBuilder } from '../../builder/nix-store/nix-store-builder.ts';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { createGitCli } from '../../git/git-cli/git-cli.ts';
 import { initTestRepository, type TestRepository, useTestFolder } from '../../git/testing/test-repository.ts';
 import { createEvaluationLine } from '../evaluation-line.ts';
@@ -46,7 +47,7 @@ const unlocked = (): string =>
 beforeEach(async () => {
   events = [];
   store = await createPrivateStore();
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   files = await serveFiles((_, response) => void response.end(readFileSync(join(folder(), 'dep.tgz'))));
   const tree = join(folder(), 'dep', 'source');
   mkdirSync(tree, { recursive: true });
@@ -112,6 +113,7 @@ const judge = async (defaultNix: string, allowNetwork: readonly string[] = []) =
     pipelineFor: (signal, onEvent) =>
       wirePipeline({
         ...{ nix: store.nix, git, database, kept: null, scheduler, prefetch, onEvent, signal },
+        evaluator: chooseEvaluator(store.nix),
         evaluations: createEvaluationLine(),
         graph: createSharedGraph({ files: store.nix, database, capacity: 1000, clock }),
         system: 'x86_64-linux',

@@ -1,11 +1,11 @@
 // Derivations of private repositories, where the database fails in the middle.
 import { expect, it } from 'vitest';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { newPath } from '../../database/testing/samples.ts';
 import { createPrivateDerivations } from './private-derivations.ts';
 
 it('writes what a fault kept it from writing when it is claimed once more', async () => {
-  const database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  const database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   let isFull = true;
   const privacy: typeof database.privacy = {
     ...database.privacy,

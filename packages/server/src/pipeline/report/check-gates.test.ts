@@ -3,7 +3,7 @@ import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { ChangeResult, Database, StoredChange } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { queuedChange } from '../testing/changes.ts';
 import { changeIdOfGate, checkNameOfGate, isFailureGate, isSummaryGate } from './change-gates.ts';
 import { readGate } from './kept-gate.ts';
@@ -21,7 +21,7 @@ let database: Database;
 let reporter: Reporter;
 let change: StoredChange;
 beforeEach(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   reporter = createReporter({
     ...{ database, hosts: [host], publicUrl: 'https://ci.example', clock: () => 1, wake: () => {} },
     onFault: (error) => {

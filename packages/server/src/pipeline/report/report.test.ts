@@ -3,7 +3,7 @@ import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ChangeResult, Database, StoredChange } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import type { Gate } from '../../forge/gate.ts';
 import type { HostedForge } from '../../forge/hosted-forge.ts';
 import { queuedChange } from '../testing/changes.ts';
@@ -111,7 +111,7 @@ const send = (): GateSender => {
 };
 
 beforeEach(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   nowMs = 1_000_000;
   sender = null;
   for (const list of [events, faults]) list.length = 0;

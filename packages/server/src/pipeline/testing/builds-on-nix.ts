@@ -7,7 +7,7 @@ import { readDerivationClosure } from '@eka-ci/nix/derivation-files';
 import type { PrivateStore } from '@eka-ci/nix/testing/private-store';
 import type { Builder } from '../../builder/builder.ts';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import type { BuildEvent, BuildOutcome } from '../builds/build-outcome.ts';
 import type { SchedulerDeps } from '../builds/scheduler.ts';
 import { scheduleAlone } from './schedule-alone.ts';
@@ -53,7 +53,7 @@ const readGraph = async (database: Database, storeDir: string, roots: readonly D
 /** Twelve at once. */
 export const buildOnNix = async (options: NixBuildsOptions): Promise<NixBuilds> => {
   const { store, builder, limits, onEvent = () => {}, clock = Date.now } = options;
-  const database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  const database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   try {
     const drvs = Object.values(await store.instantiate(options.expression));
     const graph = await readGraph(database, store.nix.storeDir, drvs);

@@ -1,11 +1,11 @@
 // A database that is gone for good is told from one that is only busy, once.
 import { expect, it } from 'vitest';
 import { DatabaseError, type DatabaseErrorCode } from '../../database/database-error.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { createDatabaseWatch } from './database-watch.ts';
 
 it('tells that the database is lost, once, and says nothing of one that answers', async () => {
-  const database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  const database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   const lost = Promise.withResolvers<unknown>();
   let told = 0;
   const watch = createDatabaseWatch(database, (error) => {

@@ -7,7 +7,7 @@ import type { CommitSha, DrvPath, StorePath } from '@eka-ci/core/ids';
 import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Database, StoredChange, WantedPush } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { createWorkFolder } from '../../lib/work-folder.ts';
 import { mirrorNameOf } from '../repository-mirror.ts';
 import { type Retention, type RetentionDeps, type RetentionEvent, startRetention } from './retention.ts';
@@ -42,7 +42,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 beforeAll(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterAll(() => database.close());
 
@@ -280,7 +280,7 @@ describe('rows', () => {
 
   it('cannot keep the rest from being swept', async () => {
     await put(logName('a'), start - 91 * dayMs);
-    const closed = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+    const closed = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
     await closed.close();
     await startSweeping({ database: closed });
     expect(await isThere(logName('a'))).toBe(false);

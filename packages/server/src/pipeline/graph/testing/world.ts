@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { Database } from '../../../database/database.ts';
-import { openSqliteDatabase } from '../../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../../database/kysely/sqlite/testing/warm-database.ts';
 import { createSharedGraph, type GraphEvent, type GraphLease, type SharedGraph } from '../shared-graph.ts';
 import { storeDir } from './graph-changes.ts';
 
@@ -34,7 +34,7 @@ export const createWorlds = (): Worlds => {
   let places = 0;
   const openDatabase = async (): Promise<Database> => {
     const path = join(top, `${places++}.db`);
-    const database = await openSqliteDatabase({ path, durability: 'process-death' });
+    const database = await openWarmDatabase({ path, durability: 'process-death' });
     opened.push(database);
     return database;
   };
