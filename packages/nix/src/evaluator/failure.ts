@@ -82,11 +82,26 @@ const kindOf = (error: NixError, message: string, thrown: boolean): EvaluationFa
   return called ? 'throw' : kind;
 };
 
+/** Nix says how to switch it on, which nobody can who asks for an evaluation, and which would not help a build. */
+const explainFeature = (message: string): string =>
+  message.replace(
+    /^(experimental Nix feature 'ca-derivations' is disabled);[^\n]*/,
+    '$1: derivations that are addressed by their content (__contentAddressed) are not supported',
+  );
+
+/** The mode is ours: nobody who reads this has switched it on. */
+const explainRestriction = (message: string): string =>
+  message.replace(
+    /^(access to .* is forbidden) in restricted mode$/s,
+    '$1: evaluation sees the repository, what it fetches and what it puts into the store itself, and nothing else',
+  );
+
 /** @param thrown see `kindOf` */
 export const describeNixError = (error: NixError, roots: SourceRoots, thrown = false): EvaluationFailure => {
   const own = withoutRoots(stripControls(error.message), roots).trim();
   const assertion = failedAssertion(error);
-  const message = assertion === undefined ? own : `${assertion} failed: ${own}`;
+  const message =
+    assertion === undefined ? explainRestriction(explainFeature(own)) : `${assertion} failed: ${own}`;
   return {
     kind: kindOf(error, own, thrown),
     message: cutMessage(message === '' ? 'Nix gave no message' : message),

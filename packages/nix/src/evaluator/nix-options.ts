@@ -1,6 +1,7 @@
 // The settings that stock workers run Nix with. Its configuration files are out of sight: what matters is named here.
 import type { NixInstallation } from '../installation.ts';
 import type { EvaluationRequest } from './evaluator.ts';
+import type { Prepared } from './preparation.ts';
 
 export type NixSettings = Readonly<Record<string, string>>;
 
@@ -11,9 +12,32 @@ const flakeSettings: NixSettings = {
   'pure-eval': 'true',
 };
 
+/**
+ * Files and directories are the tree, what the evaluation itself put into the store, and what it fetched: nobody lists or
+ * reads what others have in the store. Addresses are bounded by the network that it has or has not; `file:` is none.
+ */
+const fileSettings: NixSettings = {
+  'restrict-eval': 'true',
+  'allowed-uris': [
+    ...[
+      'https',
+      'http',
+      'ftp',
+      'ssh',
+      'git',
+      'git+https',
+      'git+http',
+      'git+ssh',
+      'tarball+https',
+      'tarball+http',
+    ].map((scheme) => `${scheme}://`),
+    ...['github:', 'gitlab:', 'sourcehut:'],
+  ].join(' '),
+};
+
 export const nixSettings = (nix: NixInstallation, request: EvaluationRequest): NixSettings => ({
   'allow-import-from-derivation': String(request.allowImportFromDerivation),
-  ...(request.target.kind === 'flake' ? flakeSettings : {}),
+  ...(request.target.kind === 'flake' ? flakeSettings : fileSettings),
   // Root in a user namespace cannot give the store to a group.
   ...(nix.access === 'direct' ? { 'build-users-group': '' } : {}),
   // Builds belong to the scheduler; evaluation neither substitutes nor goes to remote builders.
@@ -22,14 +46,23 @@ export const nixSettings = (nix: NixInstallation, request: EvaluationRequest): N
   ...(request.allowNetwork ? {} : { 'download-attempts': '1', 'connect-timeout': '5' }),
 });
 
+/** Settings, and the tree as what a restricted evaluation may read: by a name that no `<...>` has. */
+export const evaluationArguments = (
+  settings: NixSettings,
+  { request, confinement }: Pick<Prepared, 'request' | 'confinement'>,
+): string[] => [
+  ...Object.entries(settings).flatMap(([name, value]) => ['--option', name, value]),
+  ...(request.target.kind === 'file' ? ['-I', `eka-ci-tree=${confinement.tree}`] : []),
+];
+
 /** Arguments of `nix-instantiate` for a worker. */
 export const workerArguments = (
   nix: NixInstallation,
-  request: EvaluationRequest,
+  prepared: Pick<Prepared, 'request' | 'confinement'>,
   buildSettings: NixSettings,
 ): string[] => {
+  const { request } = prepared;
   const extra = request.allowImportFromDerivation ? buildSettings : {};
-  const settings = Object.entries({ ...nixSettings(nix, request), ...extra });
   return [
     '--eval',
     '--strict',
@@ -37,6 +70,6 @@ export const workerArguments = (
     '--show-trace',
     '--log-format',
     'internal-json',
-    ...settings.flatMap(([name, value]) => ['--option', name, value]),
+    ...evaluationArguments({ ...nixSettings(nix, request), ...extra }, prepared),
   ];
 };

@@ -13,7 +13,7 @@ import { toRecord } from './to-record.ts';
 const installed = (await findNix(process.env).catch(() => null))?.programs.evalJobs ?? null;
 
 describe.skipIf(installed === null)('the contract (skipped where nix-eval-jobs is not on PATH)', () => {
-  describeEvaluator('nix-eval-jobs', (nix) => createNixEvalJobsEvaluator(nix));
+  describeEvaluator('nix-eval-jobs', { make: (nix) => createNixEvalJobsEvaluator(nix) });
 });
 
 const context = {

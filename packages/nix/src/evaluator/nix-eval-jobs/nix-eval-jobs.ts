@@ -9,7 +9,7 @@ import {
 } from '../evaluator.ts';
 import { describeNixError, parsePrintedError, type SourceRoots } from '../failure.ts';
 import { createLogLimit } from '../log-limit.ts';
-import { nixSettings } from '../nix-options.ts';
+import { evaluationArguments, nixSettings } from '../nix-options.ts';
 import { createStop, endFailed, evaluatePrepared, type Prepared, timeoutFailure } from '../preparation.ts';
 import { treeMemoryMib, withMemoryBackstop } from '../process-memory.ts';
 import { createSandbox, type Sandbox } from '../sandbox.ts';
@@ -35,7 +35,7 @@ export const evalJobsArguments = (
   '--meta',
   '--show-trace',
   ...(request.target.kind === 'file' ? ['--impure'] : []),
-  ...Object.entries(nixSettings(nix, request)).flatMap(([name, value]) => ['--option', name, value]),
+  ...evaluationArguments(nixSettings(nix, request), { request, confinement }),
   '--expr',
   rootExpression({ target: request.target, root: confinement.tree, flakeUrl: flake?.url ?? null }),
 ];

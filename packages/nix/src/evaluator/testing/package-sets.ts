@@ -61,6 +61,7 @@ in {
   builds = import ${drv('built')};
   fetches = builtins.fetchurl "https://192.0.2.1/x";
   fakes = { type = "derivation"; name = "fake"; drvPath = "/etc/passwd"; };
+  floats = derivation { name = "f"; system = "x"; builder = "b"; __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256"; };
   metaAborts = ${drv('meta1')} // { meta = abort "in meta"; };
   metaThrows = ${drv('meta2')} // { meta = throw "in meta"; };
   metaPartly = ${drv('meta3')} // { meta = { license = { spdxId = "MIT"; }; maintainers = throw "no"; position = x: x; }; };
@@ -85,8 +86,10 @@ in {
   honest = ${traced};
   probe = builtins.trace ("probed " + builtins.concatStringsSep " " [
     (builtins.getEnv "EKA_CI_CANARY") (builtins.getEnv "NIX_CONFIG") "conf=\${see ${confDir}/nix.conf}" "etc=\${see /etc/nix}" "home=\${see /root}" "shadow=\${see /etc/shadow}"
-    "path=\${builtins.getEnv "NIX_PATH"}"
+    "path=\${builtins.getEnv "NIX_PATH"}" "store=\${see builtins.storeDir}"
   ]) ${drv('probe')};
+  lists = builtins.seq (builtins.readDir builtins.storeDir) ${drv('lists')};
+  own = builtins.seq (builtins.readFile "\${./.}/default.nix") (import "\${./.}/more.nix");
 }
 `;
 };

@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { NixInstallation } from '../../installation.ts';
-import { createPrivateStore } from '../../testing/private-store.ts';
+import { createPrivateStore, type PrivateStoreOptions } from '../../testing/private-store.ts';
 
 export interface TemporaryStore {
   readonly nix: NixInstallation;
@@ -12,8 +12,8 @@ export interface TemporaryStore {
   remove(): Promise<void>;
 }
 
-export const makeTemporaryStore = async (): Promise<TemporaryStore> => {
-  const store = await createPrivateStore();
+export const makeTemporaryStore = async (options: PrivateStoreOptions = {}): Promise<TemporaryStore> => {
+  const store = await createPrivateStore(options);
   const { folder } = store;
   const nix = { ...store.nix, env: { ...store.nix.env, NIX_CONFIG: '# canary-in-the-configuration' } };
   let trees = 0;
