@@ -10,13 +10,13 @@ beforeEach(async () => {
 });
 afterEach(() => world.remove());
 
-/** Its own builder would fail: nothing of a shell is built but its environment. */
+/** Its own builder would fail: nothing of a shell is built but its environment, which needs one other package. */
 const shell = `let
   package = name: script: more: derivation ({
     inherit name; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" script ];
     PATH = "/usr/bin:/bin";
   } // more);
-in package "dev" "exit 1" { GREETING = "from the shell"; shellHook = "export HOOKED=$GREETING"; } // {
+in package "dev" "exit 1" { GREETING = "from the shell"; TOOL = package "needed" "echo tool > $out" { }; shellHook = "export HOOKED=$GREETING"; } // {
   unbuilt = package "dev" "exit 1" { tool = package "tool" "echo no; exit 1" { }; };
 }`;
 
@@ -28,7 +28,11 @@ it('runs each in its environment, judges by them, and says why what did not pass
 }, async () => {
   const checks = {
     well: { command: 'test "$(cat file)" = text && test -z "$GREETING" && echo wrote > file' },
-    shell: { shell_nix: true, command: 'echo "$GREETING|$HOOKED" && test "$HOOKED" = "from the shell"' },
+    shell: {
+      shell_nix: true,
+      command:
+        'test "$HOOKED" = "from the shell" && cat "$TOOL" && cd "$(dirname "$TOOL")" && ls && test "$(ls | wc -l)" = 2',
+    },
     ill: { command: 'echo said to the end; exit 7' },
     nowhere: { shell: 'absent', command: 'true' },
     unbuilt: { shell: 'unbuilt', shell_nix: true, command: 'true' },

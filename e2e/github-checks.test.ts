@@ -8,13 +8,17 @@ const metricsToken = 'read-the-metrics';
 
 let town: GithubTown;
 beforeAll(async () => {
-  town = await createGithubTown({ env: { EKA_CI_WEB__METRICS_TOKEN: metricsToken } });
+  const env = { EKA_CI_WEB__METRICS_TOKEN: metricsToken, EKA_CI_SANDBOX__MAX_TIMEOUT_SECONDS: '3600' };
+  town = await createGithubTown({ env });
 });
 afterAll(() => town.remove());
 
 const config = JSON.stringify({
   jobs: { packages: { file: 'default.nix' } },
-  checks: { format: { command: 'sh format.sh' }, lint: { command: 'test -e default.nix' } },
+  checks: {
+    format: { command: 'sh format.sh' },
+    lint: { command: 'test -e default.nix', timeout_seconds: 7200 },
+  },
 });
 /** In no other command line. */
 const seconds = 61_987;
@@ -54,6 +58,11 @@ it('shows a gate a check, takes up again what a kill cut short, and is green whe
   expect(gate?.output.title).toMatch(/^Failed after /);
   expect(gate?.output.summary).toMatch(/it ended with status 3[^]*this is ill/);
   const { summary } = await town.changeOf(number);
+  expect(summary?.notices.map(({ message }) => message)).toContainEqual(
+    expect.stringMatching(
+      /may take longer than 3600 s \(sandbox\.max_timeout_seconds\).*: lint \(7200 s\)\.$/,
+    ),
+  );
   const id = summary?.checks.find(({ name }) => name === 'format')?.id;
   expect(await again.get(`/v1/checks/${id}`)).toMatchObject({ name: 'format', state: 'failed', status: 3 });
   const log = await fetch(`http://127.0.0.1:${town.port}/v1/checks/${id}/log?format=text`);

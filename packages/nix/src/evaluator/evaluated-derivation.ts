@@ -1,6 +1,6 @@
 // What a record says of its derivation is read from the `.drv` file itself: evaluated code can put any `outPath`,
 // `system` or `name` beside a `drvPath`, and a plan that believed it could be told that nothing changed.
-import { readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import type { DrvPath } from '@eka-ci/core/ids';
 import { DerivationError, parseDerivation, textOf } from '../derivation.ts';
 import { detach } from '../derivation-facts.ts';
@@ -30,6 +30,21 @@ const factsOf = (drvPath: DrvPath, text: string): EvaluatedDerivation => {
   };
 };
 
+/** The largest there are have some megabytes. */
+const maxFileBytes = 256 * 1024 * 1024;
+
+/** What bears such a name in the store may be anything: a link out of it, say, to a device that has no end. Null then. */
+const readFile = (path: DrvPath): string | null => {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  try {
+    const found = fstatSync(file);
+    return found.isFile() && found.size <= maxFileBytes ? readFileSync(file, 'latin1') : null;
+  } finally {
+    closeSync(file);
+  }
+};
+
 /**
  * Reads the file of a path that evaluated code gave. Synchronously: it was written a moment ago and takes 20 µs, where
  * a round through the thread pool takes a millisecond on a busy machine, as often as there are attributes.
@@ -37,11 +52,17 @@ const factsOf = (drvPath: DrvPath, text: string): EvaluatedDerivation => {
 export const readEvaluatedDerivation = (path: string, storeDir: string): ReadFacts => {
   try {
     const drvPath = parseDrvPath(path, storeDir);
-    return { kind: 'read', facts: factsOf(drvPath, readFileSync(drvPath, 'latin1')) };
+    const text = readFile(drvPath);
+    if (text === null) return { kind: 'refused', reason: `${path} is no file of a derivation` };
+    return { kind: 'read', facts: factsOf(drvPath, text) };
   } catch (error) {
-    const expected = error instanceof StorePathError || error instanceof DerivationError;
-    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    if (!expected && !missing) throw error;
-    return { kind: 'refused', reason: missing ? `there is no derivation ${path}` : error.message };
+    if (error instanceof StorePathError || error instanceof DerivationError) {
+      return { kind: 'refused', reason: error.message };
+    }
+    const code = error instanceof Error && 'code' in error ? error.code : null;
+    if (code === 'ENOENT') return { kind: 'refused', reason: `there is no derivation ${path}` };
+    // As open(2) says of a link that is not to be followed.
+    if (code === 'ELOOP') return { kind: 'refused', reason: `${path} is no file of a derivation` };
+    throw error;
   }
 };

@@ -16,16 +16,42 @@ const matching = (pattern: RegExp): unknown => expect.stringMatching(pattern);
 
 const limits: EvaluationLimits = { workers: 2, maxMemoryMib: 1024, timeoutMs: 60_000 };
 
-export const describeEvaluator = (name: string, make: (nix: NixInstallation) => Evaluator): void => {
+export interface EvaluatorUnderTest {
+  readonly evaluator: Evaluator;
+  /** Ends what was made for it. */
+  remove(): Promise<void>;
+}
+
+export interface UnderTest {
+  readonly make: (nix: NixInstallation) => Evaluator | Promise<EvaluatorUnderTest>;
+  /** Of its own to the store. @default writes it itself */
+  readonly daemon?: boolean;
+  /**
+   * It only carries what another driver does, which holds all of this: left out then is what of that driver is asked over and
+   * over. @default false
+   */
+  readonly isCarrier?: boolean;
+}
+
+export const describeEvaluator = (
+  name: string,
+  { make, daemon = false, isCarrier = false }: UnderTest,
+): void => {
   describe(`evaluator ${name}`, () => {
     let store: TemporaryStore;
     let evaluator: Evaluator;
+    let remove: EvaluatorUnderTest['remove'] | undefined;
 
     beforeAll(async () => {
-      store = await makeTemporaryStore();
-      evaluator = make(store.nix);
+      store = await makeTemporaryStore({ daemon });
+      const made = await make(store.nix);
+      if ('remove' in made) ({ evaluator, remove } = made);
+      else evaluator = made;
     });
-    afterAll(() => store.remove());
+    afterAll(async () => {
+      await remove?.();
+      await store.remove();
+    });
 
     const requestFor = (tree: string, more: Partial<EvaluationRequest> = {}): EvaluationRequest => ({
       tree,
@@ -135,72 +161,84 @@ export const describeEvaluator = (name: string, make: (nix: NixInstallation) => 
       });
     });
 
-    describe('a set that fails in every way', () => {
-      let seen: Collected;
-      beforeAll(async () => {
-        seen = await evaluateTree(
-          await store.tree({ 'default.nix': badSet, 'broken.nix': '{ a = 1 +; }\n' }),
-        );
-      });
+    const unlessCarried = (tell: () => void): void => {
+      if (!isCarrier) tell();
+    };
 
-      it('ends complete, with the good ones', () => {
-        expect(seen.end.kind).toBe('complete');
-        expect(named(seen, 'good')?.kind).toBe('derivation');
-        expect(named(seen, 'last')?.kind).toBe('derivation');
-      });
-
-      it.each([
-        ['throws', 'throw', /^a throw: ünïcode$/],
-        ['throwsLate', 'throw', /^in an argument$/],
-        ['lies', 'throw', /^infinite recursion encountered$/],
-        ['asserts', 'assertion', /^assertion '.*1 == 2.*' failed/],
-        ['aborts', 'abort', /an abort/],
-        ['misses', 'missing-attribute', /^attribute 'foo' missing/],
-        ['recurses', 'infinite-recursion', /^infinite recursion encountered/],
-        ['overflows', 'stack-overflow', /^stack overflow/],
-        ['types', 'type', /string.*integer|integer.*string/],
-        ['calls', 'type', /called without required argument 'needed'/],
-        ['syntax', 'syntax', /^syntax error/],
-        ['imports', 'other', /missing\.nix/],
-        ['builds', 'import-from-derivation', /allow-import-from-derivation/],
-        ['fetches', 'network', /evaluation has no network/],
-        ['fakes', 'other', /drvPath/],
-      ])('%s is named as %s, with message and position', (attr, kind, message) => {
-        const record = named(seen, attr);
-        if (record?.kind !== 'failed') throw new Error(`${attr} did not fail: ${JSON.stringify(record)}`);
-        expect(record.failure).toMatchObject({ kind, message: matching(message) });
-        const line = badSet.split('\n').findIndex((text) => text.startsWith(`  ${attr} =`)) + 1;
-        const inFile = attr === 'syntax' ? { file: 'broken.nix', line: 1 } : { file: 'default.nix', line };
-        if (attr !== 'fakes') expect(record.failure.position).toMatchObject(inFile);
-        expect(record.failure.message).not.toMatch(/tree-\d+|\/build\/source/);
-      });
-
-      it('keeps the derivation whose meta cannot be read', () => {
-        for (const attr of ['metaAborts', 'metaThrows']) {
-          expect(named(seen, attr)).toMatchObject({
-            kind: 'derivation',
-            meta: null,
-            metaError: containing('in meta'),
-          });
-        }
-        expect(named(seen, 'metaPartly')).toMatchObject({
-          meta: { licenses: ['MIT'], maintainers: [], maintainerIds: [] },
+    unlessCarried(() =>
+      describe('a set that fails in every way', () => {
+        let seen: Collected;
+        beforeAll(async () => {
+          seen = await evaluateTree(
+            await store.tree({ 'default.nix': badSet, 'broken.nix': '{ a = 1 +; }\n' }),
+          );
         });
-      });
-    });
+
+        it('ends complete, with the good ones', () => {
+          expect(seen.end.kind).toBe('complete');
+          expect(named(seen, 'good')?.kind).toBe('derivation');
+          expect(named(seen, 'last')?.kind).toBe('derivation');
+        });
+
+        it.each([
+          ['throws', 'throw', /^a throw: ünïcode$/],
+          ['throwsLate', 'throw', /^in an argument$/],
+          ['lies', 'throw', /^infinite recursion encountered$/],
+          ['asserts', 'assertion', /^assertion '.*1 == 2.*' failed/],
+          ['aborts', 'abort', /an abort/],
+          ['misses', 'missing-attribute', /^attribute 'foo' missing/],
+          ['recurses', 'infinite-recursion', /^infinite recursion encountered/],
+          ['overflows', 'stack-overflow', /^stack overflow/],
+          ['types', 'type', /string.*integer|integer.*string/],
+          ['calls', 'type', /called without required argument 'needed'/],
+          ['syntax', 'syntax', /^syntax error/],
+          ['imports', 'other', /missing\.nix/],
+          ['builds', 'import-from-derivation', /allow-import-from-derivation/],
+          ['fetches', 'network', /evaluation has no network/],
+          ['fakes', 'other', /drvPath/],
+          [
+            'floats',
+            'other',
+            /^experimental .* is disabled: derivations that are addressed by their content/,
+          ],
+        ])('%s is named as %s, with message and position', (attr, kind, message) => {
+          const record = named(seen, attr);
+          if (record?.kind !== 'failed') throw new Error(`${attr} did not fail: ${JSON.stringify(record)}`);
+          expect(record.failure).toMatchObject({ kind, message: matching(message) });
+          const line = badSet.split('\n').findIndex((text) => text.startsWith(`  ${attr} =`)) + 1;
+          const inFile = attr === 'syntax' ? { file: 'broken.nix', line: 1 } : { file: 'default.nix', line };
+          if (attr !== 'fakes') expect(record.failure.position).toMatchObject(inFile);
+          expect(record.failure.message).not.toMatch(/tree-\d+|\/build\/source/);
+        });
+
+        it('keeps the derivation whose meta cannot be read', () => {
+          for (const attr of ['metaAborts', 'metaThrows']) {
+            expect(named(seen, attr)).toMatchObject({
+              kind: 'derivation',
+              meta: null,
+              metaError: containing('in meta'),
+            });
+          }
+          expect(named(seen, 'metaPartly')).toMatchObject({
+            meta: { licenses: ['MIT'], maintainers: [], maintainerIds: [] },
+          });
+        });
+      }),
+    );
 
     describe('a hostile repository', () => {
       let seen: Collected;
       beforeAll(async () => {
         process.env['EKA_CI_CANARY'] = 'canary-in-the-environment';
-        seen = await evaluateText(hostileSet(store.nix.confDir));
+        const files = { 'default.nix': hostileSet(store.nix.confDir), 'more.nix': drv('own') };
+        seen = await evaluateTree(await store.tree(files));
       });
       afterAll(() => {
         delete process.env['EKA_CI_CANARY'];
       });
 
       it('cannot forge a record', () => {
-        expect(attrs(seen)).toEqual(['honest', 'probe']);
+        expect(attrs(seen)).toEqual(['honest', 'lists', 'own', 'probe']);
         expect(named(seen, 'honest')).toMatchObject({ kind: 'derivation', name: 'honest' });
         expect(seen.end.kind).toBe('complete');
       });
@@ -211,6 +249,12 @@ export const describeEvaluator = (name: string, make: (nix: NixInstallation) => 
         expect(said).toContain('probed');
         expect(said).not.toContain('canary');
         const confined = seen.warnings.length === 0;
+        expect(said).toContain('store=false');
+        expect(named(seen, 'lists')).toMatchObject({
+          kind: 'failed',
+          failure: { message: containing('forbidden') },
+        });
+        expect(named(seen, 'own')).toMatchObject({ kind: 'derivation' });
         if (confined) expect(said).toContain('conf=false etc=false home=false shadow=false');
       });
 
@@ -224,43 +268,49 @@ export const describeEvaluator = (name: string, make: (nix: NixInstallation) => 
       });
     });
 
-    describe('the root', () => {
-      it.each([
-        ['a syntax error', '{\n  a = ;\n}\n', { kind: 'syntax', position: { file: 'default.nix', line: 2 } }],
-        ['a throw', '\nthrow "no root"', { kind: 'throw', message: 'no root' }],
-        ['a list', '[ ]', { kind: 'type', message: containing('list') }],
-        ['a string', '"x"', { kind: 'type', message: containing('string') }],
-        ['a function that wants more', '{ pkgs }: { }', { kind: 'type' }],
-      ])('%s fails the evaluation', async (_what, text, failure) => {
-        expect((await evaluateText(text)).end).toMatchObject({ kind: 'failed', failure });
-      });
-
-      it('a missing file fails the evaluation', async () => {
-        const target = { kind: 'file', file: 'gone/release.nix', attrPath: [] } as const;
-        const seen = await evaluateText('{ }', { target });
-        expect(seen.end).toMatchObject({
-          kind: 'failed',
-          failure: { message: containing('gone/release.nix') },
+    unlessCarried(() =>
+      describe('the root', () => {
+        it.each([
+          [
+            'a syntax error',
+            '{\n  a = ;\n}\n',
+            { kind: 'syntax', position: { file: 'default.nix', line: 2 } },
+          ],
+          ['a throw', '\nthrow "no root"', { kind: 'throw', message: 'no root' }],
+          ['a list', '[ ]', { kind: 'type', message: containing('list') }],
+          ['a string', '"x"', { kind: 'type', message: containing('string') }],
+          ['a function that wants more', '{ pkgs }: { }', { kind: 'type' }],
+        ])('%s fails the evaluation', async (_what, text, failure) => {
+          expect((await evaluateText(text)).end).toMatchObject({ kind: 'failed', failure });
         });
-      });
 
-      it('an attribute path is followed, functions on it are called', async () => {
-        const text = `{ x ? 1 }: { ci = { }: { "a.b" = { p = ${drv('p')}; }; }; }`;
-        const at = (attrPath: string[]) =>
-          evaluateText(text, { target: { kind: 'file', file: './default.nix', attrPath } });
-        expect(attrs(await at(['ci', 'a.b']))).toEqual(['p']);
-        expect(attrs(await at(['ci', 'a.b', 'p']))).toEqual(['p']);
-        expect((await at(['ci', 'z'])).end).toMatchObject({
-          kind: 'failed',
-          failure: { kind: 'missing-attribute', message: containing("'z'") },
+        it('a missing file fails the evaluation', async () => {
+          const target = { kind: 'file', file: 'gone/release.nix', attrPath: [] } as const;
+          const seen = await evaluateText('{ }', { target });
+          expect(seen.end).toMatchObject({
+            kind: 'failed',
+            failure: { message: containing('gone/release.nix') },
+          });
         });
-      });
 
-      it('no attributes are no records', async () => {
-        const seen = await evaluateText('{ }');
-        expect(seen.end).toMatchObject({ kind: 'complete', records: 0 });
-      });
-    });
+        it('an attribute path is followed, functions on it are called', async () => {
+          const text = `{ x ? 1 }: { ci = { }: { "a.b" = { p = ${drv('p')}; }; }; }`;
+          const at = (attrPath: string[]) =>
+            evaluateText(text, { target: { kind: 'file', file: './default.nix', attrPath } });
+          expect(attrs(await at(['ci', 'a.b']))).toEqual(['p']);
+          expect(attrs(await at(['ci', 'a.b', 'p']))).toEqual(['p']);
+          expect((await at(['ci', 'z'])).end).toMatchObject({
+            kind: 'failed',
+            failure: { kind: 'missing-attribute', message: containing("'z'") },
+          });
+        });
+
+        it('no attributes are no records', async () => {
+          const seen = await evaluateText('{ }');
+          expect(seen.end).toMatchObject({ kind: 'complete', records: 0 });
+        });
+      }),
+    );
 
     it('the same tree in two places gives equal derivations', async () => {
       const files = {
@@ -274,29 +324,34 @@ export const describeEvaluator = (name: string, make: (nix: NixInstallation) => 
     });
 
     describe('bounds', () => {
-      it('one attribute that eats all memory fails; the others do not', async () => {
-        const seen = await evaluateText(
-          `let eat = builtins.foldl' (a: i: a ++ builtins.genList (x: { inherit x i; }) 200000) [ ] (builtins.genList (i: i) 200); in { a = ${drv('a')};\n eats = builtins.deepSeq eat 1;\n z = ${drv('z')}; }`,
-          { limits: { ...limits, maxMemoryMib: 200 } },
-        );
-        expect(seen.end.kind).toBe('complete');
-        expect(attrs(seen)).toEqual(['a', 'eats', 'z']);
-        expect(named(seen, 'eats')).toMatchObject({
-          failure: {
-            kind: 'out-of-memory',
-            message: matching(/used \d+ MiB.* 200 MiB/),
-            position: { line: 2 },
-          },
+      const boundsOfOne = (): void => {
+        it('one attribute that eats all memory fails; the others do not', async () => {
+          const seen = await evaluateText(
+            `let eat = builtins.foldl' (a: i: a ++ builtins.genList (x: { inherit x i; }) 200000) [ ] (builtins.genList (i: i) 200); in { a = ${drv('a')};\n eats = builtins.deepSeq eat 1;\n z = ${drv('z')}; }`,
+            { limits: { ...limits, maxMemoryMib: 200 } },
+          );
+          expect(seen.end.kind).toBe('complete');
+          expect(attrs(seen)).toEqual(['a', 'eats', 'z']);
+          expect(named(seen, 'eats')).toMatchObject({
+            failure: {
+              kind: 'out-of-memory',
+              message: matching(/used \d+ MiB.* 200 MiB/),
+              position: { line: 2 },
+            },
+          });
         });
-      });
 
-      it('an endless attribute fails; the others do not', async () => {
-        const seen = await evaluateText(`{ a = ${drv('a')};\n endless = ${endless};\n z = ${drv('z')}; }`, {
-          limits: { ...limits, attributeTimeoutMs: 500 },
+        it('an endless attribute fails; the others do not', async () => {
+          const seen = await evaluateText(`{ a = ${drv('a')};\n endless = ${endless};\n z = ${drv('z')}; }`, {
+            limits: { ...limits, attributeTimeoutMs: 500 },
+          });
+          expect(attrs(seen)).toEqual(['a', 'endless', 'z']);
+          expect(named(seen, 'endless')).toMatchObject({
+            failure: { kind: 'timeout', position: { line: 2 } },
+          });
         });
-        expect(attrs(seen)).toEqual(['a', 'endless', 'z']);
-        expect(named(seen, 'endless')).toMatchObject({ failure: { kind: 'timeout', position: { line: 2 } } });
-      });
+      };
+      unlessCarried(boundsOfOne);
 
       it('an evaluation that takes too long is no jobset', async () => {
         const seen = await evaluateText(`{ endless = ${endless}; }`, {
@@ -355,7 +410,7 @@ export const describeEvaluator = (name: string, make: (nix: NixInstallation) => 
         await vi.waitFor(() => expect(processes()).toEqual([]));
       });
 
-      it('may be killed by others: what was in hand is tried again, then named', async () => {
+      const killedByOthers = async (): Promise<void> => {
         const [tree = ''] = await running(slow.replace(`c = ${endless};`, `c = ${drv('c')};`));
         const killer = setInterval(() => {
           for (const pid of processes()) {
@@ -366,10 +421,13 @@ export const describeEvaluator = (name: string, make: (nix: NixInstallation) => 
         expect(seen.end.kind).toBe('complete');
         expect(attrs(seen)).toEqual(['a', 'b', 'c']);
         expect(named(seen, 'b')).toMatchObject({ failure: { kind: 'killed' } });
-      });
+      };
+      unlessCarried(() =>
+        it('may be killed by others: what was in hand is tried again, then named', killedByOthers),
+      );
     });
 
-    it('names all 40 of 2,000 attributes that fail so that no tryEval helps', async () => {
+    const manyFailing = async (): Promise<void> => {
       const set = generateSet(2000, 40);
       const seen = await evaluateText(set.text);
       expect(seen.end).toMatchObject({ kind: 'complete', records: 2000 });
@@ -381,37 +439,42 @@ export const describeEvaluator = (name: string, make: (nix: NixInstallation) => 
         expect(failure.position).toMatchObject({ file: 'default.nix', line: expected?.line });
       }
       expect(new Set(seen.records.map((record) => record.attr)).size).toBe(2000);
-    });
+    };
+    unlessCarried(() =>
+      it('names all 40 of 2,000 attributes that fail so that no tryEval helps', manyFailing),
+    );
 
-    it('evaluates a flake outputs by system', async () => {
-      const flake = `{ outputs = { self }: {
+    unlessCarried(() =>
+      it('evaluates a flake outputs by system', async () => {
+        const flake = `{ outputs = { self }: {
         packages.x86_64-linux = { default = ${drv('p', 'src = self; rev = self.rev or "none"; at = toString (self.lastModified or 0);')}; };
         packages.aarch64-linux.other = ${drv('q')};
         packages.riscv64-linux.unasked = ${drv('r')};
         checks.x86_64-linux.fails = throw "in the flake";
       }; }`;
-      const tree = await store.tree({ 'flake.nix': flake });
-      const rev = 'a'.repeat(40);
-      const target = {
-        kind: 'flake',
-        systems: ['x86_64-linux', 'aarch64-linux'],
-        rev,
-        lastModified: 1_700_000_000,
-      } as const;
-      const packages = await evaluateTree(tree, { target: { ...target, output: 'packages' } });
-      expect(packages.end).toMatchObject({ kind: 'complete' });
-      expect(attrs(packages)).toEqual(['aarch64-linux.other', 'x86_64-linux.default']);
-      const [main] = packages.records.filter((record) => record.attr === 'x86_64-linux.default');
-      if (main?.kind !== 'derivation') throw new Error(JSON.stringify(packages));
-      expect(main.attrPath).toEqual(['x86_64-linux', 'default']);
-      expect(readFileSync(main.drvPath, 'utf8')).toContain(rev);
-      const checks = await evaluateTree(tree, { target: { ...target, output: 'checks' } });
-      expect(failures(checks)).toMatchObject([
-        [
-          'x86_64-linux.fails',
-          { kind: 'throw', message: 'in the flake', position: { file: 'flake.nix', line: 5 } },
-        ],
-      ]);
-    });
+        const tree = await store.tree({ 'flake.nix': flake });
+        const rev = 'a'.repeat(40);
+        const target = {
+          kind: 'flake',
+          systems: ['x86_64-linux', 'aarch64-linux'],
+          rev,
+          lastModified: 1_700_000_000,
+        } as const;
+        const packages = await evaluateTree(tree, { target: { ...target, output: 'packages' } });
+        expect(packages.end).toMatchObject({ kind: 'complete' });
+        expect(attrs(packages)).toEqual(['aarch64-linux.other', 'x86_64-linux.default']);
+        const [main] = packages.records.filter((record) => record.attr === 'x86_64-linux.default');
+        if (main?.kind !== 'derivation') throw new Error(JSON.stringify(packages));
+        expect(main.attrPath).toEqual(['x86_64-linux', 'default']);
+        expect(readFileSync(main.drvPath, 'utf8')).toContain(rev);
+        const checks = await evaluateTree(tree, { target: { ...target, output: 'checks' } });
+        expect(failures(checks)).toMatchObject([
+          [
+            'x86_64-linux.fails',
+            { kind: 'throw', message: 'in the flake', position: { file: 'flake.nix', line: 5 } },
+          ],
+        ]);
+      }),
+    );
   });
 };

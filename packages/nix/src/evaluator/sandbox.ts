@@ -152,6 +152,8 @@ const makeFilter = (nix: NixInstallation, options: ConfinementOptions): Uint8Arr
     : seccompFilter(architecture, { denyHiddenMemory: false });
 };
 
+const temporaryFolder = ({ env }: NixInstallation): string => env['TMPDIR'] ?? tmpdir();
+
 const confine = async (
   bwrap: string,
   nix: NixInstallation,
@@ -166,7 +168,7 @@ const confine = async (
   if (bytes === null) {
     return { ...confinement, wrap: (command) => [...bare, '--', ...command], dispose: async () => {} };
   }
-  const folder = await mkdtemp(join(tmpdir(), 'eka-ci-evaluation-'));
+  const folder = await mkdtemp(join(temporaryFolder(nix), 'eka-ci-evaluation-'));
   const filter = join(folder, 'filter');
   await writeFile(filter, bytes);
   const filtered = withFilter({ filter }, bare);
@@ -178,11 +180,12 @@ const confine = async (
 };
 
 const goWithout = async (nix: NixInstallation, options: ConfinementOptions): Promise<Confinement> => {
-  const folder = mkdtempSync(join(tmpdir(), 'eka-ci-evaluation-'));
+  const folder = mkdtempSync(join(temporaryFolder(nix), 'eka-ci-evaluation-'));
   const [home, conf] = [join(folder, 'home'), join(folder, 'conf')];
   await Promise.all([mkdir(home), mkdir(conf)]);
   return {
-    tree: options.tree,
+    // Nix compares what it may read with what links lead to.
+    tree: realpathSync(options.tree),
     env: childEnvironment(nix, home, conf),
     wrap: (command) => command,
     dispose: () => rm(folder, { recursive: true, force: true }),

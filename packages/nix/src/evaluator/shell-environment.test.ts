@@ -74,6 +74,8 @@ it('captures what the builder sees: attributes, the set-up of stdenv, the hook u
   const target = { kind: 'file', file: 'shell.nix', attrPath: [], isShell: true } as const;
   const captured = await build(await evaluate(tree, target));
   const text = readFileSync(captured.file, 'utf8');
+  // What reads it is named in it, and nothing of the shell's own is lost by that.
+  expect(text).toMatch(/^: '\/bin\/sh'$/m);
   expect(text).not.toMatch(/^export (HOME|TMPDIR|NIX_BUILD_TOP|HOOKED|out)=/m);
   const said = await askIn(captured, 'echo "$GREETING|$FROM_SETUP|$HOOKED|$HOME|$PATH|$name"');
   const greeting = 'it\'s "quoted"\nin two lines';

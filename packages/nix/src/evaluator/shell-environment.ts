@@ -12,11 +12,12 @@ const ofTheBuild = [
 ];
 
 // In what every shell of POSIX reads; where attributes are structured only bash can build the shell at all. What is
-// written is read again by the same shell.
+// written is read again by the same shell: it is named there, so that it stays as long as what it is to read.
 const captureScript = `
 if [ -e .attrs.sh ]; then . ./.attrs.sh; fi
 if [ -n "\${NIX_ATTRS_SH_FILE:-}" ] && [ -e "$NIX_ATTRS_SH_FILE" ]; then . "$NIX_ATTRS_SH_FILE"; fi
 if [ -z "\${out:-}" ]; then eval 'out=\${outputs[out]}'; fi
+eka_ci_reader=\${builder:-}
 if [ -n "\${stdenv:-}" ] && [ -e "$stdenv/setup" ]; then . "$stdenv/setup"; fi
 set +eu
 trap - EXIT
@@ -24,9 +25,9 @@ if [ -n "\${shellHook:-}" ]; then export shellHook; fi
 if [ "\${PATH:-}" = /path-not-set ]; then unset PATH; fi
 if [ "\${SSL_CERT_FILE:-}" = /no-cert-file.crt ]; then unset SSL_CERT_FILE; fi
 if [ "\${NIX_SSL_CERT_FILE:-}" = /no-cert-file.crt ]; then unset NIX_SSL_CERT_FILE; fi
-captured=$out
+eka_ci_captured=$out
 unset ${ofTheBuild.join(' ')}
-export -p > "$captured"
+{ export -p; echo ": '$eka_ci_reader'"; } > "$eka_ci_captured"
 `;
 
 /** What would keep the shell's output from being a text that refers to all it needs. */

@@ -50,7 +50,8 @@ const environmentOf = (folder: string): Record<string, string> => {
     NIX_STATE_DIR: join(folder, 'var'),
     NIX_LOG_DIR: join(folder, 'log'),
     NIX_CONF_DIR: join(folder, 'conf'),
-    NIX_DAEMON_SOCKET_PATH: join(folder, 'socket'),
+    // Alone in its folder, which an evaluation sees.
+    NIX_DAEMON_SOCKET_PATH: join(folder, 'daemon', 'socket'),
   };
 };
 
@@ -86,7 +87,7 @@ const findPrivateNix = async (folder: string, remote: string): Promise<NixInstal
 
 export const createPrivateStore = async (options: PrivateStoreOptions = {}): Promise<PrivateStore> => {
   const folder = await mkdtemp(join(tmpdir(), 'eka-ci-store-'));
-  await mkdir(join(folder, 'conf'));
+  for (const name of ['conf', 'daemon']) await mkdir(join(folder, name));
   const config = `sandbox = false\nbuild-users-group =\nsubstituters =\n${options.config ?? ''}\n`;
   await writeFile(join(folder, 'conf', 'nix.conf'), config);
   const direct = await findPrivateNix(folder, 'local');

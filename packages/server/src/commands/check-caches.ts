@@ -23,7 +23,7 @@ const checkCache = async (
 ): Promise<ConfigReport> => {
   const name = `caches ${JSON.stringify(entry.id)}`;
   const { signal } = new AbortController();
-  const { openCache } = await import('../server.ts');
+  const { openCache } = await import('../open-cache.ts');
   try {
     await credentials.load(entry.credentials, signal);
   } catch (error) {

@@ -16,7 +16,8 @@ const matching = (pattern: RegExp): unknown => expect.stringMatching(pattern);
 type Extent = Parameters<typeof checkConfig>[0]['extent'];
 
 const check = (given: Given, extent: Extent = 'everything'): Promise<CheckReport> => {
-  const { flags, ...surroundings } = sourcesOf(given);
+  // Without programs, unless a test names some: a sandbox is tried as it is found.
+  const { flags, ...surroundings } = sourcesOf({ ...given, env: { PATH: '/nowhere', ...given.env } });
   return checkConfig({ kind: 'check-config', flags, extent }, surroundings);
 };
 
@@ -41,6 +42,7 @@ describe('--check-config', () => {
       `git_repositories[0] = {"name":"o/r","url":"/r","base_branch":"main","poll_interval_seconds":30} # ${configFile}:3`,
     );
     expect(lines).toContain('The configuration is valid.');
+    expect(report.found).toMatch(/^Checks of repositories are refused: .*bubblewrap/m);
   });
 
   it('prints what is wrong, and status 1', async () => {
@@ -57,6 +59,9 @@ describe('--check-config', () => {
     const found = await check({ toml: entry('a', 'sh') + entry('b', '/bin/sh'), env });
     expect(found).toMatchObject({ status: 0, complaints: '' });
     expect(found.found).toContain('hooks "b": /bin/sh after success, for at most 300 s\n');
+    expect(found.found).toMatch(
+      /^The sandbox of checks works:\n {2}|^Checks of repositories are refused: ./m,
+    );
     const toml = entry('a', 'no-such-program') + entry('b', '/nowhere/x') + entry('c', '/etc/passwd');
     const report = await check({ toml, env }, 'no-credentials');
     expect(report.status).toBe(1);

@@ -87,6 +87,7 @@ const optionsFor = (
   },
   // Those of a server whose operator sets none.
   sandboxLimits: { maxMemoryMib: 4096, maxCpuSeconds: 3600, maxProcesses: 512, maxOutputMib: 64 },
+  maxCheckTimeoutMs: 86_400_000,
   evaluationNetwork: [],
   // Whoever reviews by hand runs it as themselves; the base has to allow it all the same.
   checkNetwork: ['*'],

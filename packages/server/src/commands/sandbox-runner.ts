@@ -1,5 +1,5 @@
-// `eka-ci-server sandbox-runner [FOLDER]`: runs one check for a server that is at the other end of standard input and
-// output, its parent or a connection that systemd accepted.
+// `eka-ci-server sandbox-runner [FOLDER]`: runs one check, or evaluates one tree, for a server that is at the other end of
+// standard input and output, its parent or a connection that systemd accepted.
 import { closeSync, fstatSync, readdirSync, readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -54,5 +54,6 @@ export const runSandboxRunner = async ([folder = tmpdir()]: readonly string[]): 
   output.on('error', () => {}); // The server has gone, which its closed input tells as well.
   // The unit is stopped: as if the server had gone, so that nothing stays behind.
   process.once('SIGTERM', () => input.destroy());
-  await serveRunner({ input, output, folder, searchPath: process.env['PATH'] ?? '' });
+  const { env } = process;
+  await serveRunner({ input, output, folder, env, searchPath: env['PATH'] ?? '' });
 };

@@ -174,6 +174,9 @@ const SandboxSection = table({
   max_cpu_seconds: wholeNumber(1, 604_800).default(3600).describe('Processor time.'),
   max_processes: wholeNumber(1, 1_000_000).default(512).describe('Processes and threads.'),
   max_output_mib: wholeNumber(1, 1_048_576).default(64).describe('What it prints.'),
+  max_timeout_seconds: wholeNumber(1, 86_400)
+    .default(86_400)
+    .describe('What it may take. One that asks for more (`timeout_seconds`) has this.'),
   allow_network: list(repositoryGlob())
     .default([])
     .describe(

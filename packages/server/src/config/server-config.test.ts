@@ -50,6 +50,7 @@ describe('without any setting', () => {
         max_cpu_seconds: 3600,
         max_processes: 512,
         max_output_mib: 64,
+        max_timeout_seconds: 86_400,
         allow_network: [],
       },
       git_repositories: [],

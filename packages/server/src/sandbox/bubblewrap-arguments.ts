@@ -1,6 +1,8 @@
 // What a confined command sees of the machine: bubblewrap's arguments, from the root directory up.
 import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs';
+import { networkFiles, systemDirectories } from '@eka-ci/nix/system-programs';
 import type { SandboxUser } from './sandbox-user.ts';
+import type { Shown } from './store-view.ts';
 
 /** Where every tree is inside, so that what comes of it does not depend on where its copy is. */
 const treeInside = '/build/source';
@@ -13,23 +15,11 @@ export interface ConfinedPlace {
   /** Files that stand for the machine's own list of users. */
   readonly passwd: string;
   readonly group: string;
-  /** Read-only. */
-  readonly storeDirs: readonly string[];
+  /** Of the store. */
+  readonly shown: readonly Shown[];
   readonly allowNetwork: boolean;
   readonly maxMemoryMib: number;
 }
-
-const systemDirectories = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
-
-const networkFiles = [
-  '/etc/resolv.conf',
-  '/etc/hosts',
-  '/etc/nsswitch.conf',
-  '/etc/services',
-  '/etc/ssl',
-  '/etc/pki',
-  '/etc/static',
-];
 
 /** A link stays a link: what it points to is bound, or is of no use. */
 const showAsIs = (path: string): string[] => {
@@ -80,8 +70,9 @@ export const bubblewrapArguments = (place: ConfinedPlace): string[] =>
     systemDirectories.flatMap(showAsIs),
     ['--proc', '/proc', '--dev', '/dev'],
     showMemoryFolders(place.maxMemoryMib),
-    openWays(['/etc/passwd', treeInside, ...place.storeDirs]),
-    place.storeDirs.filter((path) => existsSync(path)).flatMap((path) => ['--ro-bind', path, path]),
+    openWays(['/etc/passwd', treeInside, ...place.shown.map(({ at }) => at)]),
+    // Each at once with all that is mounted in it: bubblewrap looks through all mounts for every single one.
+    place.shown.flatMap(({ from, at }) => ['--ro-bind', from, at]),
     ['--ro-bind', place.passwd, '/etc/passwd', '--ro-bind', place.group, '/etc/group'],
     place.allowNetwork ? showNetwork() : [],
     ['--bind', place.tree, treeInside, '--chdir', treeInside],

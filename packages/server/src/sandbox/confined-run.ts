@@ -5,6 +5,7 @@ import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Child, startChild } from '@eka-ci/process';
 import { memoryFolders } from './bubblewrap-arguments.ts';
+import type { RunGroup } from './control-group-run.ts';
 import type { DiskWatch } from './disk-watch.ts';
 import { type FirstProcess, firstProcess } from './first-process.ts';
 import type { OutputPipe } from './output-pipe.ts';
@@ -18,6 +19,10 @@ export interface ConfinedRun {
   /** Where the wrapper prints. */
   readonly pipe: OutputPipe;
   readonly disk: DiskWatch;
+  /** What may pass until the command begins. @default a minute */
+  readonly patienceMs?: number;
+  /** The wrapper enters it by itself. Null where the machine has none for a run. */
+  readonly group: RunGroup | null;
   /** Waits as long as nobody takes it. */
   readonly onOutput: (chunk: Buffer) => Promise<void>;
 }
@@ -26,7 +31,7 @@ const watchEveryMs = 100;
 /** Of Node: a longer one would go off at once. */
 const longestTimerMs = 2 ** 31 - 1;
 /** For bubblewrap and the first process, on a machine that has much to do. */
-const patienceMs = 60_000;
+const usualPatienceMs = 60_000;
 /** For what ends by itself once its first process is killed. */
 const killGraceMs = 2000;
 
@@ -44,7 +49,7 @@ const resultOf = (status: number, durationMs: number): SandboxResult => {
 const maxComplaintBytes = 2000;
 
 /** What comes before the mark is said by bubblewrap or by the first process; what comes after it, by the command. */
-const splitAtMark = (child: Child, mark: string) => {
+const splitAtMark = (child: Child, mark: string, onBegin: () => void) => {
   const expected = Buffer.from(mark);
   let before: Buffer | null = Buffer.alloc(0);
   let complaint = Buffer.alloc(0);
@@ -62,6 +67,7 @@ const splitAtMark = (child: Child, mark: string) => {
       if (at === -1) return Buffer.alloc(0);
       const rest = before.subarray(at + expected.length);
       before = null;
+      onBegin();
       return rest;
     },
     complaint: (): string => {
@@ -71,13 +77,17 @@ const splitAtMark = (child: Child, mark: string) => {
   };
 };
 
-/** Ends everything: when its first process is killed, the kernel kills all others, and then that one is gone. */
-const createEnd = (child: Child) => {
+/**
+ * Ends everything: the whole group at once, where there is one. When its first process is killed, the kernel kills all
+ * others, and then that one is gone.
+ */
+const createEnd = (child: Child, group: RunGroup | null) => {
   let init: number | undefined;
   let force: NodeJS.Timeout | undefined;
   return {
     now: (): void => {
       init ??= childrenOf(child.pid)[0];
+      group?.kill();
       // Before it has a first process, bubblewrap is to go; and its unfinished child, which holds our streams.
       if (init === undefined) return child.end('SIGKILL');
       try {
@@ -106,15 +116,18 @@ interface Running {
 }
 
 /** Ends with the child. */
-const watchUse = async ({ asked }: ConfinedRun, { child, output, end }: Running): Promise<void> => {
+const watchUse = async ({ asked, group }: ConfinedRun, { child, output, end }: Running): Promise<void> => {
   const { limits } = asked;
   const look = watchProcesses({ pid: child.pid, memoryFolders, ...limits });
   await untilLeft(child, async () => {
     // Until then the sandbox's folders are the machine's own.
     if (!output.hasBegun()) return watchEveryMs;
+    const reached = group?.reached() ?? null;
+    if (reached !== null) end(reached);
     const use = look();
+    const cpuSeconds = Math.max(use.cpuSeconds, group?.cpuSeconds() ?? 0);
     if (use.memoryMib > limits.maxMemoryMib) end('out-of-memory');
-    else if (use.cpuSeconds > limits.maxCpuSeconds) end('timed-out');
+    else if (cpuSeconds > limits.maxCpuSeconds) end('timed-out');
     else if (use.processes > limits.maxProcesses + ownProcesses) end('process-limit');
     return watchEveryMs;
   });
@@ -138,7 +151,8 @@ const untilLeft = async (child: Child, look: () => Promise<number>): Promise<voi
   });
   while (isRunning) {
     const pauseMs = await Promise.race([left, look()]);
-    if (isRunning) await Promise.race([left, sleep(pauseMs ?? 0)]);
+    // A pause after a long look is long: it is not to hold the runner once there is nothing to look at.
+    if (isRunning) await Promise.race([left, sleep(pauseMs ?? 0, undefined, { ref: false })]);
   }
 };
 
@@ -157,25 +171,39 @@ const passOutput = async ({ asked, pipe, onOutput }: ConfinedRun, running: Runni
   }
 };
 
+/**
+ * For the limit that the kernel keeps for a user: the group's own bound is to be met first, for it tells of itself. Where
+ * nobody entered the group, the watch sees one too many.
+ */
+const lenientProcesses = 16;
+
+const boundsInside = ({ asked, group }: ConfinedRun): FirstProcess => {
+  const { limits } = asked;
+  if (group === null) return asked;
+  return { ...asked, limits: { ...limits, maxProcesses: limits.maxProcesses + lenientProcesses } };
+};
+
 /** @throws StartError; what `onOutput` or the look at the disk rejects with, after the command was ended */
 export const runConfined = async (run: ConfinedRun, signal: AbortSignal): Promise<SandboxResult> => {
   const mark = randomBytes(16).toString('hex');
   const started = performance.now();
-  const [command = '', ...args] = [...run.wrapper, ...firstProcess(run.asked, mark)];
+  const [command = '', ...args] = [...run.wrapper, ...firstProcess(boundsInside(run), mark)];
   if (signal.aborted) return { kind: 'cancelled', durationMs: 0 };
   const child = await startChild({ command, args, env: {}, killGraceMs });
-  const ending = createEnd(child);
+  const ending = createEnd(child, run.group);
   let ended: SandboxEnding | null = null;
   const end: End = (kind) => {
     ended ??= kind;
     ending.now();
   };
-  const output = splitAtMark(child, mark);
+  const timeoutMs = Math.min(run.asked.limits.timeoutMs, longestTimerMs);
+  // The command's own time begins with it: what comes before is ours, and takes longer where the machine has much to do.
+  let timer = setTimeout(() => ending.now(), run.patienceMs ?? usualPatienceMs);
+  const output = splitAtMark(child, mark, () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => end('timed-out'), timeoutMs);
+  });
   const running: Running = { child, output, end };
-  const timer = setTimeout(() => end('timed-out'), Math.min(run.asked.limits.timeoutMs, longestTimerMs));
-  const start = setTimeout(() => {
-    if (!output.hasBegun()) ending.now();
-  }, patienceMs);
   const onAbort = (): void => end('cancelled');
   signal.addEventListener('abort', onAbort, { once: true });
   try {
@@ -191,12 +219,12 @@ export const runConfined = async (run: ConfinedRun, signal: AbortSignal): Promis
     await ending.done();
     if (faults.length > 0) throw faults[0];
     const durationMs = Math.round(performance.now() - started);
-    if (ended !== null) return { kind: ended, durationMs };
+    const why = ended ?? run.group?.reached() ?? null;
+    if (why !== null) return { kind: why, durationMs };
     if (output.hasBegun()) return resultOf(code ?? 128 + constants.signals.SIGKILL, durationMs);
     return { kind: 'refused', why: output.complaint() || 'bubblewrap did not begin, and said nothing' };
   } finally {
     clearTimeout(timer);
-    clearTimeout(start);
     signal.removeEventListener('abort', onAbort);
   }
 };

@@ -1,8 +1,9 @@
 // What bounds the runner as a whole from outside: the control group of its unit (cgroups(7), version 2).
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 
-const readOr = (path: string): string => {
+/** Empty for what is not there, or not ours to read. */
+export const readOr = (path: string): string => {
   try {
     return readFileSync(path, 'utf8').trim();
   } catch {
@@ -10,19 +11,35 @@ const readOr = (path: string): string => {
   }
 };
 
-/** Null where there is none: `max`, or nothing to read. */
-const boundIn = (path: string): number | null => {
-  const text = readOr(path);
-  return /^\d+$/.test(text) ? Number(text) : null;
+const top = 'sys/fs/cgroup';
+
+/**
+ * The folder of our own group. Null where there is none of version 2 at the usual place, or where what we see of them
+ * does not hold ours. @param root of the file systems of the kernel; another one in tests
+ */
+export const ourControlGroup = (root: string): string | null => {
+  const ours = /^0::(\/.*)$/m.exec(readOr(join(root, 'proc/self/cgroup')))?.[1];
+  if (ours === undefined || ours.split('/').includes('..')) return null;
+  const folder = join(root, top, ours);
+  return existsSync(join(folder, 'cgroup.controllers')) ? folder.replace(/\/$/, '') : null;
 };
 
-/** In words, an empty list where nothing is bounded. @param root of the file systems of the kernel; another one in tests */
+const withAllAbove = (folder: string, last: string): string[] =>
+  folder === last || folder === dirname(folder) ? [folder] : [folder, ...withAllAbove(dirname(folder), last)];
+
+/** Null where nothing is bounded: `max`, or nothing to read. */
+const smallestIn = (folders: readonly string[], name: string): number | null => {
+  const bounds = folders.map((folder) => readOr(join(folder, name))).filter((text) => /^\d+$/.test(text));
+  return bounds.length === 0 ? null : Math.min(...bounds.map(Number));
+};
+
+/** In words, an empty list where nothing is bounded. What holds is the smallest bound of our group and those above it. */
 export const describeControlGroup = (root = '/'): string[] => {
-  const ours = /^0::(\/.*)$/m.exec(readOr(join(root, 'proc/self/cgroup')))?.[1];
-  if (ours === undefined) return [];
-  const folder = join(root, 'sys/fs/cgroup', ours);
-  const memory = boundIn(join(folder, 'memory.max'));
-  const tasks = boundIn(join(folder, 'pids.max'));
+  const ours = ourControlGroup(root);
+  if (ours === null) return [];
+  const folders = withAllAbove(ours, join(root, top));
+  const memory = smallestIn(folders, 'memory.max');
+  const tasks = smallestIn(folders, 'pids.max');
   const bounds = [
     ...(memory === null ? [] : [`${Math.floor(memory / 1024 / 1024)} MiB of memory`]),
     ...(tasks === null ? [] : [`${tasks} processes and threads`]),

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { errorCodeOf } from '../lib/error-code.ts';
 import {
+  parseMessage,
+  protocolVersion,
   RunnerAnswer,
   RunnerProtocolError,
   type RunnerRequest,
@@ -28,18 +30,18 @@ export interface RunnerClientDeps {
   readonly connect: () => Promise<RunnerConnection>;
   /** Whether the runner can read the server's folders, and copies a tree by itself. */
   readonly seesFolders: boolean;
-  /** Shown read-only where they are there, beside the programs of the system. */
-  readonly storeDirs: readonly string[];
   /** Told once, by the first run that was answered: what holds a command back where the runner is. */
   readonly onBounds?: (bounds: readonly string[]) => void;
 }
 
-const bare = (result: SandboxResult): RunnerAnswer => ({ result, bounds: [] });
-const refusal = (error: unknown): RunnerAnswer =>
+type Answer = Pick<RunnerAnswer, 'result' | 'bounds'>;
+
+const bare = (result: SandboxResult): Answer => ({ result, bounds: [] });
+const refusal = (error: unknown): Answer =>
   bare({ kind: 'refused', why: error instanceof Error ? error.message : String(error) });
 
 /** Nobody reads the other end any more. */
-const isRefusedWrite = (error: unknown): boolean =>
+export const isRefusedWrite = (error: unknown): boolean =>
   ['EPIPE', 'ECONNRESET', 'ECANCELED', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END'].includes(
     errorCodeOf(error),
   );
@@ -47,10 +49,10 @@ const isRefusedWrite = (error: unknown): boolean =>
 const readAnswer = async (
   connection: RunnerConnection,
   onOutput: (chunk: Uint8Array) => void,
-): Promise<RunnerAnswer> => {
+): Promise<Answer> => {
   for await (const { kind, body } of readFrames(connection.input)) {
     if (kind === 'output') onOutput(body);
-    else if (kind === 'answer') return RunnerAnswer.parse(JSON.parse(body.toString('utf8')));
+    else if (kind === 'answer') return parseMessage(RunnerAnswer, body, 'runner');
     else throw new RunnerProtocolError(`${kind} from a runner`);
   }
   throw new RunnerProtocolError(`it went away without an answer. ${connection.complaint()}`.trim());
@@ -68,7 +70,7 @@ const send = async ({ connection, request, asked, signal }: Talk): Promise<void>
   if (request.tree === null) await sendTree(connection.output, asked.tree, signal);
 };
 
-const talk = (to: Talk): Promise<RunnerAnswer> => {
+const talk = (to: Talk): Promise<Answer> => {
   const { connection, asked } = to;
   const answer = readAnswer(connection, asked.onOutput);
   const sent = send(to).then(
@@ -83,7 +85,7 @@ const talk = (to: Talk): Promise<RunnerAnswer> => {
   return Promise.race([answer.catch(() => sent), sent]);
 };
 
-const nothingToDo: Omit<SandboxedRun, 'tree'> = {
+const nothingToDo: Omit<SandboxedRun, 'tree' | 'storePaths'> = {
   command: ['/bin/sh', '-c', ':'],
   env: {},
   allowNetwork: false,
@@ -91,12 +93,16 @@ const nothingToDo: Omit<SandboxedRun, 'tree'> = {
   onOutput: () => {},
 };
 
-type Ask = (asked: SandboxedRun, signal: AbortSignal) => Promise<RunnerAnswer>;
+type Ask = (asked: SandboxedRun, signal: AbortSignal) => Promise<Answer>;
 
-const checkWith = async (ask: Ask, signal: AbortSignal): Promise<SandboxCheck> => {
+const checkWith = async (
+  ask: Ask,
+  storePaths: SandboxedRun['storePaths'],
+  signal: AbortSignal,
+): Promise<SandboxCheck> => {
   const tree = await mkdtemp(join(tmpdir(), 'eka-ci-empty-'));
   try {
-    const { result, bounds } = await ask({ ...nothingToDo, tree }, signal);
+    const { result, bounds } = await ask({ ...nothingToDo, tree, storePaths }, signal);
     if (result.kind === 'ended' && result.status === 0) return { kind: 'works', bounds };
     const why =
       result.kind === 'refused'
@@ -109,15 +115,30 @@ const checkWith = async (ask: Ask, signal: AbortSignal): Promise<SandboxCheck> =
 };
 
 export const createRunnerClient = (deps: RunnerClientDeps): Sandbox => {
-  const { connect, seesFolders, storeDirs, onBounds } = deps;
+  const { connect, seesFolders, onBounds } = deps;
   let isTold = false;
 
-  const requestOf = ({ tree, command, env, allowNetwork, limits }: SandboxedRun): RunnerRequest => ({
-    ...{ version: 1, command: [...command], env, allowNetwork, limits, storeDirs: [...storeDirs] },
+  const requestOf = ({
+    tree,
+    command,
+    env,
+    storePaths,
+    allowNetwork,
+    limits,
+  }: SandboxedRun): RunnerRequest => ({
+    ...{
+      version: protocolVersion,
+      kind: 'run',
+      command: [...command],
+      env,
+      allowNetwork,
+      limits,
+      storePaths: [...storePaths],
+    },
     tree: seesFolders ? tree : null,
   });
 
-  const askOver: (connection: RunnerConnection, ...asked: Parameters<Ask>) => Promise<RunnerAnswer> = async (
+  const askOver: (connection: RunnerConnection, ...asked: Parameters<Ask>) => Promise<Answer> = async (
     connection,
     asked,
     signal,
@@ -146,7 +167,8 @@ export const createRunnerClient = (deps: RunnerClientDeps): Sandbox => {
     const connection = await connect().catch((error: unknown) => refusal(error));
     if ('result' in connection) return connection;
     const answer = await askOver(connection, asked, signal);
-    if (answer.result.kind !== 'refused' && !isTold) {
+    // Empty where it came to nothing before there was a run.
+    if (answer.bounds.length > 0 && !isTold) {
       isTold = true;
       onBounds?.(answer.bounds);
     }
@@ -155,6 +177,6 @@ export const createRunnerClient = (deps: RunnerClientDeps): Sandbox => {
 
   return {
     run: async (asked, signal) => (await ask(asked, signal)).result,
-    check: (signal = new AbortController().signal) => checkWith(ask, signal),
+    check: (storePaths, signal = new AbortController().signal) => checkWith(ask, storePaths, signal),
   };
 };

@@ -1,15 +1,31 @@
 // What the server and a sandbox's runner say to each other: frames in both directions. Closing the server's side before
-// the result cancels the run.
+// the answer cancels what was asked for. A connection carries one request: a run, or an evaluation
+// (evaluation-protocol.ts).
 import type { Readable, Writable } from 'node:stream';
+import type { StorePath } from '@eka-ci/core/ids';
+import { storePathFault } from '@eka-ci/nix/store-path';
 import { z } from 'zod';
+
+/** Both sides must have the same one: they are installed together. */
+export const protocolVersion = 2 as const;
 
 const count = z.int().positive();
 
 /** Absolute, never the root itself, without `.` and `..`. */
-const folder = z.string().regex(/^(?:\/(?!\.{1,2}(?:\/|$))[^/\0]+)+$/);
+const plainPath = /^(?:\/(?!\.{1,2}(?:\/|$))[^/\0]+)+$/;
+
+const isStorePath = (text: string): text is StorePath =>
+  plainPath.test(text) && storePathFault(text, text.slice(0, text.lastIndexOf('/'))) === null;
+
+/** Below whatever folder: of which store it is, the runner cannot know. By their names alone none of the machine's own files are meant. */
+const storePath = z.string().refine(isStorePath, 'is no path of a store');
+
+/** The kernel has no more mounts in one place. */
+const mostStorePaths = 100_000;
 
 export const RunnerRequest = z.strictObject({
-  version: z.literal(1),
+  version: z.literal(protocolVersion),
+  kind: z.literal('run'),
   command: z.array(z.string()).min(1),
   env: z.record(z.string(), z.string()),
   allowNetwork: z.boolean(),
@@ -20,7 +36,7 @@ export const RunnerRequest = z.strictObject({
     maxProcesses: count,
     maxOutputMib: count,
   }),
-  storeDirs: z.array(folder),
+  storePaths: z.array(storePath).max(mostStorePaths),
   /** A folder that both see, or null: it follows, entry by entry. */
   tree: z.string().startsWith('/').nullable(),
 });
@@ -29,6 +45,7 @@ export type RunnerRequest = z.infer<typeof RunnerRequest>;
 const durationMs = z.number().nonnegative();
 
 export const RunnerAnswer = z.strictObject({
+  version: z.literal(protocolVersion),
   result: z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('ended'), status: z.int(), durationMs }),
     z.strictObject({ kind: z.literal('signalled'), signal: z.string(), durationMs }),
@@ -49,7 +66,10 @@ export const RunnerAnswer = z.strictObject({
 });
 export type RunnerAnswer = z.infer<typeof RunnerAnswer>;
 
-/** One letter each. To the runner: request, folder, file, program (a file that may be run), content, link, end of tree. */
+/**
+ * One letter each. To the runner: request, folder, file, program (a file that may be run), content, link, end of tree. From
+ * it: output of a run, event of an evaluation, and at last the answer.
+ */
 const letters = {
   request: 'r',
   folder: 'd',
@@ -59,6 +79,7 @@ const letters = {
   link: 'l',
   treeEnd: 'e',
   output: 'o',
+  event: 'v',
   answer: 'z',
 } as const;
 
@@ -77,6 +98,40 @@ export class RunnerProtocolError extends Error {
     this.name = 'RunnerProtocolError';
   }
 }
+
+const Versioned = z.looseObject({ version: z.int() });
+
+const parseJson = (body: Buffer): unknown => {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    throw new RunnerProtocolError('that is no JSON');
+  }
+};
+
+/**
+ * A request or an answer.
+ * @param from whose it is
+ * @throws RunnerProtocolError, which says who is older where they have different versions
+ */
+export const parseMessage = <Message>(
+  schema: z.ZodType<Message>,
+  body: Buffer,
+  from: 'server' | 'runner',
+): Message => {
+  const json = parseJson(body);
+  // The answers of the first version had no number.
+  const version = Versioned.safeParse(json).data?.version ?? 1;
+  if (version !== protocolVersion) {
+    const which = `the ${from} is ${version < protocolVersion ? 'older' : 'newer'}`;
+    throw new RunnerProtocolError(
+      `${which} (protocol ${version} and not ${protocolVersion}): install the same version of EkaCI for both and restart the server`,
+    );
+  }
+  const message = schema.safeParse(json);
+  if (!message.success) throw new RunnerProtocolError(z.prettifyError(message.error));
+  return message.data;
+};
 
 /** An environment of some megabytes is in one request. */
 const maxFrameBytes = 32 * 1024 * 1024;

@@ -9,11 +9,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import type { StorePath } from '@eka-ci/core/ids';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { DiskBounds } from './disk-watch.ts';
+import { type DiskBounds, defaultDiskBounds } from './disk-watch.ts';
 import { serveRunner } from './runner.ts';
 import {
   encodeFrame,
@@ -33,17 +34,21 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
+/** Of its form, and not there. */
+const inStore = `/nix/store/${'0'.repeat(32)}-nothing`;
+
 const request = (asked: Partial<RunnerRequest> = {}): Buffer =>
   encodeFrame(
     'request',
     Buffer.from(
       JSON.stringify({
-        version: 1,
+        version: 2,
+        kind: 'run',
         command: ['sh', '-c', 'ls -A'],
         env: { PATH: process.env['PATH'] },
         allowNetwork: false,
         limits: testLimits,
-        storeDirs: ['/nix/store'],
+        storePaths: [],
         tree: null,
         ...asked,
       }),
@@ -128,13 +133,45 @@ describe('a runner', () => {
     ['nothing', []],
     ['half a frame', [request().subarray(0, 20)]],
     ['no frame', [Buffer.from('GET / HTTP/1.1\r\n\r\n')]],
-    ['a request of another version', [frame('request', '{"version":2}')]],
+    ['a request of another kind', [frame('request', '{"version":2,"kind":"other"}')]],
     ['a request that is no JSON', [frame('request', '{')]],
-    ['the whole machine as a store', [request({ storeDirs: ['/'] })]],
-    ['a store by way of another', [request({ storeDirs: ['/nix/store/../..'] })]],
+    ['the whole machine as a path of the store', [request({ storePaths: ['/' as StorePath] })]],
+    ['a whole store as a path of it', [request({ storePaths: ['/nix/store' as StorePath] })]],
+    ['a file in a path of the store', [request({ storePaths: [`${inStore}/bin` as StorePath] })]],
+    [
+      'a way up from the store',
+      [request({ storePaths: [`/nix/store/../${basename(inStore)}` as StorePath] })],
+    ],
+    ['what is not in the store', [request({ storePaths: [inStore as StorePath] }), frame('treeEnd')]],
     ['a tree without an end', [request(), frame('file', 'a')]],
   ])('refuses %s', async (_name, bytes) => {
     expect((await serve(bytes, { isClosed: true })).answer).toMatchObject({ kind: 'refused' });
+  });
+
+  it.each([
+    ['older', 1],
+    ['newer', 3],
+  ])('says that a server is %s', async (which, version) => {
+    const { answer } = await serve([frame('request', JSON.stringify({ version }))], { isClosed: true });
+    expect(answer).toEqual({
+      kind: 'refused',
+      why: expect.stringContaining(
+        `the server is ${which} (protocol ${version} and not 2): install`,
+      ) as unknown,
+    });
+  });
+
+  it.each([
+    ['a tree of more files', { maxFiles: 2 }, 'more than 2 files'],
+    ['a larger tree', { maxTreeMib: 1 }, 'larger than 1 MiB'],
+  ])('refuses %s than there may be', async (_name, bound, why) => {
+    const tree = ['a', 'b', 'c'].flatMap((name) => [
+      frame('file', name),
+      frame('content', ' '.repeat(400_000)),
+    ]);
+    const disk = { ...defaultDiskBounds, ...bound };
+    const { answer } = await serve([request(), ...tree, frame('treeEnd')], { disk });
+    expect(answer).toEqual({ kind: 'refused', why: expect.stringContaining(why) as unknown });
   });
 
   it('does not wait for who is left of a bubblewrap that failed', async () => {
@@ -188,7 +225,7 @@ describe('a tree as frames', () => {
     symlinkSync(Buffer.from('/nowhere/\xff', 'latin1'), join(from, 'link'));
     const wire = new PassThrough();
     const signal = new AbortController().signal;
-    await Promise.all([sendTree(wire, from, signal), receiveTree(readFrames(wire), to)]);
+    await Promise.all([sendTree(wire, from, signal), receiveTree(readFrames(wire), to, defaultDiskBounds)]);
     const entries = async (root: string): Promise<string[]> => {
       const found: string[] = [];
       for await (const entry of readTree(root)) found.push(JSON.stringify(entry));

@@ -13,13 +13,13 @@ import {
 } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findProgram } from '@eka-ci/process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createLocalSandbox } from './local/local-sandbox.ts';
 import { createRunnerClient } from './runner-client.ts';
-import { findSleepers, type Outcome, runScript, textOf } from './sandbox.contract.ts';
+import { findSleepers, makeStore, type Outcome, runScript, textOf } from './sandbox.contract.ts';
 import type { Sandbox } from './sandbox.ts';
 
 const canary = 'canary-7f3a9c';
@@ -86,7 +86,7 @@ describe('who tries to get out of the sandbox', () => {
     writeFileSync(join(folder, 'other', 'file'), canary);
     writeFileSync(join(tree, 'file'), 'own');
     process.env['SANDBOX_TEST_CANARY'] = canary;
-    sandbox = createLocalSandbox({ folder: copies, storeDirs: ['/nix/store'] });
+    sandbox = createLocalSandbox({ folder: copies });
     const listen = async (name: string, where: object): Promise<void> => {
       servers.push(
         await listening(
@@ -150,6 +150,20 @@ describe('who tries to get out of the sandbox', () => {
     expect(textOf(outcome)).toContain('home\nsource');
     expect(textOf(outcome)).not.toContain(canary);
     expect(textOf(outcome)).not.toMatch(/check-|copies\n/);
+  });
+
+  it('reads and lists nothing of the store but what it was given', async () => {
+    const store = makeStore(1);
+    // A build may make whatever link it likes of its output.
+    const shown = [store.at('1'), store.at('link')];
+    const outcome = await run(
+      `cd "${store.path}"; ls; cat "${store.at('hidden')}/text" "${store.at('file')}" "${store.at('link')}/text"; ls /nix/var`,
+      { storePaths: shown },
+    );
+    expect(textOf(outcome)).not.toMatch(/text of|a file/);
+    const listed = textOf(outcome).split('\n').slice(0, 3);
+    expect(listed).toEqual([...shown.map((path) => basename(path)), expect.stringMatching(/^cat:/)]);
+    rmSync(store.path, { recursive: true });
   });
 
   it("sees neither the server's environment nor any process but its own", async () => {
@@ -315,7 +329,6 @@ describe('who tries to get out of the sandbox', () => {
         return { input: child.stdout, output: child.stdin, complaint: () => '', close };
       },
       seesFolders: true,
-      storeDirs: [],
     });
     const outcome = await runScript(
       left,

@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { StorePath } from '@eka-ci/core/ids';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Sandbox, SandboxedRun, SandboxLimits, SandboxResult } from './sandbox.ts';
 
@@ -57,6 +58,7 @@ export const runScript = async (
       command: ['sh', '-c', script],
       env: { PATH: process.env['PATH'] ?? '' },
       allowNetwork: false,
+      storePaths: [],
       onOutput: (chunk) => chunks.push(Buffer.from(chunk)),
       ...rest,
       limits: { ...testLimits, ...limits },
@@ -64,6 +66,22 @@ export const runScript = async (
     signal,
   );
   return { result, output: Buffer.concat(chunks) };
+};
+
+/** Folders with a text, a file and a link out of the store, all of them to be shown; and one that is hidden. */
+export const makeStore = (folders: number) => {
+  const path = mkdtempSync(join(tmpdir(), 'eka-ci-store of-'));
+  chmodSync(path, 0o755);
+  const at = (name: string): StorePath => `${path}/${'0'.repeat(32)}-${name}` as StorePath;
+  const elsewhere = join(path, 'elsewhere');
+  const names = Array.from({ length: folders }, (_, index) => String(index + 1));
+  for (const folder of [...[...names, 'hidden'].map(at), elsewhere]) {
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'text'), `text of ${folder.slice(folder.lastIndexOf('-') + 1)}\n`);
+  }
+  writeFileSync(at('file'), 'a file\n');
+  symlinkSync(elsewhere, at('link'));
+  return { path, at, elsewhere, shown: [...names, 'file', 'link'].map(at) };
 };
 
 /** Of what a script printed. */
@@ -103,7 +121,7 @@ export const describeSandbox = (name: string, make: () => Promise<SandboxUnderTe
     const left = (): string[] => readdirSync(under.copies);
 
     it('says that it works, and what bounds there are', async () => {
-      const check = await under.sandbox.check();
+      const check = await under.sandbox.check([]);
       expect(check).toMatchObject({ kind: 'works' });
       expect(check.kind === 'works' && check.bounds.length).toBeGreaterThan(0);
     });
@@ -149,6 +167,37 @@ export const describeSandbox = (name: string, make: () => Promise<SandboxUnderTe
     it('has an empty home and an empty folder for temporary files, both to be written to', async () => {
       const script = 'ls -A "$HOME" "$TMPDIR"; echo a > "$HOME/a"; echo b > /tmp/b; cat ~/a /tmp/b; id -un';
       expect(textOf(await run(script))).toBe('/build/home:\n\n/tmp:\na\nb\ncheck');
+    });
+
+    it.each([
+      ['a few', 3],
+      ['many', 150],
+    ])('shows %s paths of a store, to read, and nothing else of it', async (_name, count) => {
+      const store = makeStore(count);
+      const [folder, file, hidden, link] = ['1', 'file', 'hidden', 'link'].map((name) => store.at(name));
+      const outcome = await run(
+        `ls "${store.path}" | wc -l; cat "${folder}/text" "${file}"; readlink "${link}"
+        cat "${hidden}/text" "${link}/text" 2>/dev/null; ls -d "${hidden}" 2>/dev/null
+        for f in "${store.path}/mine" "${folder}/mine" "${folder}/text"; do (: > "$f") 2>/dev/null && echo wrote; done
+        ls -A /nix /nix/store`,
+        { storePaths: store.shown },
+      );
+      const told = [`${count + 2}`, 'text of 1', 'a file', store.elsewhere];
+      expect(textOf(outcome).split('\n')).toEqual([...told, '/nix:', 'store', '', '/nix/store:']);
+      expect(left()).toEqual([]);
+      rmSync(store.path, { recursive: true });
+    });
+
+    it('runs nothing where a path of the store is not there any more', async () => {
+      const store = makeStore(1);
+      rmSync(store.at('1'), { recursive: true });
+      const outcome = await run('echo ran', { storePaths: store.shown });
+      expect(outcome.result).toMatchObject({
+        kind: 'refused',
+        why: expect.stringContaining(`${store.at('1')} is not in the store any more`) as unknown,
+      });
+      expect(textOf(outcome)).toBe('');
+      rmSync(store.path, { recursive: true });
     });
 
     it('passes on bytes that are no text', async () => {

@@ -1,4 +1,5 @@
 // Runs a command that nobody trusts on a copy of a tree, confined and bounded.
+import type { StorePath } from '@eka-ci/core/ids';
 
 export interface SandboxLimits {
   /** Wall clock, from the moment the command starts. */
@@ -20,6 +21,11 @@ export interface SandboxedRun {
   readonly env: Readonly<Record<string, string>>;
   /** The machine's own network then: its loopback, and abstract sockets of its programs, are part of that. */
   readonly allowNetwork: boolean;
+  /**
+   * What it sees of the Nix store, read-only, and nothing else of it: complete with all that these refer to, and with what
+   * the system's own programs need. Kept from garbage collection by the caller; refused where one of them is not there.
+   */
+  readonly storePaths: readonly StorePath[];
   readonly limits: SandboxLimits;
   /** What it prints, standard error among it, in the order of writing. Any bytes, cut anywhere. */
   readonly onOutput: (chunk: Uint8Array) => void;
@@ -57,6 +63,9 @@ export interface Sandbox {
    * resolves, no process of the command is left and its copy of the tree is gone.
    */
   run(asked: SandboxedRun, signal: AbortSignal): Promise<SandboxResult>;
-  /** Runs `true` in the sandbox. For the log at start and for `--check-config`. */
-  check(signal?: AbortSignal): Promise<SandboxCheck>;
+  /**
+   * Runs `true` in the sandbox. For the log at start and for `--check-config`.
+   * @param storePaths what the system's own programs need
+   */
+  check(storePaths: readonly StorePath[], signal?: AbortSignal): Promise<SandboxCheck>;
 }

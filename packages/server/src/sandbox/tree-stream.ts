@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { type Frame, RunnerProtocolError, writeFrame } from './runner-protocol.ts';
-import { createTreeWriter, pathIn, readTree } from './tree.ts';
+import { createTreeWriter, pathIn, readTree, TreeError } from './tree.ts';
 
 const chunkBytes = 256 * 1024;
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
@@ -35,9 +35,39 @@ export const sendTree = async (stream: Writable, root: string, signal: AbortSign
   await writeFrame(stream, 'treeEnd', '');
 };
 
-/** Into a folder that is not there yet. @throws RunnerProtocolError; TreeError for a name that leads elsewhere */
-export const receiveTree = async (frames: AsyncGenerator<Frame>, root: string): Promise<void> => {
+export interface TreeBounds {
+  readonly maxTreeMib: number;
+  readonly maxFiles: number;
+}
+
+const boundTree = ({ maxTreeMib, maxFiles }: TreeBounds) => {
+  let [bytes, files] = [0, 0];
+  let last = '';
+  return {
+    content: (size: number): void => {
+      bytes += size;
+      if (bytes > maxTreeMib * 1024 * 1024)
+        throw new TreeError(last, `with that it is larger than ${maxTreeMib} MiB`);
+    },
+    entry: (path: string): void => {
+      files += 1;
+      last = path;
+      if (files > maxFiles) throw new TreeError(path, `with that it has more than ${maxFiles} files`);
+    },
+  };
+};
+
+/**
+ * Into a folder that is not there yet.
+ * @throws RunnerProtocolError; TreeError for a name that leads elsewhere, and for a tree beyond its bounds
+ */
+export const receiveTree = async (
+  frames: AsyncGenerator<Frame>,
+  root: string,
+  bounds: TreeBounds,
+): Promise<void> => {
   const writer = await createTreeWriter(root);
+  const bound = boundTree(bounds);
   let file: Awaited<ReturnType<typeof writer.create>> | null = null;
   const close = async (): Promise<void> => {
     const ours = file;
@@ -51,11 +81,13 @@ export const receiveTree = async (frames: AsyncGenerator<Frame>, root: string): 
       const text = (): string => body.toString('latin1');
       if (kind === 'content') {
         if (file === null) throw new RunnerProtocolError('content without a file');
+        bound.content(body.length);
         await file.writeFile(body);
         continue;
       }
       await close();
       if (kind === 'treeEnd') return;
+      bound.entry(text());
       if (kind === 'folder') await writer.folder(text());
       else if (kind === 'file' || kind === 'program') file = await writer.create(text(), kind === 'program');
       else if (kind === 'link') {

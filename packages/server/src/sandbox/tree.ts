@@ -36,7 +36,7 @@ export async function* readTree(root: string): AsyncGenerator<TreeEntry> {
   }
 }
 
-/** Thrown for a tree that names something outside of itself. */
+/** Thrown for a tree that names something outside of itself, or that is too large. */
 export class TreeError extends Error {
   readonly code = 'SANDBOX_TREE_REFUSED';
   constructor(path: string, why: string) {

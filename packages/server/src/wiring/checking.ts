@@ -1,5 +1,7 @@
 // The checks of all changes: one sandbox, one line of those that wait for it.
 import { availableParallelism } from 'node:os';
+import { createRootKeeper } from '@eka-ci/nix/evaluator/gc-roots';
+import { createSystem } from '@eka-ci/nix/system-programs';
 import { type CheckStage, createCheckStage } from '../pipeline/checks/run-checks.ts';
 import type { Opened, ServerParts } from './server-parts.ts';
 
@@ -12,10 +14,16 @@ const dayMs = 24 * 60 * 60_000;
 const checksAtOnce = (): number => Math.max(3, Math.floor(availableParallelism() / 2));
 
 export const openChecking = (
-  { database, logs, checkMetrics }: Pick<ServerParts, 'database' | 'logs' | 'checkMetrics'>,
+  {
+    nix,
+    database,
+    logs,
+    queries,
+    checkMetrics,
+  }: Pick<ServerParts, 'nix' | 'database' | 'logs' | 'queries' | 'checkMetrics'>,
   { options, deps, sandbox }: Opened,
 ): CheckStage => {
-  const { publicUrl, failureDays, sandboxLimits } = options;
+  const { publicUrl, failureDays, sandboxLimits, maxCheckTimeoutMs } = options;
   const { checkRuns } = database;
   return createCheckStage({
     sandbox,
@@ -29,7 +37,13 @@ export const openChecking = (
     },
     logs,
     limits: sandboxLimits,
-    searchPath: deps.env['PATH'] ?? '/usr/bin:/bin',
+    maxTimeoutMs: maxCheckTimeoutMs,
+    system: createSystem({ nix, queries, searchPath: deps.env['PATH'] ?? '/usr/bin:/bin' }),
+    async keepPath(path, folder) {
+      const keeper = createRootKeeper(nix, folder);
+      keeper.add(path);
+      await keeper.finish();
+    },
     failureMaxAgeMs: failureDays * dayMs,
     logUrlOf: (id) => (publicUrl === '' ? null : `${publicUrl}/v1/checks/${id}/log`),
     clock: Date.now,

@@ -7,7 +7,7 @@ import { drv } from '../testing/package-sets.ts';
 import { makeTemporaryStore, type TemporaryStore } from '../testing/temporary-store.ts';
 import { createStockEvaluator } from './stock-evaluator.ts';
 
-describeEvaluator('stock', (nix) => createStockEvaluator(nix));
+describeEvaluator('stock', { make: (nix) => createStockEvaluator(nix) });
 
 describe('the stock evaluator', () => {
   let store: TemporaryStore;

@@ -21,6 +21,8 @@ export interface StockEvaluatorDeps {
   readonly sandbox?: Sandbox;
   /** Nix settings for the builds of import-from-derivation, where that is allowed: substituters, keys, `sandbox`. */
   readonly buildSettings?: NixSettings;
+  /** Of the directory of an evaluation. @default links there, so that `complete` means rooted */
+  readonly openRoots?: (dir: string) => RootKeeper;
 }
 
 /** The events as they come; ends when the run has. Rejects with what a worker threw. */
@@ -62,6 +64,7 @@ const finish = async (
 
 export const createStockEvaluator = (nix: NixInstallation, deps: StockEvaluatorDeps = {}): Evaluator => {
   const sandbox = deps.sandbox ?? createSandbox(nix);
+  const openRoots = deps.openRoots ?? ((dir) => createRootKeeper(nix, dir));
 
   async function* run(
     prepared: Prepared,
@@ -70,7 +73,7 @@ export const createStockEvaluator = (nix: NixInstallation, deps: StockEvaluatorD
     const { request, confinement, flake } = prepared;
     const stop = createStop(request.limits.timeoutMs, caller);
     const events = createChannel<EvaluationEvent>(1000);
-    const roots = createRootKeeper(nix, request.rootsDir);
+    const roots = openRoots(request.rootsDir);
     const logged = createLogLimit();
     const running = startEvaluationRun({
       nix,
@@ -81,7 +84,7 @@ export const createStockEvaluator = (nix: NixInstallation, deps: StockEvaluatorD
       events,
       signal: stop.signal,
       abort: stop.abort,
-      nixOptions: workerArguments(nix, request, deps.buildSettings ?? {}),
+      nixOptions: workerArguments(nix, prepared, deps.buildSettings ?? {}),
       onText: async (text) => {
         for (const event of logged(text)) await events.write(event);
       },

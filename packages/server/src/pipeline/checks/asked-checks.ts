@@ -48,6 +48,24 @@ export const checksOf = (config: RepositoryConfig, base: RepositoryConfig | null
 export const withoutNetwork = (check: AskedCheck): AskedCheck =>
   check.network === 'allowed' ? { ...check, network: 'refused' } : check;
 
+/** Where the server's own configuration gives less time. */
+export const withinTime = (check: AskedCheck, maxTimeoutMs: number): AskedCheck =>
+  check.timeoutMs > maxTimeoutMs ? { ...check, timeoutMs: maxTimeoutMs } : check;
+
+const mostNamed = 5;
+
+/** A sentence for the summary; null where each has the time that it asks for. */
+export const describeLessTime = (checks: readonly AskedCheck[], maxTimeoutMs: number): string | null => {
+  const longer = checks.filter(({ timeoutMs }) => timeoutMs > maxTimeoutMs);
+  if (longer.length === 0) return null;
+  const named = longer.slice(0, mostNamed).map(({ name, timeoutMs }) => `${name} (${timeoutMs / 1000} s)`);
+  const asked = longer.length > mostNamed ? [...named, `and ${longer.length - mostNamed} more`] : named;
+  return (
+    `No check of this server may take longer than ${maxTimeoutMs / 1000} s (sandbox.max_timeout_seconds). ` +
+    `That is what these have, which ask for more: ${asked.join(', ')}.`
+  );
+};
+
 /** Where a check is run: what of the server changes what comes of it. */
 export interface CheckGround {
   readonly tree: TreeSha;
@@ -61,7 +79,7 @@ export interface CheckGround {
 }
 
 /** How environments are made, and commands run in them: a new number asks all questions anew. */
-const questionVersion = 1;
+const questionVersion = 2;
 
 /** The same where the same would come of it. A check's own name does not matter. */
 export const questionOf = (

@@ -7,7 +7,7 @@ export interface CheckEnding {
   readonly status: number | null;
   readonly reason: string | null;
   readonly durationMs: number | null;
-  /** False: another run of the same may well come to something else. */
+  /** False: another run of the same may well come to something else, where the machine has less to do. */
   readonly isAnswer: boolean;
 }
 
@@ -38,7 +38,7 @@ export const endingOf = (result: SandboxResult, limits: SandboxLimits): CheckEnd
       return failed(`it was ended by ${result.signal}`, result.durationMs, false);
     case 'timed-out': {
       const reason = `it had not ended after ${limits.timeoutMs / 1000} s (timeout_seconds), or used more than ${limits.maxCpuSeconds} s of processor time (sandbox.max_cpu_seconds)`;
-      return { ...failed(reason, result.durationMs, true), outcome: 'timed-out' };
+      return { ...failed(reason, result.durationMs, false), outcome: 'timed-out' };
     }
     case 'output-limit':
       return failed(
@@ -59,7 +59,8 @@ export const endingOf = (result: SandboxResult, limits: SandboxLimits): CheckEnd
       return failed(
         `it had more than ${limits.maxProcesses} processes (sandbox.max_processes)`,
         result.durationMs,
-        true,
+        // How many of them a look meets depends on how fast each is.
+        false,
       );
     case 'cancelled':
       return { ...failed('it was ended before its end', result.durationMs, false), outcome: 'cancelled' };

@@ -14,7 +14,7 @@ import { type Evaluation, evaluateJob } from '../evaluate.ts';
 import { type EvaluateSidesDeps, evaluationRules } from '../evaluate-sides.ts';
 import type { EvaluationLine } from '../evaluation-line.ts';
 import type { SharedGraph } from '../graph/shared-graph.ts';
-import { type AskedCheck, withoutNetwork } from './asked-checks.ts';
+import { type AskedCheck, describeLessTime, withinTime, withoutNetwork } from './asked-checks.ts';
 import { type CheckStage, type ChecksToRun, runChecks } from './run-checks.ts';
 import { type ShellDeps, shellEnvironment } from './shell-environment.ts';
 
@@ -26,7 +26,7 @@ export interface JudgeChecksDeps {
   readonly builds: BuildStage;
   readonly gate: StartGate;
   readonly graph: Pick<SharedGraph, 'lease'>;
-  readonly nix: { readonly version: string };
+  readonly nix: { readonly version: string; readonly storeDir: string };
   readonly system: string;
   /** Null or absent: none is run, and the summary says so. */
   readonly checks?: CheckStage | null;
@@ -80,7 +80,7 @@ const evaluateShell =
       async () => {
         await waitUntilOpen(deps)('the evaluation of a development shell', signal);
         const { allowNetwork = false, limits, sandbox, folder } = change.request;
-        if (!allowNetwork) await change.prefetch('judged', signal);
+        await change.prefetch('judged', signal);
         const tree = await change.exportTree('judged');
         const request = {
           ...evaluationRules,
@@ -113,23 +113,32 @@ const buildShell =
       signal,
     );
 
-const toRun = (deps: JudgeChecksDeps, stage: CheckStage, change: ChecksOfChange): ChecksToRun => {
-  const { searchPath, limits } = stage;
+const toRun = async (
+  deps: JudgeChecksDeps,
+  stage: CheckStage,
+  { change, signal }: { readonly change: ChecksOfChange; readonly signal: AbortSignal },
+): Promise<ChecksToRun> => {
+  const { limits, maxTimeoutMs } = stage;
   const { system, nix } = deps;
+  const programs = await stage.system.programs(signal);
   const { request, checkout, jobs, exportTree } = change;
   const { sha: rev, committedAt } = checkout.head;
   const shells: ShellDeps = {
     evaluate: evaluateShell(deps, change),
     build: buildShell(deps, stage),
     commit: { rev, lastModified: Math.floor(committedAt / 1000) },
-    ...{ system, searchPath },
+    ...{ system, programs, storeDir: nix.storeDir },
+    keep: (path) => stage.keepPath(path, join(request.folder, 'shell-roots')),
+    closureOf: (paths) => deps.builds.store.queryClosure(paths),
   };
   const tree = checkout.judgedTree;
-  const checks = request.allowCheckNetwork === true ? jobs.checks : jobs.checks.map(withoutNetwork);
+  const checks = jobs.checks
+    .map((check) => (request.allowCheckNetwork === true ? check : withoutNetwork(check)))
+    .map((check) => withinTime(check, maxTimeoutMs));
   return {
-    ...{ changeId: request.id, checks, onEvent: deps.onEvent },
+    ...{ changeId: request.id, checks, programs, onEvent: deps.onEvent },
     rank: buildClasses.indexOf(deps.builds.purpose.class),
-    ground: { tree, rev, system, nixVersion: nix.version, searchPath, limits },
+    ground: { tree, rev, system, nixVersion: nix.version, searchPath: programs.searchPath, limits },
     exportTree: () => exportTree('judged'),
     environmentOf: (shell, signal) => shellEnvironment(shells, shell, signal),
     untilOpen: (check, signal) => waitUntilOpen(deps)(`the check ${check}`, signal),
@@ -151,5 +160,11 @@ export const judgeChecks = async (
   const { checks } = change.jobs;
   if (!change.request.build) return notRun(checks, 'where nothing is built');
   if (stage === null) return notRun(checks, 'by this server');
-  return { checks: await runChecks(stage, toRun(deps, stage, change), signal), warnings: [] };
+  if (checks.length === 0) return { checks: [], warnings: [] };
+  const lessTime = describeLessTime(checks, stage.maxTimeoutMs);
+  const asked = await toRun(deps, stage, { change, signal });
+  return {
+    checks: await runChecks(stage, asked, signal),
+    warnings: lessTime === null ? [] : [lessTime],
+  };
 };

@@ -4,11 +4,12 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JudgedCheck } from '@eka-ci/core/check-outcome';
-import type { TreeSha } from '@eka-ci/core/ids';
+import type { StorePath, TreeSha } from '@eka-ci/core/ids';
+import type { System } from '@eka-ci/nix/system-programs';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { createSecretMask } from '../../lib/secret-mask.ts';
 import type { Sandbox, SandboxedRun, SandboxResult } from '../../sandbox/sandbox.ts';
 import { JudgementStopped } from '../judge-loop.ts';
@@ -24,7 +25,7 @@ let changeId: string;
 let tree: TreeSha;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'eka-ci-checks-'));
-  database = await openSqliteDatabase({ path: join(folder, 'db'), durability: 'process-death' });
+  database = await openWarmDatabase({ path: join(folder, 'db'), durability: 'process-death' });
 });
 beforeEach(() => {
   changeId = randomUUID();
@@ -76,13 +77,21 @@ const scripted = (script: Script) => {
   return { sandbox, runs, most: () => most };
 };
 
+const systemPaths = ['/nix/store/system' as StorePath];
+const networkPaths = ['/nix/store/certificates' as StorePath];
+const programs = { searchPath: '/bin', storePaths: systemPaths };
+const system: System = {
+  programs: () => Promise.resolve(programs),
+  network: () => Promise.resolve([...systemPaths, ...networkPaths]),
+};
+
 const stageOn = (sandbox: Sandbox, more: Partial<CheckStage> = {}, atOnce = 3): CheckStage =>
   createCheckStage({
     sandbox,
     runs: database.checkRuns,
     logs: { folder: join(folder, 'logs'), maxBytes: 4096, mask: createSecretMask(['hunter2hunter2']) },
     limits: { maxMemoryMib: 10, maxCpuSeconds: 10, maxProcesses: 10, maxOutputMib: 1 },
-    searchPath: '/bin',
+    ...{ system, maxTimeoutMs: 86_400_000, keepPath: () => Promise.resolve() },
     failureMaxAgeMs: 500,
     logUrlOf: (id) => `https://ci.example/${id}`,
     clock: () => now,
@@ -98,7 +107,7 @@ const check = (name: string, command = '0', more: Partial<AskedCheck> = {}): Ask
 const asked = (checks: readonly AskedCheck[], more: Partial<ChecksToRun> = {}): ChecksToRun => ({
   changeId,
   rank: 1,
-  checks,
+  ...{ checks, programs },
   ground: {
     ...{ tree, rev: 'r', system: 'x86_64-linux', nixVersion: '2' },
     ...{
@@ -145,7 +154,9 @@ it('runs each once and keeps what came of it: also for another change that asks 
   for (const other of others) {
     expect(outcomes(await runChecks(stage, asked([other]), never))).toEqual(['well passed']);
   }
-  expect(runs.at(-3)).toMatchObject({ allowNetwork: true, tree: '/tree', limits: { timeoutMs: 1000 } });
+  const withNetwork = { allowNetwork: true, storePaths: [...systemPaths, ...networkPaths] };
+  expect(runs.at(-3)).toMatchObject({ ...withNetwork, tree: '/tree', limits: { timeoutMs: 1000 } });
+  expect(runs.at(-2)).toMatchObject({ allowNetwork: false, storePaths: systemPaths });
 });
 
 it('lets two that ask the same at once share one run, and no more run at once than may', async () => {
@@ -202,10 +213,10 @@ it('runs again what was under way when the server was killed', async () => {
 
 it('says in words what kept it from passing, and believes only what another run would come to as well', async () => {
   const results: readonly (readonly [SandboxResult, string, RegExp, boolean])[] = [
-    [{ kind: 'timed-out', durationMs: 9 }, 'timed-out', /1 s \(timeout_seconds\)/, true],
+    [{ kind: 'timed-out', durationMs: 9 }, 'timed-out', /1 s \(timeout_seconds\)/, false],
     [{ kind: 'output-limit', durationMs: 9 }, 'failed', /more than 1 MiB \(sandbox\.max_output_mib\)/, true],
     [{ kind: 'out-of-memory', durationMs: 9 }, 'failed', /more than 10 MiB of memory/, false],
-    [{ kind: 'process-limit', durationMs: 9 }, 'failed', /more than 10 processes/, true],
+    [{ kind: 'process-limit', durationMs: 9 }, 'failed', /more than 10 processes/, false],
     [{ kind: 'signalled', signal: 'SIGSEGV', durationMs: 9 }, 'failed', /ended by SIGSEGV/, false],
     [
       { kind: 'refused', why: 'no user namespaces' },

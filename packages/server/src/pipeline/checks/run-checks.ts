@@ -2,6 +2,8 @@
 // of the same before.
 import { randomUUID } from 'node:crypto';
 import type { CheckOutcome, JudgedCheck } from '@eka-ci/core/check-outcome';
+import type { StorePath } from '@eka-ci/core/ids';
+import type { System, SystemPrograms } from '@eka-ci/nix/system-programs';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
 import type { Database, StoredCheckRun } from '../../database/database.ts';
 import { createTurns, type Turns } from '../../lib/turns.ts';
@@ -19,8 +21,12 @@ export interface CheckStage {
   readonly runs: Database['checkRuns'];
   readonly logs: CheckLogDeps;
   readonly limits: Omit<SandboxLimits, 'timeoutMs'>;
-  /** Where programs are that no shell brings. */
-  readonly searchPath: string;
+  /** Whatever a check asks for. */
+  readonly maxTimeoutMs: number;
+  /** What no shell brings. */
+  readonly system: System;
+  /** By a link in that folder. @throws RootingError */
+  readonly keepPath: (path: StorePath, folder: string) => Promise<void>;
   readonly line: CheckLine;
   /** Of questions that are being answered. */
   readonly asking: Map<string, { readonly turns: Turns; users: number }>;
@@ -47,6 +53,7 @@ export interface ChecksToRun {
   readonly rank: number;
   readonly checks: readonly AskedCheck[];
   readonly ground: CheckGround;
+  readonly programs: SystemPrograms;
   /** @returns the folder of the judged tree, which nobody changes */
   readonly exportTree: () => Promise<string>;
   /** @throws the signal's reason, and what evaluating and building throw */
@@ -105,9 +112,13 @@ const runConfined = async (
   id: string,
   environment: Extract<Environment, { kind: 'ready' }>,
 ): Promise<Ended> => {
-  const { sandbox, runs, logs } = stage;
+  const { sandbox, runs, logs, system } = stage;
   const limits = { ...stage.limits, timeoutMs: check.timeoutMs };
+  const allowNetwork = check.network === 'allowed';
   await asked.untilOpen(check.name, signal);
+  const storePaths = allowNetwork
+    ? [...new Set([...environment.storePaths, ...(await system.network(signal))])]
+    : environment.storePaths;
   const tree = await asked.exportTree();
   signal.throwIfAborted();
   const { name } = check;
@@ -122,8 +133,7 @@ const runConfined = async (
         tree,
         command: [...environment.runner, check.command],
         env: environment.env,
-        allowNetwork: check.network === 'allowed',
-        limits,
+        ...{ allowNetwork, storePaths, limits },
         onOutput: (chunk) => log.write(chunk),
       },
       signal,
@@ -153,7 +163,7 @@ const runOnce = async (to: CheckToRun, id: string): Promise<Ended> => {
   const refusal = refusalOf(check);
   if (refusal !== null) return refuse(refusal);
   const environment =
-    check.shell === null ? plainEnvironment(stage.searchPath) : await environmentOf(check.shell, signal);
+    check.shell === null ? plainEnvironment(asked.programs) : await environmentOf(check.shell, signal);
   if (environment.kind === 'failed') return failBefore(wordsOf(stage.logs, environment.reason));
   const { changeId, rank } = asked;
   return stage.line.run({ changeId, rank }, () => runConfined(to, id, environment), signal);

@@ -1,9 +1,10 @@
 // The environment of a check: of the system, or of a development shell, which is evaluated and built like any other
 // derivation. Its hook is run by the check itself, in the sandbox.
 import { readFile } from 'node:fs/promises';
-import type { DrvPath } from '@eka-ci/core/ids';
+import type { DrvPath, StorePath } from '@eka-ci/core/ids';
 import { parseDerivation, textOf } from '@eka-ci/nix/derivation';
 import type { EvaluationTarget } from '@eka-ci/nix/evaluator/evaluator';
+import { type SystemPrograms, storePathAround } from '@eka-ci/nix/system-programs';
 import type { BuildEnding } from '@eka-ci/protocol/build-request';
 import type { Evaluation } from '../evaluate.ts';
 import type { ShellWanted } from './asked-checks.ts';
@@ -14,6 +15,8 @@ export type Environment =
       /** What runs the text of a command, which is its last argument. */
       readonly runner: readonly string[];
       readonly env: Readonly<Record<string, string>>;
+      /** All that these refer to, directly or not. */
+      readonly storePaths: readonly StorePath[];
     }
   /** There is none: why, in words. */
   | { readonly kind: 'failed'; readonly reason: string };
@@ -26,17 +29,23 @@ export interface ShellDeps {
   readonly system: string;
   /** What a flake may see of the commit it belongs to. */
   readonly commit: { readonly rev: string; readonly lastModified: number };
-  /** Where programs are that no shell brings. */
-  readonly searchPath: string;
+  /** What no shell brings. */
+  readonly programs: SystemPrograms;
+  readonly storeDir: string;
+  /** Keeps it from garbage collection for as long as its check may run. @throws RootingError */
+  readonly keep: (path: StorePath) => Promise<void>;
+  /** Of those that are in the store, with all that they refer to. @throws StoreQueryError */
+  readonly closureOf: (paths: readonly StorePath[]) => Promise<ReadonlyMap<StorePath, unknown>>;
 }
 
 const baseEnv = (searchPath: string) => ({ PATH: searchPath, CI: 'true' });
 
 /** Of the system alone. */
-export const plainEnvironment = (searchPath: string): Environment => ({
+export const plainEnvironment = ({ searchPath, storePaths }: SystemPrograms): Environment => ({
   kind: 'ready',
   runner: ['sh', '-c'],
   env: baseEnv(searchPath),
+  storePaths,
 });
 
 // The shell that has written the environment reads it. What the hook ends with is not asked for, as in nix-shell.
@@ -59,6 +68,23 @@ const readShell = async (drv: DrvPath) => {
   const { builder, outputs } = parseDerivation(await readFile(drv, 'latin1'), drv);
   const [output] = outputs;
   return { builder: textOf(builder), file: textOf(output?.path ?? '') };
+};
+
+/**
+ * What is captured refers to all that its shell needs, and names what reads it. Nothing else is asked for: by a text, such
+ * as a builder's, a derivation could name whatever is in the store. Kept first: what is found then stays.
+ */
+const closureOfShell = async (
+  { storeDir, keep, closureOf }: ShellDeps,
+  { builder, file }: { readonly builder: string; readonly file: string },
+): Promise<readonly StorePath[] | null> => {
+  const captured = storePathAround(file, storeDir);
+  if (captured === null) return null;
+  await keep(captured);
+  const closure = await closureOf([captured]);
+  const reader = storePathAround(builder, storeDir);
+  const isWhole = closure.has(captured) && (reader === null || closure.has(reader));
+  return isWhole ? [...closure.keys()] : null;
 };
 
 /** @throws the signal's reason; what evaluating and building throw; DerivationError where the derivation cannot be read */
@@ -84,9 +110,15 @@ export const shellEnvironment = async (
     return failed(`${namesOf(wanted)} cannot be built${because}: ${message ?? outcome}`);
   }
   const { builder, file } = await readShell(record.drvPath);
+  const closure = await closureOfShell(deps, { builder, file });
+  if (closure === null) {
+    return failed(`the environment of ${namesOf(wanted)} is not in the store, or not what runs it`);
+  }
+  const { searchPath, storePaths } = deps.programs;
   return {
     kind: 'ready',
     runner: [builder, '-c', runInShell, 'check', file],
-    env: baseEnv(deps.searchPath),
+    env: baseEnv(searchPath),
+    storePaths: [...new Set([...storePaths, ...closure])],
   };
 };

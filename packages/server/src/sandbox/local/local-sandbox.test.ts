@@ -1,9 +1,9 @@
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readLines, startChild } from '@eka-ci/process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { describeSandbox, runScript, testLimits, textOf } from '../sandbox.contract.ts';
+import { describeSandbox, runScript, testLimits } from '../sandbox.contract.ts';
 import { createLocalSandbox } from './local-sandbox.ts';
 
 const containing = (text: string): unknown => expect.stringContaining(text);
@@ -11,7 +11,7 @@ const containing = (text: string): unknown => expect.stringContaining(text);
 describeSandbox('its runner a child of the server', async () => {
   const copies = mkdtempSync(join(tmpdir(), 'eka-ci-sandbox-'));
   return {
-    sandbox: createLocalSandbox({ folder: copies, storeDirs: ['/nix/store'] }),
+    sandbox: createLocalSandbox({ folder: copies }),
     copies,
     remove: async () => rmSync(copies, { recursive: true }),
   };
@@ -25,28 +25,15 @@ describe('a runner that is a child of the server', () => {
   afterAll(() => rmSync(folder, { recursive: true }));
 
   it('never runs anything where there is no bubblewrap', async () => {
-    const sandbox = createLocalSandbox({ folder, storeDirs: [], searchPath: folder });
+    const sandbox = createLocalSandbox({ folder, searchPath: folder });
     const outcome = await runScript(sandbox, folder, 'echo ran');
     expect(outcome.result).toEqual({ kind: 'refused', why: 'bubblewrap (bwrap) is not installed' });
     expect(outcome.output).toHaveLength(0);
-    expect(await sandbox.check()).toMatchObject({ kind: 'refused' });
-  });
-
-  it('shows the store wherever it is, and lets nobody write there', async () => {
-    const store = join(folder, 'deep', 'store');
-    mkdirSync(store, { recursive: true });
-    writeFileSync(join(store, 'path'), 'from the store');
-    chmodSync(store, 0o1777);
-    const copies = join(folder, 'copies');
-    const sandbox = createLocalSandbox({ folder: copies, storeDirs: [store, '/nowhere/store'] });
-    const script = `cat ${store}/path; touch ${store}/mine 2>/dev/null || echo; ls ${store} ${folder}`;
-    const outcome = await runScript(sandbox, store, script);
-    expect(textOf(outcome)).toBe(`from the store\n${folder}:\ndeep\n\n${store}:\npath`);
-    for (const each of ['deep', 'copies']) rmSync(join(folder, each), { recursive: true });
+    expect(await sandbox.check([])).toMatchObject({ kind: 'refused' });
   });
 
   it('says that its runner has gone; the next one cleans up after it', async () => {
-    const sandbox = createLocalSandbox({ folder, storeDirs: [] });
+    const sandbox = createLocalSandbox({ folder });
     const tree = new URL('.', import.meta.url).pathname;
     const killRunner = (): void => {
       const [work = ''] = readdirSync(folder);
@@ -65,6 +52,7 @@ describe('a runner that is a child of the server', () => {
       command: ['sh', '-c', 'echo begun; sleep 1000'],
       env: { PATH: process.env['PATH'] },
       allowNetwork: false,
+      storePaths: [],
       limits: testLimits,
     };
     const server = await startChild({
@@ -72,7 +60,7 @@ describe('a runner that is a child of the server', () => {
       args: [
         ...['--input-type=module', '--eval'],
         `import { createLocalSandbox } from ${JSON.stringify(new URL('local-sandbox.ts', import.meta.url).href)};
-        const sandbox = createLocalSandbox({ folder: ${JSON.stringify(folder)}, storeDirs: [] });
+        const sandbox = createLocalSandbox({ folder: ${JSON.stringify(folder)} });
         const onOutput = (chunk) => process.stdout.write(chunk);
         await sandbox.run({ ...${JSON.stringify(asked)}, onOutput }, new AbortController().signal);`,
       ],

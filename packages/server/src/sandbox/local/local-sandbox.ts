@@ -4,7 +4,7 @@ import { startChild } from '@eka-ci/process';
 import { createRunnerClient, type RunnerClientDeps, type RunnerConnection } from '../runner-client.ts';
 import type { Sandbox } from '../sandbox.ts';
 
-export interface LocalSandboxDeps extends Pick<RunnerClientDeps, 'storeDirs' | 'onBounds'> {
+export interface LocalSandboxDeps extends Pick<RunnerClientDeps, 'onBounds'> {
   /** Parent of the copies of trees. */
   readonly folder: string;
   /** Where bwrap is looked for. @default the process's own PATH */
