@@ -1,7 +1,8 @@
 // A private repository on a whole server: judged, built and merged like any other, and there for those alone who may read it.
 import { createHmac, randomUUID } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { runChild } from '@eka-ci/process';
 import { ChangeDetail } from '@eka-ci/protocol/change';
 import { JobDrvPage } from '@eka-ci/protocol/job';
 import { Me, NewApiToken } from '@eka-ci/protocol/user';
@@ -11,15 +12,19 @@ import { createGithubTown, type GithubTown } from './testing/github.ts';
 import { type TestServer, until, webhookSecret } from './testing/server.ts';
 
 const hush = 'octo/hush';
+/** Private as well, and locked by that. */
+const library = 'octo/library';
 /** Of all that is of the private repository, but for its address. */
 const canary = 'canary';
+const libraryNix = `tree: name: derivation {
+  inherit name; system = builtins.currentSystem; builder = "/bin/sh";
+  args = [ "-c" (builtins.readFile (tree + "/\${name}.sh")) ];
+}`;
 /** Its `beta` is that of the public one, too. */
 const files = {
   'default.nix': `let
-    shell = name: derivation {
-      inherit name; system = builtins.currentSystem; builder = "/bin/sh";
-      args = [ "-c" (builtins.readFile (./. + "/\${name}.sh")) ];
-    };
+    pin = (builtins.fromJSON (builtins.readFile ./npins/sources.json)).pins.library;
+    shell = import (builtins.fetchTarball { inherit (pin) url; sha256 = pin.hash; }) ./.;
   in { ${canary} = shell "${canary}"; beta = shell "beta"; }`,
   [`${canary}.sh`]: `echo ${canary} sings; echo 1 > $out`,
   'beta.sh': 'echo beta > $out',
@@ -30,10 +35,32 @@ let town: GithubTown;
 let server: TestServer;
 const tokens = new Map<string, string>();
 
+/** As npins locks what is at the head of the library; the store does not have it afterwards. */
+const lockLibrary = async (): Promise<string> => {
+  const { env, folder } = town.world;
+  const tree = join(folder, 'library', 'source');
+  await mkdir(tree, { recursive: true });
+  await writeFile(join(tree, 'default.nix'), libraryNix);
+  const nixStore = async (...args: readonly string[]): Promise<string> => {
+    const { code, stdout, stderr } = await runChild({ command: 'nix-store', args, env });
+    if (code !== 0) throw new Error(stderr);
+    return stdout.trim();
+  };
+  const path = await nixStore('--add-fixed', '--recursive', 'sha256', tree);
+  const hash = await nixStore('--query', '--hash', path);
+  await nixStore('--delete', path);
+  const { main } = await town.control.readBranches({ repository: library });
+  const url = `${town.github.url}/${library}/archive/${main}.tar.gz`;
+  return JSON.stringify({ version: 5, pins: { library: { type: 'Git', url, hash } } });
+};
+
 /** Alice owns it, carol may read it, and bob has nothing to do with it. */
 beforeAll(async () => {
   town = await createGithubTown({ signIn: true });
-  await town.control.createRepository({ owner: 'octo', name: 'hush', private: true, files });
+  const code = { 'default.nix': libraryNix };
+  await town.control.createRepository({ owner: 'octo', name: 'library', private: true, files: code });
+  const pinned = { ...files, 'npins/sources.json': await lockLibrary() };
+  await town.control.createRepository({ owner: 'octo', name: 'hush', private: true, files: pinned });
   await town.control.setRole({ repository: hush, user: 'carol', role: 'read' });
   server = await town.start();
   for (const login of ['alice', 'bob', 'carol']) tokens.set(login, await makeToken(login));
@@ -129,6 +156,14 @@ it('is judged and merged, and shown to those who may read it', { timeout: 60_000
     'No changes.\n',
     expect.stringMatching(/octo\/hush +1 +pull\/1 .* success$/m),
   ]);
+
+  // What it locks of another private repository was read with a token for that alone.
+  const asked = (await control.readRequests({})).filter(({ path }) => path.endsWith('/access_tokens'));
+  const scoped = asked.map(({ body }) => body).filter((one) => one !== null);
+  expect(scoped.length).toBeGreaterThan(0);
+  for (const body of scoped) {
+    expect(body).toEqual({ repositories: ['library'], permissions: { contents: 'read' } });
+  }
 
   await control.comment({ repository: hush, number, body: '@eka-ci merge', by: 'alice' });
   await until(async () => ((await control.readPull({ repository: hush, number })).merged ? true : null));

@@ -19,6 +19,7 @@ import { createRoutes } from './routes/routes.ts';
 import { type Json, wordOf } from './state/json.ts';
 import { Refusal } from './state/refusal.ts';
 import { createClock, createWorld, type Occurrence, type World } from './state/world.ts';
+import { findArchive, sendArchive } from './web/archives.ts';
 import { createOAuth, type Page } from './web/oauth.ts';
 import { answerBrowser } from './web/pages/pages.ts';
 import { readGitRequest, serveGit } from './web/smart-http.ts';
@@ -230,6 +231,23 @@ const answerGit = async (parts: Parts, request: FastifyRequest, reply: FastifyRe
   return true;
 };
 
+const answerArchive = async (
+  { world }: Parts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<boolean> => {
+  try {
+    const found = await findArchive(world, new URL(request.url, 'http://fake.invalid'));
+    if (found === null) return false;
+    if (found.kind === 'redirect') await reply.redirect(found.location, 302);
+    else await sendArchive(world, found, reply.hijack().raw);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    await reply.code(error.status).type('text/plain').send(error.message);
+  }
+  return true;
+};
+
 const answerPage = async (parts: Parts, request: FastifyRequest, reply: FastifyReply): Promise<boolean> => {
   const { accept = '', cookie = '' } = request.headers;
   const answered = await answerBrowser(
@@ -260,6 +278,7 @@ const answer = async (parts: Parts, request: FastifyRequest, reply: FastifyReply
     return sendPage(reply, oauth.authorize(new URL(url, 'http://fake.invalid').searchParams));
   if (url.startsWith('/login/oauth/access_token')) return answerTokenRequest(parts, request, reply);
   if (await answerGit(parts, request, reply)) return;
+  if (await answerArchive(parts, request, reply)) return;
   if (await answerPage(parts, request, reply)) return;
   const isGraphql = url === (options.apiPrefix === '' ? '/graphql' : '/api/graphql');
   if (!isGraphql && !url.startsWith(`${options.apiPrefix}/`)) {

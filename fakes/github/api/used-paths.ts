@@ -58,6 +58,7 @@ export const usedPaths = {
   '/repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}': ['get'],
   '/repos/{owner}/{repo}/rules/branches/{branch}': ['get'],
   '/repos/{owner}/{repo}/statuses/{sha}': ['post'],
+  '/repos/{owner}/{repo}/tarball/{ref}': ['get'],
   '/user': ['get'],
   '/user/installations': ['get'],
   '/user/installations/{installation_id}/repositories': ['get'],

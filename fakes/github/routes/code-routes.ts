@@ -20,6 +20,7 @@ import type { JsonObject } from '../state/json.ts';
 import { ownerOf } from '../state/lookup.ts';
 import { notFound, Refusal } from '../state/refusal.ts';
 import type { World } from '../state/world.ts';
+import { archiveUrl } from '../web/archives.ts';
 
 const contents: Need = { any: ['contents'], level: 'read' };
 
@@ -186,6 +187,11 @@ export const codeRoutes: Routes = {
     const found = (await refsOf(call.world, repository, wanted)).find(({ ref }) => ref === `refs/${wanted}`);
     if (found === undefined) throw notFound();
     return ok(found);
+  },
+  'GET /repos/{owner}/{repo}/tarball/{ref}': async (call) => {
+    const repository = openRepository(call, contents);
+    const location = await archiveUrl(call.world, repository, param(call, 'ref'));
+    return { status: 302, body: null, headers: { location } };
   },
   'GET /repos/{owner}/{repo}/git/matching-refs/{ref}': async (call) => {
     const repository = openRepository(call, contents);

@@ -1,4 +1,5 @@
 // Every route is called with good and bad input; what it answers is what GitHub's document says.
+import { Ajv } from 'ajv';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readApiDocument } from '../api/document.ts';
 import { usedPaths, usedWebhooks } from '../api/used-paths.ts';
@@ -100,6 +101,15 @@ describe('routes', () => {
     expect(Object.keys(usedPaths).length).toBeGreaterThan(50);
     expect(document.webhooks).toEqual(new Set(usedWebhooks));
     expect(document.version).toMatch(/^\d+\.\d+\.\d+$/);
+  });
+
+  it('take parameters whose schemas are ones', () => {
+    const ajv = new Ajv({ strict: false });
+    const schemas = readApiDocument().operations.flatMap(({ parameters }) =>
+      parameters.map((one) => one.schema),
+    );
+    expect(schemas.length).toBeGreaterThan(50);
+    expect(schemas.filter((schema) => ajv.validateSchema(schema) !== true)).toEqual([]);
   });
 
   it.each(Object.entries(reads).filter(([operation]) => !empty.has(operation)))(
@@ -313,6 +323,10 @@ describe('routes', () => {
       path: `${R}/pulls/1/merge`,
       status: 204,
     });
+  });
+
+  it('lead to an archive of a commit', async () => {
+    await ask({ operation: `GET ${repo('/tarball/{ref}')}`, path: `${R}/tarball/topic`, status: 302 });
   });
 
   it('were all asked but those of signing in, without one answer that the document does not know', async () => {

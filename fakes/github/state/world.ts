@@ -60,6 +60,8 @@ export interface World {
   readonly apps: Map<number, App>;
   readonly installations: Map<number, Installation>;
   readonly tokens: Map<string, Token>;
+  /** In addresses of archives → which commit of which private repository each opens. */
+  readonly archiveWords: Map<string, string>;
   readonly deliveries: Map<number, Delivery>;
   /** Unique among everything in this world. */
   nextId(): number;
@@ -96,6 +98,7 @@ export const createWorld = (given: Pick<World, 'clock' | 'folder' | 'git' | 'pub
     apps: new Map(),
     installations: new Map(),
     tokens: new Map(),
+    archiveWords: new Map(),
     deliveries: new Map(),
     nextId: () => {
       lastId += 1;

@@ -87,6 +87,37 @@ describe('git over HTTP', () => {
   });
 });
 
+describe('archives', () => {
+  const listed = async (url: string, token: string | null, to: string): Promise<string> => {
+    const headers = token === null ? {} : { authorization: `Bearer ${token}`, 'user-agent': 'test' };
+    const answer = await fetch(url, { headers });
+    if (!answer.ok) return `${answer.status}`;
+    const file = join(folder, to);
+    await writeFile(file, Buffer.from(await answer.arrayBuffer()));
+    return (await runChild({ command: 'tar', args: ['-tzf', file], env })).stdout;
+  };
+
+  it('are there for everybody of what is public, and of what is hidden for who may read it', async () => {
+    const { url, apiUrl } = town.github;
+    const installation = town.tokens.installation;
+    expect(await listed(`${url}/octo/pkgs/archive/refs/heads/main.tar.gz`, null, 'a')).toMatch(
+      /^octo-pkgs-[0-9a-f]{7}\/\n.*a\.nix$/ms,
+    );
+    expect(await listed(`${url}/octo/hidden/archive/main.tar.gz`, null, 'b')).toBe('404');
+    expect(await listed(`${apiUrl}/repos/octo/hidden/tarball/main`, town.tokens.bob, 'b')).toBe('404');
+    expect(await listed(`${apiUrl}/repos/octo/hidden/tarball/main`, installation, 'b')).toMatch(
+      /default\.nix$/m,
+    );
+    expect(await listed(`${apiUrl}/repos/octo/hidden/tarball/none`, installation, 'b')).toBe('404');
+    const { main } = await town.github.control.readBranches({ repository: 'octo/hidden' });
+    for (const word of ['', '?token=', '?token=x']) {
+      expect(
+        await listed(`${url}/_codeload/octo/hidden/legacy.tar.gz/${main}${word}`, installation, 'b'),
+      ).toBe('404');
+    }
+  });
+});
+
 describe('signing in', () => {
   const callback = 'http://127.0.0.1:1/callback';
   const verifier = 'a verifier that is long enough to be one, so to say';

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import {
   collectEntries,
   type LockEntry,
+  type LockedInput,
   lockedInput,
   nothing,
   parseJson,
@@ -10,6 +11,7 @@ import {
   type ReadLockFile,
   shownType,
 } from './locked-input.ts';
+import { webAddressOf } from './web-address.ts';
 
 const FlakeLock = z.object({
   version: z.number(),
@@ -42,10 +44,10 @@ const Locked = z.discriminatedUnion('type', [
   z.object({ type: z.literal('tarball'), url: z.string(), narHash: z.string() }),
   z.object({
     type: z.literal('git'),
-    url: z.string().regex(/^https?:\/\//),
+    url: z.string().regex(/^(?:https?|ssh):\/\//),
     rev: hosted.rev,
     narHash: z.string(),
-    submodules: z.literal(false).optional(),
+    submodules: z.boolean().optional(),
     lfs: z.literal(false).optional(),
   }),
 ]);
@@ -67,25 +69,26 @@ const urlOf = (locked: Locked): string => {
   }
 };
 
+const gitOf = (locked: Extract<Locked, { type: 'git' }>): Partial<LockedInput> | null => {
+  const address = webAddressOf(locked.url);
+  if (address === null) return null;
+  const { url, isRewritten: isOverSsh } = address;
+  return { url, isOverSsh, commit: locked.rev, submodules: locked.submodules ?? false };
+};
+
 const readNode = (storeDir: string, name: string, given: Record<string, unknown> | undefined): LockEntry => {
   // The flake itself, and what lies in its own tree.
   if (given === undefined || given['type'] === 'path') return nothing;
   const parsed = Locked.safeParse(given);
-  if (!parsed.success) {
+  const git = parsed.data?.type === 'git' ? gitOf(parsed.data) : {};
+  if (!parsed.success || git === null) {
     return passOver(
       name,
-      `is ${shownType(given['type'])}, as it stands there: only github, gitlab, sourcehut, tarball and git over https, without submodules, are fetched beforehand`,
+      `is ${shownType(given['type'])}, as it stands there: only github, gitlab, sourcehut, tarball and git over https or ssh, without LFS, are fetched beforehand`,
     );
   }
-  const { narHash, type } = parsed.data;
-  return lockedInput(storeDir, {
-    name,
-    commit: type === 'git' ? parsed.data.rev : null,
-    url: urlOf(parsed.data),
-    of: 'tree',
-    storeName: 'source',
-    hash: narHash,
-  });
+  const place = { url: urlOf(parsed.data), of: 'tree', storeName: 'source' } as const;
+  return lockedInput(storeDir, { name, ...place, hash: parsed.data.narHash, ...git });
 };
 
 export const readFlakeLock = (text: string, storeDir: string): ReadLockFile => {

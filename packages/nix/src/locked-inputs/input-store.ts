@@ -1,12 +1,17 @@
 // Puts what was downloaded into the store, by Nix itself and in the sandbox of an evaluation without network: Nix unpacks
 // it, and takes it only where its hash is the one that was locked.
-import { runChild } from '@eka-ci/process';
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { runChild, startChild } from '@eka-ci/process';
 import { quoteNixString } from '../evaluator/attr-path.ts';
 import type { EvaluationRequest } from '../evaluator/evaluator.ts';
 import { parsePrintedError, stripControls } from '../evaluator/failure.ts';
 import { createRootKeeper, RootingError } from '../evaluator/gc-roots.ts';
 import { type Confinement, createSandbox, type Sandbox } from '../evaluator/sandbox.ts';
 import type { NixInstallation } from '../installation.ts';
+import { fixedOutputPath, formatSri, parseSha256 } from '../nix-hash.ts';
 import type { LockedInput } from './locked-input.ts';
 
 /** What a download is called in its folder. */
@@ -20,6 +25,8 @@ export interface DownloadedInput {
   readonly timeoutMs: number;
   /** Where there is a sandbox: Nix unpacks into memory. @default 2 GiB */
   readonly maxUnpackedBytes?: number;
+  /** What is not what was locked stays nowhere, and nobody is told its hash: it would say what to lock. @default false */
+  readonly isPrivate?: boolean;
 }
 
 export type AddedInput =
@@ -37,7 +44,7 @@ export interface FetchedTree {
 export interface InputStore {
   /** @throws the signal's reason; StartError */
   add(downloaded: DownloadedInput, signal: AbortSignal): Promise<AddedInput>;
-  /** The same of files that are unpacked already. What is not what was locked stays in the store until a collection. */
+  /** The same of files that are unpacked already. What is not what was locked is not put into the store. */
   addTree(fetched: FetchedTree, signal: AbortSignal): Promise<AddedInput>;
   /** Keeps those that are in the store from garbage collection as long as `rootsDir` is there; false where it cannot. */
   keep(inputs: readonly LockedInput[], rootsDir: string): Promise<boolean>;
@@ -65,11 +72,38 @@ const mostOf = ({ maxUnpackedBytes = 2 * 1024 * 1024 * 1024 }: DownloadedInput):
 /** As Nix says it, and for it libarchive and libgit2. */
 const noRoom = /No space left on device|Write failed|writing a blob for tarball member/;
 
-const explain = (stderr: string): string => {
+const notLocked = 'its content is not what was locked';
+
+/** The hash of what came, where it was another than the locked one. */
+const otherHashIn = (message: string): string | undefined =>
+  /hash mismatch.*got:\s+(?<hash>\S+)/s.exec(message)?.groups?.['hash'];
+
+const explain = (stderr: string, isPrivate: boolean): string => {
   const { message } = parsePrintedError(stripControls(stderr));
-  const got = /hash mismatch.*got:\s+(?<hash>\S+)/s.exec(message)?.groups?.['hash'];
-  if (got !== undefined) return `its content is not what was locked: its hash is ${got}`;
+  const got = otherHashIn(message);
+  if (got !== undefined) return isPrivate ? notLocked : `${notLocked}: its hash is ${got}`;
   return message.replace(/\s+/g, ' ').slice(0, 500) || 'Nix gave no message';
+};
+
+const hashFile = async (file: string): Promise<Buffer> => {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest();
+};
+
+/** Nix 2.8 puts what it was given into the store, and what it unpacked, before it looks at any hash. */
+const removeOther = async (
+  { programs, env, storeDir }: NixInstallation,
+  { input: { of, storeName: name }, folder }: DownloadedInput,
+  stderr: string,
+): Promise<void> => {
+  const file = { of: 'file', sha256: await hashFile(join(folder, downloadName)) } as const;
+  const unpacked = parseSha256(otherHashIn(parsePrintedError(stripControls(stderr)).message) ?? '');
+  for (const one of [file, ...(unpacked === null ? [] : [{ of, sha256: unpacked }])]) {
+    const path = fixedOutputPath({ storeDir, name, ...one });
+    // What was never there, or somebody else keeps, cannot be removed, and that is as well.
+    await runChild({ command: programs.store, args: ['--delete', path], env, timeoutMs: 60_000 });
+  }
 };
 
 const unpack = async (
@@ -88,10 +122,27 @@ const unpack = async (
     const most = `${Math.floor(mostOf(downloaded) / 1024 / 1024)} MiB`;
     return { kind: 'refused', why: `it unpacks to more than ${most} (or the disk of the store is full)` };
   }
-  if (done.code !== 0) return { kind: 'refused', why: explain(done.stderr) };
+  const { isPrivate = false } = downloaded;
+  if (done.code !== 0 && isPrivate) await removeOther(nix, downloaded, done.stderr);
+  if (done.code !== 0) return { kind: 'refused', why: explain(done.stderr, isPrivate) };
   const said = done.stdout.trim();
   if (said === JSON.stringify(input.storePath)) return { kind: 'added' };
   return { kind: 'refused', why: `Nix put it at ${said}, not at ${input.storePath}` };
+};
+
+/** SRI of what the store would hold; null where it cannot hold it. */
+const hashTree = async (
+  { programs, env }: NixInstallation,
+  tree: string,
+  signal: AbortSignal,
+): Promise<string | null> => {
+  const hash = createHash('sha256');
+  const child = await startChild({ command: programs.store, args: ['--dump', tree], env, signal });
+  child.stderr.resume();
+  for await (const chunk of child.stdout as AsyncIterable<Buffer>) hash.update(chunk);
+  const { code } = await child.exited;
+  signal.throwIfAborted();
+  return code === 0 ? formatSri(hash.digest()) : null;
 };
 
 export const createInputStore = (
@@ -112,14 +163,15 @@ export const createInputStore = (
     }
   },
   async addTree({ input, tree, timeoutMs }, signal) {
+    if ((await hashTree(nix, tree, signal)) !== input.sha256) return { kind: 'refused', why: notLocked };
     const args = ['--add-fixed', '--recursive', 'sha256', tree];
     const { programs, env } = nix;
     const done = await runChild({ command: programs.store, args, env, timeoutMs, signal });
     signal.throwIfAborted();
     if (done.timedOut) return { kind: 'refused', why: `it was not added after ${timeoutMs / 1000} s` };
-    if (done.code !== 0) return { kind: 'refused', why: explain(done.stderr) };
+    if (done.code !== 0) return { kind: 'refused', why: explain(done.stderr, false) };
     if (done.stdout.trim() === input.storePath) return { kind: 'added' };
-    return { kind: 'refused', why: 'its content is not what was locked' };
+    return { kind: 'refused', why: notLocked };
   },
   async keep(inputs, rootsDir) {
     if (inputs.length === 0) return true;

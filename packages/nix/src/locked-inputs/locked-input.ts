@@ -9,6 +9,10 @@ export interface LockedInput {
   readonly url: string;
   /** Null: the URL is that of a file. Else it is a git repository's, and this the sha of the commit. */
   readonly commit: string | null;
+  /** Of a commit alone: what lies in its submodules is part of it. */
+  readonly submodules: boolean;
+  /** It is locked over ssh, for which nobody here has a key: the URL is the same place over https. */
+  readonly isOverSsh: boolean;
   /** `tree`: what an archive holds, in its one folder; `file`: the file itself. */
   readonly of: FixedOutput['of'];
   readonly storeName: string;
@@ -49,22 +53,21 @@ export const passOver = (name: string, why: string): LockEntry => ({
 export const shownType = (type: unknown): string =>
   typeof type === 'string' && /^[\w-]{1,40}$/.test(type) ? `of the type ${type}` : 'of no known type';
 
-type Found = Pick<LockedInput, 'name' | 'url' | 'of' | 'storeName'> & {
-  readonly hash: string;
-  readonly commit?: string | null;
-};
+type Found = Pick<LockedInput, 'name' | 'url' | 'of' | 'storeName'> &
+  Partial<Pick<LockedInput, 'commit' | 'submodules' | 'isOverSsh'>> & { readonly hash: string };
 
 export const lockedInput = (
   storeDir: string,
-  { name, url, of, storeName, hash, commit = null }: Found,
+  { hash, commit = null, submodules = false, isOverSsh = false, ...found }: Found,
 ): LockEntry => {
   const sha256 = parseSha256(hash);
+  const { name, of, storeName } = found;
   if (sha256 === null) return passOver(name, 'is locked by something else than a SHA-256 hash');
   try {
     const storePath = fixedOutputPath({ storeDir, name: storeName, of, sha256 });
     return {
       kind: 'input',
-      input: { name, url, commit, of, storeName, sha256: formatSri(sha256), storePath },
+      input: { ...found, commit, submodules, isOverSsh, sha256: formatSri(sha256), storePath },
     };
   } catch {
     return passOver(name, 'has a name that no store path can have');

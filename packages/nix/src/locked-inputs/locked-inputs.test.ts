@@ -1,7 +1,7 @@
 // Lock files read, and what they lock put into a real store so that an evaluation without network finds it.
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runChild } from '@eka-ci/process';
 import fc from 'fast-check';
@@ -15,6 +15,7 @@ import { readFlakeLock } from './flake-lock.ts';
 import { createInputStore, downloadName } from './input-store.ts';
 import type { LockedInput, ReadLockFile } from './locked-input.ts';
 import { readNiv, readNpins } from './source-files.ts';
+import { webAddressOf } from './web-address.ts';
 
 const hashOf = (fill: number): string => formatSri(Buffer.alloc(32, fill));
 const storeDir = '/nix/store';
@@ -72,7 +73,9 @@ describe('flake.lock', () => {
 
   it.each([
     ['git that is no web', { type: 'git', url: 'file:///etc', rev, narHash: hashOf(1) }],
-    ['submodules', { type: 'git', url: 'https://x.example/r', rev, submodules: true, narHash: hashOf(1) }],
+    ['git over a program', { type: 'git', url: 'ext::sh -c id', rev, narHash: hashOf(1) }],
+    ['ssh to nowhere', { type: 'git', url: 'ssh://', rev, narHash: hashOf(1) }],
+    ['LFS', { type: 'git', url: 'https://x.example/r', rev, lfs: true, narHash: hashOf(1) }],
     ['git at no commit', { type: 'git', url: 'https://x.example/r', narHash: hashOf(1) }],
     [
       'a path outside of the repository',
@@ -96,12 +99,55 @@ describe('flake.lock', () => {
     expect(passedOver).toEqual([{ name: 'dep', why: expect.any(String) as unknown }]);
   });
 
+  it('leads from ssh to the same place on the web, and knows of submodules', () => {
+    const locked = { type: 'git', url: 'ssh://git@x.example:2222/o/r.git', rev, submodules: true };
+    const lock = lockOf({ dep: { locked: { ...locked, narHash: hashOf(1) } } });
+    expect(only(readFlakeLock(lock, storeDir))).toMatchObject({
+      ...{ url: 'https://x.example/o/r.git', commit: rev, isOverSsh: true, submodules: true },
+    });
+  });
+
   it('names the same but once, and of its own tree nothing', () => {
     const node = { locked: { type: 'tarball', url: 'https://x.example/a', narHash: hashOf(1) } };
     const own = { locked: { type: 'path', path: './sub', narHash: hashOf(2) } };
     const { inputs, passedOver } = read(readFlakeLock(lockOf({ a: node, b: node, own }), storeDir));
     expect([inputs.length, passedOver]).toEqual([1, []]);
   });
+});
+
+it.each([
+  ['ssh://git@x.example/o/r', 'https://x.example/o/r'],
+  ['git+ssh://x.example:22/o/r.git', 'https://x.example/o/r.git'],
+  ['ssh+git://u:p@x.example/~u/r', 'https://x.example/~u/r'],
+  ['git://x.example/r', 'https://x.example/r'],
+  ['git@x.example:o/r.git', 'https://x.example/o/r.git'],
+  ['x.example:/srv/r', 'https://x.example/srv/r'],
+  ['http://x.example:81/r', 'http://x.example:81/r'],
+  ['https://x.example/r', 'https://x.example/r'],
+  ...[
+    ...[
+      '',
+      '/srv/r',
+      '../r',
+      'file:///srv/r',
+      'c:/r',
+      'ext::sh -c id',
+      'fd::1',
+      'x.example::r',
+      '-oProxyCommand=id',
+    ],
+    ...[
+      'ssh://',
+      'ssh:///r',
+      'ssh://x.example/',
+      'ssh://-oProxyCommand=id/',
+      'ssh://x.example/a b',
+      'https://',
+    ],
+    ...['git@x.example:a b', 'ssh://x.example\\\\y/r', 'git@[::1', '--upload-pack=id', 'a:b:c@d'],
+  ].map((one): [string, null] => [one, null]),
+])('%j is at %j on the web', (url, expected) => {
+  expect(webAddressOf(url)?.url ?? null).toBe(expected);
 });
 
 it('a file of sources may be anything: nothing is thrown', () => {
@@ -254,6 +300,63 @@ describe('what was downloaded', () => {
     expect(others).toEqual([]);
     const kept = await run(store.nix.programs.store, ['--query', '--references', join(roots, link)]);
     expect(kept).toBe(input.storePath);
+  });
+
+  it('is found under the address of ssh, with submodules, where only its files were there', async () => {
+    const tree = join(store.folder, 'with-submodules', 'source');
+    await mkdir(join(tree, 'lib', 'sub'), { recursive: true });
+    await writeFile(
+      join(tree, 'flake.nix'),
+      '{ outputs = _: { name = builtins.readFile ./lib/sub/name; }; }',
+    );
+    await writeFile(join(tree, 'lib', 'sub', 'name'), 'from-below');
+    const added = await run(store.nix.programs.store, ['--add-fixed', '--recursive', 'sha256', tree]);
+    const hash = await run(store.nix.programs.store, ['--query', '--hash', added]);
+    await run(store.nix.programs.store, ['--delete', '--ignore-liveness', added]);
+    const place = { type: 'git', url: 'ssh://git@x.invalid/o/r', submodules: true };
+    const known = { rev, ref: 'refs/heads/main', lastModified: 1, revCount: 1 };
+    const narHash = formatSri(parseSha256(hash) ?? Buffer.alloc(0));
+    const lock = lockOf({
+      root: { inputs: { dep: 'dep' } },
+      dep: { locked: { ...place, ...known, narHash }, original: place },
+    });
+    const flake = `{ inputs.dep.url = "git+ssh://git@x.invalid/o/r?submodules=1"; outputs = { dep, ... }: { packages.s.a = derivation { name = dep.name; system = "s"; builder = "/bin/sh"; }; }; }`;
+    const flakeTree = await store.tree({ 'flake.nix': flake, 'flake.lock': lock });
+    const input = only(readFlakeLock(lock, store.nix.storeDir));
+    const inputs = createInputStore(store.nix);
+    await writeFile(join(tree, 'lib', 'sub', 'more'), '');
+    const before = await readdir(store.nix.storeDir);
+    const asked = { input, tree, timeoutMs: 60_000 };
+    expect(await inputs.addTree(asked, signal)).toEqual({
+      kind: 'refused',
+      why: 'its content is not what was locked',
+    });
+    // Nothing of it is anywhere, under whatever name.
+    expect(await readdir(store.nix.storeDir)).toEqual(before);
+    await rm(join(tree, 'lib', 'sub', 'more'));
+    expect(await inputs.addTree(asked, signal)).toEqual({ kind: 'added' });
+    const target = {
+      kind: 'flake',
+      output: 'packages',
+      systems: ['s'],
+      rev: null,
+      lastModified: null,
+    } as const;
+    const { records } = await evaluate(flakeTree, target);
+    expect(records).toMatchObject([{ kind: 'derivation', name: 'from-below' }]);
+  });
+
+  it('says nothing of what is private and not what was locked, and keeps nothing of it', async () => {
+    const { folder } = await pack({ secret: 'of somebody' });
+    const pins = { p: { type: 'Git', url: 'https://x.example/', hash: hashOf(9) } };
+    const input = only(readNpins(JSON.stringify({ version: 5, pins }), store.nix.storeDir));
+    const before = await readdir(store.nix.storeDir);
+    const asked = { input, folder, sandbox: 'preferred', timeoutMs: 60_000, isPrivate: true } as const;
+    expect(await createInputStore(store.nix).add(asked, signal)).toEqual({
+      kind: 'refused',
+      why: 'its content is not what was locked',
+    });
+    expect(await readdir(store.nix.storeDir)).toEqual(before);
   });
 
   it('is found by what npins and niv fetch', async () => {

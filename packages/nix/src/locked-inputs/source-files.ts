@@ -11,7 +11,9 @@ import {
   shownType,
 } from './locked-input.ts';
 
-const withGit = 'is fetched with git, and that not beforehand';
+/** Nix looks for what `fetchGit` names in a cache of its own, which no two versions have in one form, not in the store. */
+const withGit =
+  'is fetched by builtins.fetchGit, for which nothing can be fetched beforehand: pin an archive of it, or have its repository listed in evaluation.allow_network';
 
 const Pin = z.object({
   type: z.string(),

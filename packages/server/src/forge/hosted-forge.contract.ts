@@ -46,6 +46,29 @@ const identityContract = (open: () => Promise<ForgeWorld>): void => {
   });
 };
 
+const sourcesContract = (open: () => Promise<ForgeWorld>): void => {
+  it('gives what it takes to read a repository of the same owner that it serves, and none for any other', async () => {
+    const { forge, ...world } = await open();
+    const reader = await world.createRepository({ isPrivate: true });
+    const { name } = await world.createRepository({ isPrivate: true });
+    const foreign = await world.createRepository({ isPrivate: true, isPermitted: false });
+    const before = await world.askedCount();
+    const source = forge.findSource(forge.cloneUrl(name));
+    expect(source).toMatchObject({ repository: name, of: 'repository' });
+    expect(forge.findSource('https://elsewhere.example/o/r')).toBeNull();
+    expect(await world.askedCount()).toBe(before);
+    const accessFor = (repository: string, by = reader.name) =>
+      forge.sourceAccess({ repository }, by, patience());
+    const access = await accessFor(name);
+    expect(access?.authorization).toMatch(/^\S+ \S+/);
+    expect((await accessFor(reader.name))?.authorization).not.toBe(access?.authorization);
+    expect(await accessFor(foreign.name)).toBeNull();
+    expect(await accessFor(name, foreign.name)).toBeNull();
+    expect(await accessFor(`${name}-of-nobody`)).toBeNull();
+    expect(await accessFor(`other-than-${name}`)).toBeNull();
+  });
+};
+
 const changesContract = (open: () => Promise<ForgeWorld>): void => {
   it('finds a change as it is: open, moved, a draft, from a fork, closed', async () => {
     const { forge, ...world } = await open();
@@ -156,6 +179,7 @@ const deliveriesContract = (open: () => Promise<ForgeWorld>): void => {
 /** @param open a world for one test; whoever opens it closes it after the test */
 export const hostedForgeContract = (open: () => Promise<ForgeWorld>): void => {
   identityContract(open);
+  sourcesContract(open);
   changesContract(open);
   deliveriesContract(open);
   gatesContract(open);

@@ -166,9 +166,15 @@ export const createFakeHostedForge = (host = 'forge.example.org', webhookPath = 
   const repositoryOf = (name: string): FakeRepository | undefined =>
     repositories.get(name) ??
     [...repositories.values()].find(({ repository }) => isSameName(repository.name, name));
+  const withPlace = ({ repository, changes }: FakeRepository, number: number): OfferedChange | null => {
+    const change = changes.get(number);
+    return change === undefined ? null : { ...change, repositoryId: repository.id };
+  };
   const listingOf = ({ repository, changes, branches }: FakeRepository): HostedListing => ({
     repository,
-    changes: [...changes.values()].filter(({ isOpen }) => isOpen),
+    changes: [...changes.values()]
+      .filter(({ isOpen }) => isOpen)
+      .map((change) => ({ ...change, repositoryId: repository.id })),
     isComplete: forge.isComplete,
     branches: [...branches].map(([name, sha]) => ({ name, sha })),
   });
@@ -197,7 +203,8 @@ export const createFakeHostedForge = (host = 'forge.example.org', webhookPath = 
     isPermitted: (repository, baseBranch) => forge.permits(repository, baseBranch),
     async findChange(repository, number, signal) {
       await ask(`change ${repository} ${number}`, signal);
-      return forge.permits(repository, null) ? (repositoryOf(repository)?.changes.get(number) ?? null) : null;
+      const found = forge.permits(repository, null) ? repositoryOf(repository) : undefined;
+      return found === undefined ? null : withPlace(found, number);
     },
     async findBranchTip(repository, branch, signal) {
       await ask(`branch ${repository} ${branch}`, signal);
@@ -226,6 +233,20 @@ export const createFakeHostedForge = (host = 'forge.example.org', webhookPath = 
     cloneUrl: (repository) => `https://${host}/${repository}.git`,
     cloneAccess: (repository) =>
       Promise.resolve({ url: `https://${host}/${repository}.git`, authorization: null }),
+    findSource: (url) => {
+      const begin = `https://${host}/`;
+      const path = url.startsWith(begin) ? url.slice(begin.length) : '';
+      const [, repository, archive] = /^([\w-]+\/[\w-]+)(?:\.git|(\/archive\/.+))?$/.exec(path) ?? [];
+      if (repository === undefined) return null;
+      return { repository, of: archive === undefined ? 'repository' : 'archive', url };
+    },
+    async sourceAccess({ repository }, reader, signal) {
+      await ask(`content ${repository}`, signal);
+      const isThere = repositoryOf(repository) !== undefined && repositoryOf(reader) !== undefined;
+      const isOfOne = repository.split('/')[0]?.toLowerCase() === reader.split('/')[0]?.toLowerCase();
+      const permits = forge.permits(repository, null) && forge.permits(reader, null);
+      return isThere && isOfOne && permits ? { authorization: `for ${repository}` } : null;
+    },
     headRefOf: (number) => `refs/pull/${number}/head`,
     async putGate({ repository }, gate, { signal }) {
       await ask(`gate ${repository} ${gate.name}`, signal);

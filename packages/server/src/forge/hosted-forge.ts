@@ -33,6 +33,16 @@ export interface CloneAccess {
   readonly authorization: string | null;
 }
 
+/** Where the content of a repository is, as somebody wrote its address. */
+export interface ForgeSource {
+  /** `owner/repo`; whether there is one nobody has looked. */
+  readonly repository: string;
+  /** The repository itself, for git; or an archive of one of its commits. */
+  readonly of: 'repository' | 'archive';
+  /** Where the forge gives it to whoever may read it. */
+  readonly url: string;
+}
+
 /** What a repository offers to be judged, as the forge has it now. */
 export interface HostedListing {
   readonly repository: EventRepository;
@@ -106,6 +116,18 @@ export interface HostedForge extends HostedTalk, HostedMerging {
   cloneUrl(repository: string): string;
   /** @throws HostedForgeFault */
   cloneAccess(repository: string, signal: AbortSignal): Promise<CloneAccess>;
+  /** What a URL means here, whoever wrote it; null: nothing, or nothing that is given to an app. Asks nobody. */
+  findSource(url: string): ForgeSource | null;
+  /**
+   * What it takes to read that repository and no other, and nothing of it but its content, asked for by what speaks for
+   * `reader`: where both are of one account and the permissions let us serve both. Null where that is not so, or nothing of
+   * the kind is there for it. Good for some minutes. @throws HostedForgeFault
+   */
+  sourceAccess(
+    source: Pick<ForgeSource, 'repository'>,
+    reader: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly authorization: string } | null>;
   /** The full name of the ref that holds the head of a change, for git: `refs/pull/12/head`. */
   headRefOf(number: number): string;
   /**

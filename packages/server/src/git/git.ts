@@ -58,11 +58,10 @@ export interface Git {
   inspectWorkingTree(source: LocalSource, signal?: AbortSignal): Promise<WorkingTree | null>;
   /**
    * Fetches one commit of a repository that a stranger named, without its history, and writes its tree to
-   * `<folder>/source` as `Mirror.exportTree` does. Sends no credentials and follows no redirect.
-   * @returns that path
+   * `<folder>/source` as `Mirror.exportTree` does. Sends no credentials but those it is given, and follows no redirect.
    * @throws GitError GIT_URL_INVALID for anything but http and https; as of openMirror and `Mirror.exportTree`
    */
-  exportRemoteCommit(asked: RemoteCommit, signal: AbortSignal): Promise<string>;
+  exportRemoteCommit(asked: RemoteCommit, signal: AbortSignal): Promise<ExportedCommit>;
 }
 
 export interface RemoteCommit {
@@ -75,6 +74,31 @@ export interface RemoteCommit {
   readonly folder: string;
   /** About what is fetched at most; what is written may be some times as much. */
   readonly maxBytes: number;
+  /** Files and folders that are written at most. @default some times what the largest package sets have */
+  readonly maxEntries?: number;
+  /** As of `UrlSource`. @default none */
+  readonly authorization?: string;
+  /** Whether somebody wants to know of its submodules; at most so many. @default none, however many there are */
+  readonly maxSubmodules?: number;
+}
+
+/** A folder of a commit that is another repository at one of its commits. It is empty in what was written. */
+export interface Submodule {
+  /** Names of folders that are there and no links, joined by `/`. */
+  readonly path: string;
+  readonly rev: string;
+  /** As `.gitmodules` has it, which may be anything; null where it has none for this path. */
+  readonly url: string | null;
+}
+
+export interface ExportedCommit {
+  readonly tree: string;
+  /** Empty where nobody wanted to know. */
+  readonly submodules: readonly Submodule[];
+  /** Files and folders. */
+  readonly entries: number;
+  /** What it came to, in terms of `maxBytes`. */
+  readonly sizeBytes: number;
 }
 
 export interface FoundCommit {

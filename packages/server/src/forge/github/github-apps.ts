@@ -35,8 +35,12 @@ export interface GithubInstallation {
   readonly rights: Readonly<Record<string, string>>;
   /** Asks as this installation. */
   readonly client: GithubClient;
+  /** Of the app, as of ekaci.toml. */
+  readonly permissions: Permissions;
   /** For git; good for five minutes at least. @throws GithubError */
   token(signal?: AbortSignal): Promise<Secret>;
+  /** The same, for the content of that one repository of the account. @param name without its owner */
+  contentToken(name: string, signal?: AbortSignal): Promise<Secret>;
 }
 
 /** What speaks for a repository. @throws GithubError GITHUB_NOT_FOUND where nothing does */
@@ -91,6 +95,8 @@ type Installation = z.output<typeof Installation>;
 const keptFoundMs = 10 * 60_000;
 const keptMissingMs = 60_000;
 const mostKept = 10_000;
+/** Of tokens for single repositories. */
+const mostContents = 200;
 
 interface Known {
   readonly installation: Installation | null;
@@ -110,10 +116,24 @@ const createApp = (deps: GithubAppDeps, clock: () => number) => {
     clients.set(installationId, made);
     return made;
   };
+  const contents = new Map<string, GithubIdentity>();
+  const readContent = (installationId: number, contentOf: string): GithubIdentity => {
+    const key = `${installationId}/${contentOf.toLowerCase()}`;
+    const known = contents.get(key);
+    if (known !== undefined) return known;
+    if (contents.size >= mostContents) contents.clear();
+    const made = createInstallationIdentity({ app, installationId, appClient: client, clock, contentOf });
+    contents.set(key, made);
+    return made;
+  };
   return {
     deps,
     client,
-    forget: () => installed.clear(),
+    forget: () => {
+      installed.clear();
+      contents.clear();
+    },
+    readContent,
     asInstallation: openInstallation,
     find: async (repository: string, signal?: AbortSignal): Promise<Installation | null> => {
       const key = repository.toLowerCase();
@@ -144,9 +164,9 @@ export const createGithubApps = ({ apps: given, clock }: GithubAppsDeps): Github
   return {
     choose: async (repository, branch, signal) => {
       const reasons: Extract<AppChoice, { kind: 'none' }>['reasons'][number][] = [];
-      for (const { deps, find, asInstallation } of apps) {
-        const app = deps.id;
-        if (!permitsApp(deps.permissions, repository, branch)) {
+      for (const { deps, find, asInstallation, readContent } of apps) {
+        const { id: app, permissions } = deps;
+        if (!permitsApp(permissions, repository, branch)) {
           reasons.push({ app, reason: 'not-permitted' });
           continue;
         }
@@ -156,8 +176,12 @@ export const createGithubApps = ({ apps: given, clock }: GithubAppsDeps): Github
         else {
           const { id: installationId, app_id: appId, permissions: rights } = installation;
           const { client, identity } = asInstallation(installationId);
-          const token = (asking?: AbortSignal) => identity.token(asking);
-          return { kind: 'installation', app, appId, installationId, rights, client, token };
+          const found = { app, appId, installationId, rights, permissions, client };
+          return {
+            ...{ kind: 'installation', ...found },
+            token: (asking) => identity.token(asking),
+            contentToken: (name, asking) => readContent(installationId, name).token(asking),
+          };
         }
       }
       return { kind: 'none', reasons };

@@ -59,5 +59,7 @@ export interface GithubCallReport {
 
 /** What asks one GitHub. */
 export interface GithubHttp {
+  /** Of its API, without a slash at the end. */
+  readonly apiUrl: string;
   as(identity: GithubIdentity): GithubClient;
 }

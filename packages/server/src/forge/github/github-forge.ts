@@ -20,6 +20,7 @@ import { createGithubTalk } from './github-talk.ts';
 import { perPage, readPages } from './pages.ts';
 import { findBranchTip, findRepository, listBranchTips, listRepositories } from './repositories.ts';
 import { createRetelling } from './retell.ts';
+import { accessGithubSource, findGithubSource } from './sources.ts';
 import { receiveWebhook } from './webhook.ts';
 
 export interface GithubForgeDeps {
@@ -194,6 +195,9 @@ export const createGithubForge = (deps: GithubForgeDeps): HostedForge => {
       const token = (await speaker.token(signal)).reveal();
       return { authorization: `Basic ${Buffer.from(`x-access-token:${token}`).toString('base64')}` };
     },
+    findSource: (url) => findGithubSource({ webUrl, apiUrl: http.apiUrl }, url),
+    sourceAccess: ({ repository }, reader, signal) =>
+      accessGithubSource(apps, { source: repository, reader }, signal),
     headRefOf: (number) => `refs/pull/${number}/head`,
     async putGate({ repository, baseBranch }, gate, { id, signal }) {
       const { client, appId } = await speakFor({ apps, signal }, repository, baseBranch);

@@ -284,6 +284,7 @@ export const createGithubHttp = (deps: GithubHttpDeps): GithubHttp => {
     return asker;
   };
   return {
+    apiUrl: deps.apiUrl,
     as: (identity) => {
       const asker = askerOf(identity);
       return {

@@ -26,6 +26,8 @@ export interface InstallationIdentityDeps {
   /** Asks as the app. */
   readonly appClient: GithubClient;
   readonly clock: () => number;
+  /** Name of the one repository that its token is for, to read its content. @default all that the installation may */
+  readonly contentOf?: string;
 }
 
 const explain = (error: unknown, { app, installationId }: InstallationIdentityDeps): unknown => {
@@ -47,6 +49,9 @@ const askForToken = async (deps: InstallationIdentityDeps): Promise<z.output<typ
       operation: 'installation.token',
       method: 'POST',
       path: apiPath('app', 'installations', deps.installationId, 'access_tokens'),
+      ...(deps.contentOf !== undefined && {
+        body: { repositories: [deps.contentOf], permissions: { contents: 'read' } },
+      }),
       schema: AccessToken,
       // A token that nobody uses does no harm.
       repeat: 'always',
@@ -64,7 +69,7 @@ interface Held {
 
 /** @throws by `token()`: GithubError GITHUB_INSTALLATION_SUSPENDED, GITHUB_INSTALLATION_GONE, and those of a call */
 export const createInstallationIdentity = (deps: InstallationIdentityDeps): GithubIdentity => {
-  const { app, installationId, clock } = deps;
+  const { app, installationId, clock, contentOf } = deps;
   let held: Held | null = null;
   let making: Promise<Secret> | null = null;
   const make = async (): Promise<Secret> => {
@@ -78,7 +83,7 @@ export const createInstallationIdentity = (deps: InstallationIdentityDeps): Gith
   const isUsable = ({ madeAtMs, usableUntilMs }: Held): boolean =>
     clock() >= madeAtMs && clock() < usableUntilMs;
   return {
-    name: `installation ${installationId} of ${app}`,
+    name: `installation ${installationId} of ${app}${contentOf === undefined ? '' : ` for ${contentOf}`}`,
     token: async (signal) => {
       signal?.throwIfAborted();
       if (held !== null && isUsable(held)) return held.token;

@@ -2,11 +2,12 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TreeSha } from '@eka-ci/core/ids';
-import { GitError, type RemoteCommit } from '../git.ts';
+import { type ExportedCommit, GitError, type RemoteCommit } from '../git.ts';
 import { exportTree } from './export-tree.ts';
 import { createRepository, initBare } from './repository.ts';
 import { type GitContext, runGit } from './run-git.ts';
-import { checkTreeBounds } from './tree-bounds.ts';
+import { readSubmodules } from './submodules.ts';
+import { measureTree, mostGrowth } from './tree-bounds.ts';
 
 /** What goes past the judged addresses. */
 const noProxies = {
@@ -77,10 +78,16 @@ const withinBytes = async <Result>(
 
 const fetchCommit = (
   context: GitContext,
-  { bare, url, rev, addresses }: { bare: string; url: URL; rev: string; addresses: readonly string[] },
+  { rev, addresses, authorization }: RemoteCommit,
+  { bare, url }: { readonly bare: string; readonly url: URL },
 ): Promise<unknown> => {
   const pin: [string, string][] =
     addresses.length === 0 ? [] : [['http.curloptResolve', pinOf(url, addresses)]];
+  // As of a mirror, and of this host alone: nothing here follows a redirect.
+  const header: [string, string][] =
+    authorization === undefined
+      ? []
+      : [[`http.${url.origin}/.extraHeader`, `Authorization: ${authorization}`]];
   const flags = ['--quiet', '--depth=1', '--no-tags', '--no-write-fetch-head', '--no-auto-maintenance'];
   return runGit(context, {
     doing: 'fetching a commit',
@@ -95,6 +102,7 @@ const fetchCommit = (
       // A pack stays one, and can be measured.
       ['fetch.unpackLimit', '1'],
       ...pin,
+      ...header,
     ],
     env: { GIT_ALLOW_PROTOCOL: 'http:https', ...noProxies },
     timeoutMs: context.fetchTimeoutMs,
@@ -104,16 +112,17 @@ const fetchCommit = (
 /** See `Git.exportRemoteCommit`. */
 export const exportRemoteCommit = async (
   context: GitContext & { readonly signal: AbortSignal },
-  { url: text, rev, addresses, folder, maxBytes }: RemoteCommit,
-): Promise<string> => {
-  const url = parseUrl(text);
+  asked: RemoteCommit,
+): Promise<ExportedCommit> => {
+  const { rev, folder, maxBytes } = asked;
+  const url = parseUrl(asked.url);
   if (!/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(rev)) {
     throw new GitError('GIT_REVISION_INVALID', `${JSON.stringify(rev)} is no full commit sha`);
   }
   const bare = join(folder, 'fetched.git');
   await initBare(context, bare, rev.length === 64 ? 'sha256' : 'sha1');
   await withinBytes({ folder: bare, maxBytes }, context.signal, (signal) =>
-    fetchCommit({ ...context, signal }, { bare, url, rev, addresses }),
+    fetchCommit({ ...context, signal }, asked, { bare, url }),
   );
   const parts = { folder: bare, refsDir: bare, remoteHead: 'HEAD', borrowedShallowFile: null };
   const repository = createRepository(context, parts);
@@ -121,6 +130,8 @@ export const exportRemoteCommit = async (
   const { stdout } = await repository.run({ doing: 'finding the tree of the commit', args });
   // Git printed the name of a tree.
   const tree = stdout.trim() as TreeSha;
-  await checkTreeBounds(context, { gitDir: bare, tree, maxBytes });
-  return exportTree(repository, tree, folder);
+  const { entries, bytes, gitlinks } = await measureTree(context, { gitDir: bare, tree }, asked);
+  const submodules = await readSubmodules(repository, tree, gitlinks);
+  const sizeBytes = Math.max(await packBytes(bare), Math.ceil(bytes / mostGrowth));
+  return { tree: await exportTree(repository, tree, folder), submodules, entries, sizeBytes };
 };

@@ -5,43 +5,79 @@ import { GitError } from '../git.ts';
 import { type GitContext, streamGitOutput } from './run-git.ts';
 
 /** Of a written tree over the bound on a pack: text is packed to about a quarter, so what was meant for use fits. */
-const mostGrowth = 8;
+export const mostGrowth = 8;
 
 /** Some times what the largest package sets have; every one costs a block of the disk besides its content. */
-const mostEntries = 200_000;
+const usualEntries = 200_000;
 
 const [tab, nul] = [9, 0];
 
-/** Reads `<mode> <type> <object> <size>\t<path>\0` in pieces, and keeps no more of it than the part before the tab. */
-const createReader = (onEntry: (size: number) => void) => {
+/** A commit of another repository in a tree. */
+export interface Gitlink {
+  readonly rev: string;
+  readonly path: string;
+}
+
+interface Entry {
+  readonly size: number;
+  readonly gitlink: Gitlink | null;
+}
+
+/** Reads `<mode> <type> <object> <size>\t<path>\0` in pieces, and keeps of paths none but those of other repositories. */
+const createReader = (onEntry: (entry: Entry) => void) => {
   let head = '';
+  let path: Buffer[] = [];
   let inPath = false;
+  const end = (): void => {
+    const rev = /^160000 commit ([0-9a-f]+) /.exec(head)?.[1];
+    const gitlink = rev === undefined ? null : { rev, path: Buffer.concat(path).toString('utf8') };
+    // What is no file has a dash.
+    onEntry({ size: Number(/ (\d+)$/.exec(head)?.[1] ?? 0), gitlink });
+    [head, path] = ['', []];
+  };
   return (chunk: Buffer): void => {
     for (let at = 0; at < chunk.length; ) {
       const found = chunk.indexOf(inPath ? nul : tab, at);
-      const end = found === -1 ? chunk.length : found;
-      if (!inPath) head += chunk.toString('latin1', at, end);
-      at = end + 1;
+      const until = found === -1 ? chunk.length : found;
+      if (!inPath) head += chunk.toString('latin1', at, until);
+      else if (head.startsWith('160000 ')) path.push(chunk.subarray(at, until));
+      at = until + 1;
       if (found === -1) continue;
-      // What is no file has a dash.
-      if (!inPath) onEntry(Number(/ (\d+)$/.exec(head)?.[1] ?? 0));
-      head = '';
+      if (inPath) end();
       inPath = !inPath;
     }
   };
 };
 
+export interface TreeBounds {
+  readonly maxBytes: number;
+  readonly maxEntries?: number;
+  /** @default however many there are: nobody wants to know of them */
+  readonly maxSubmodules?: number;
+}
+
+export interface MeasuredTree {
+  readonly entries: number;
+  readonly bytes: number;
+  /** Empty where nobody wants to know of them. */
+  readonly gitlinks: readonly Gitlink[];
+}
+
 /** @throws GitError where the tree is too large for a commit of which `maxBytes` may be fetched */
-export const checkTreeBounds = async (
+export const measureTree = async (
   context: GitContext,
-  { gitDir, tree, maxBytes }: { readonly gitDir: string; readonly tree: TreeSha; readonly maxBytes: number },
-): Promise<void> => {
+  { gitDir, tree }: { readonly gitDir: string; readonly tree: TreeSha },
+  { maxBytes, maxEntries = usualEntries, maxSubmodules }: TreeBounds,
+): Promise<MeasuredTree> => {
   const most = maxBytes * mostGrowth;
   let bytes = 0;
   let entries = 0;
-  const read = createReader((size) => {
+  const gitlinks: Gitlink[] = [];
+  const isCrowded = (): boolean => gitlinks.length > (maxSubmodules ?? 0);
+  const read = createReader(({ size, gitlink }) => {
     bytes += size;
     entries += 1;
+    if (gitlink !== null && maxSubmodules !== undefined && !isCrowded()) gitlinks.push(gitlink);
   });
   // Trees count (-t): without files in them they would be gone through in silence.
   const args = ['ls-tree', '-r', '-t', '-l', '-z', tree];
@@ -49,12 +85,14 @@ export const checkTreeBounds = async (
     read(chunk);
     // Paths as well: git holds all of them when it writes the tree.
     bytes += chunk.length;
-    return bytes <= most && entries <= mostEntries;
+    return bytes <= most && entries <= maxEntries && !isCrowded();
   });
-  if (entries > mostEntries)
-    throw new GitError('GIT_FETCH_FAILED', `the commit has more than ${mostEntries} files and folders`);
+  if (entries > maxEntries)
+    throw new GitError('GIT_FETCH_FAILED', `the commit has more than ${maxEntries} files and folders`);
   if (bytes > most) {
     const message = `the commit is larger than ${Math.floor(most / 1024 / 1024)} MiB when it is written`;
     throw new GitError('GIT_FETCH_FAILED', message);
   }
+  if (isCrowded()) throw new GitError('GIT_FETCH_FAILED', `it has more than ${maxSubmodules} submodules`);
+  return { entries, bytes, gitlinks };
 };

@@ -83,6 +83,42 @@ it.each<[string, () => string, RegExp]>([
   expect(JSON.stringify(got)).not.toMatch(/169\.254|10\.0\.0/);
 });
 
+it('sends a credential where it is for, also after a redirect there, and nowhere else', async () => {
+  const other = await serveFiles((_, response) => void response.end('of the other'));
+  const guard = {
+    check: (url: string) => (url.startsWith(other.origin) ? other.guard : files.guard).check(url, signal),
+  };
+  const fetch = (url: string) =>
+    download(
+      guard,
+      { url, file: file(), maxBytes: 1024, idleTimeoutMs: 30_000, authorization: 'Basic c2VjcmV0' },
+      signal,
+    );
+  try {
+    const leading = (to: string): string => `${files.origin}/?to=${encodeURIComponent(to)}`;
+    expect(await fetch(leading('/file'))).toMatchObject({ kind: 'done' });
+    expect(files.seen.map(({ headers }) => headers.authorization)).toEqual([
+      'Basic c2VjcmV0',
+      'Basic c2VjcmV0',
+    ]);
+    // Another port is another server; and so is the same one by another name, and then again itself.
+    expect(await fetch(leading(`${other.origin}/`))).toMatchObject({ kind: 'done' });
+    const named = `${files.named}/?to=${encodeURIComponent(`${files.origin}/file`)}`;
+    expect(await fetch(leading(named))).toMatchObject({ kind: 'done' });
+    expect(other.seen.map(({ headers }) => headers.authorization)).toEqual([undefined]);
+    expect(files.seen.slice(-2).map(({ headers }) => headers.authorization)).toEqual([undefined, undefined]);
+    // Only its own place is not judged.
+    const inside = await fetch(leading(secretPlace));
+    expect(inside).toMatchObject({
+      kind: 'failed',
+      why: expect.stringMatching(/redirects.*no public/) as string,
+    });
+    expect(JSON.stringify(inside)).not.toContain('c2VjcmV0');
+  } finally {
+    await other.close();
+  }
+});
+
 it('does not wait for ever for a server that wants to speak of something else', async () => {
   expect(await get(`${files.origin}/upgrade`)).toEqual({ kind: 'failed', why: 'the server hung up' });
 });

@@ -1,4 +1,5 @@
-// Gets a file whose address a stranger wrote: from public addresses alone, without credentials, within bounds.
+// Gets a file whose address a stranger wrote: from public addresses alone, within bounds, and without credentials but those
+// that a forge gave for an address of its own.
 import { createWriteStream } from 'node:fs';
 import { get as getHttp, type IncomingMessage, type RequestOptions } from 'node:http';
 import { get as getHttps } from 'node:https';
@@ -16,6 +17,11 @@ export interface DownloadRequest {
   readonly onBytes?: (count: number) => string | null;
   /** Of silence. */
   readonly idleTimeoutMs: number;
+  /**
+   * Value of the HTTP `Authorization` header, for the URL's own scheme, host and port, which the operator named: they are
+   * not judged, and all others are, without it. @default none
+   */
+  readonly authorization?: string;
 }
 
 export type Download =
@@ -35,12 +41,13 @@ export const notPublic = 'its URL leads to no public http or https server';
 
 interface Place {
   readonly url: string;
-  /** Empty: resolve it as the system does, for the guard is off. */
+  /** Empty: resolve it as the system does, for the guard is off, or has no say. */
   readonly addresses: readonly string[];
+  readonly authorization: string | undefined;
 }
 
 const ask = (
-  { url, addresses }: Place,
+  { url, addresses, authorization }: Place,
   idleTimeoutMs: number,
   signal: AbortSignal,
 ): Promise<IncomingMessage> =>
@@ -49,7 +56,11 @@ const ask = (
       agent: false,
       signal,
       timeout: idleTimeoutMs,
-      headers: { accept: '*/*', 'user-agent': 'eka-ci' },
+      headers: {
+        accept: '*/*',
+        'user-agent': 'eka-ci',
+        ...(authorization !== undefined && { authorization }),
+      },
       ...(addresses.length === 0 ? {} : { lookup: pinnedLookup(addresses) }),
     };
     const request = (url.startsWith('https:') ? getHttps : getHttp)(url, options, resolve);
@@ -61,34 +72,49 @@ const ask = (
 
 const redirects: ReadonlySet<number | undefined> = new Set([301, 302, 303, 307, 308]);
 
-const judgePlace = async (guard: DestinationGuard, url: string, signal: AbortSignal): Promise<Place> => {
+const judgePlace = async (
+  guard: DestinationGuard,
+  { url, authorization }: DownloadRequest,
+  signal: AbortSignal,
+): Promise<Place> => {
   if (!/^https?:\/\//.test(url)) throw new DownloadFault(notPublic);
+  if (authorization !== undefined) return { url, addresses: [], authorization };
   const judged = await guard.check(url, signal);
   if (judged.kind !== 'allowed') throw new DownloadFault(notPublic);
-  return { url, addresses: judged.addresses };
+  return { url, addresses: judged.addresses, authorization };
+};
+
+/** @throws DownloadFault where it is not to be followed */
+const judgeRedirect = async (
+  guard: DestinationGuard,
+  { from, location }: { readonly from: Place; readonly location: string },
+  signal: AbortSignal,
+): Promise<Place> => {
+  const next = URL.parse(location, from.url);
+  if (from.authorization !== undefined && next !== null && next.origin === new URL(from.url).origin) {
+    next.hash = '';
+    return { ...from, url: next.href };
+  }
+  const target = await checkRedirect(guard, { from: from.url, location }, signal);
+  if (target.kind !== 'allowed') throw new DownloadFault(`it redirects, and there ${notPublic}`);
+  return { url: target.url, addresses: target.addresses, authorization: undefined };
 };
 
 /** Follows redirects, each judged, to an answer that has the file. */
 const open = async (
   guard: DestinationGuard,
-  { url, idleTimeoutMs }: DownloadRequest,
+  request: DownloadRequest,
   signal: AbortSignal,
 ): Promise<IncomingMessage> => {
-  let place = await judgePlace(guard, url, signal);
+  let place = await judgePlace(guard, request, signal);
   for (let hops = 0; hops <= mostRedirects; hops++) {
-    const answer = await ask(place, idleTimeoutMs, signal);
+    const answer = await ask(place, request.idleTimeoutMs, signal);
     if (answer.statusCode === 200) return answer;
     // Its body is not read.
     answer.destroy();
     if (!redirects.has(answer.statusCode))
       throw new DownloadFault(`the server answered ${answer.statusCode}`);
-    const target = await checkRedirect(
-      guard,
-      { from: place.url, location: answer.headers.location ?? '' },
-      signal,
-    );
-    if (target.kind !== 'allowed') throw new DownloadFault(`it redirects, and there ${notPublic}`);
-    place = target;
+    place = await judgeRedirect(guard, { from: place, location: answer.headers.location ?? '' }, signal);
   }
   throw new DownloadFault(`it redirects more than ${mostRedirects} times`);
 };

@@ -244,8 +244,9 @@ it('fetches a commit of a git repository, and none that is private or not what w
     root: {},
     inside: node('https://localhost/dep', `sha256:${hashOf(1)}`),
     other: node(url, `sha256:${hashOf(2)}`),
+    odd: node(`${served.origin}/de\\p`, `sha256:${hashOf(3)}`),
     dep: node(url, narHash),
-    modules: { locked: { ...node(url, narHash).locked, submodules: true } },
+    modules: { locked: { ...node(url, narHash).locked, lfs: true } },
   };
   const prefetching = await open({ 'flake.lock': JSON.stringify({ version: 7, root: 'root', nodes }) });
   const strict = createDestinationGuard({ allowPrivate: false });
@@ -259,12 +260,14 @@ it('fetches a commit of a git repository, and none that is private or not what w
     const poor = await prefetching(guard, { atOnce: 1, maxTotalBytes: 10 }).run();
     expect(poor.slice(2)).toEqual([
       expect.stringMatching(/"other" was not fetched.*: its content is not what was locked\.$/),
+      expect.stringMatching(/"odd" was not fetched.*: all inputs together are larger than 0 MiB\.$/),
       expect.stringMatching(/"dep" was not fetched.*: all inputs together are larger than 0 MiB\.$/),
     ]);
     expect(await prefetching(guard).run()).toEqual([
       expect.stringMatching(/^flake\.lock: "modules" is of the type git, as it stands there/),
       'The locked input "inside" was not fetched before the evaluation: its URL leads to no public http or https server.',
       'The locked input "other" was not fetched before the evaluation: its content is not what was locked.',
+      'The locked input "odd" was not fetched before the evaluation: git could not fetch it (GIT_URL_INVALID).',
     ]);
     expect(isThere(storePath)).toBe(true);
   } finally {

@@ -1,18 +1,27 @@
 // Stage: a tree → what its lock files lock is in the store, so that an evaluation without network finds it. What cannot
 // be fetched is said and left: only an evaluation that needs it fails.
-import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { StorePath, TreeSha } from '@eka-ci/core/ids';
 import type { EvaluationRequest } from '@eka-ci/nix/evaluator/evaluator';
-import { downloadName, type InputStore } from '@eka-ci/nix/locked-inputs/input-store';
 import type { LockedInput } from '@eka-ci/nix/locked-inputs/locked-input';
 import type { StoreQueries } from '@eka-ci/nix/store-queries';
-import type { DestinationGuard } from '../../config/destination-guard.ts';
-import { type Git, GitError, type GitErrorCode, type Mirror } from '../../git/git.ts';
-import { createTurns, type Turns } from '../../lib/turns.ts';
-import { createWorkFolder, removeTree } from '../../lib/work-folder.ts';
-import { download, notPublic } from './download.ts';
+import { hostedName } from '../../forge/hosted-forge.ts';
+import type { Mirror } from '../../git/git.ts';
+import { createTurns } from '../../lib/turns.ts';
+import { createWorkFolder } from '../../lib/work-folder.ts';
+import {
+  type Budget,
+  type FetchedInput,
+  type FetchInputDeps,
+  fetchInput,
+  type InputLimits,
+  type InputToFetch,
+} from './fetch-input.ts';
+import {
+  createPrivateInputs,
+  type InputReader,
+  type PrivateInputs,
+  type PrivateInputsDeps,
+} from './private-inputs.ts';
 import { readLocks, shownName } from './read-locks.ts';
 
 export interface PrefetchRequest {
@@ -21,6 +30,14 @@ export interface PrefetchRequest {
   /** As long as it is there, what was fetched stays in the store. */
   readonly rootsDir: string;
   readonly sandbox: EvaluationRequest['sandbox'];
+  /** Its evaluation fetches by itself what anybody may have: then nothing is fetched where nothing can be private. @default false */
+  readonly hasNetwork?: boolean;
+  /** For whom private inputs are fetched, where they may be. @default nobody: nothing is fetched with credentials */
+  readonly reading?: {
+    readonly reader: InputReader;
+    /** The tree whose locks were put there by somebody who may write to that repository. */
+    readonly vouchedBy: TreeSha;
+  };
   /** Told how many are fetched, where any is. */
   readonly onBegin?: (count: number) => void;
 }
@@ -34,16 +51,11 @@ export interface Prefetch {
   prefetch(request: PrefetchRequest, signal: AbortSignal): Promise<readonly string[]>;
 }
 
-export interface PrefetchLimits {
+export interface PrefetchLimits extends InputLimits {
   readonly atOnce: number;
   readonly unpackAtOnce: number;
-  /** Of one download. */
-  readonly maxBytes: number;
   /** Of all of one tree. */
   readonly maxTotalBytes: number;
-  readonly idleTimeoutMs: number;
-  /** Of all of one tree. */
-  readonly timeoutMs: number;
 }
 
 /** The largest package sets are archives of some 50 MiB; Nix 2.8 holds them in memory several times. */
@@ -56,30 +68,19 @@ const defaultLimits: PrefetchLimits = {
   timeoutMs: 10 * 60_000,
 };
 
-export interface PrefetchDeps {
-  readonly guard: DestinationGuard;
+export interface PrefetchDeps extends Pick<FetchInputDeps, 'guard' | 'git' | 'inputs'> {
   readonly storeDir: string;
-  readonly git: Pick<Git, 'exportRemoteCommit'>;
-  readonly inputs: InputStore;
   readonly queries: (asking: { readonly signal: AbortSignal }) => Pick<StoreQueries, 'queryValid'>;
+  /** @default nothing is hidden, so nothing is fetched with credentials */
+  readonly isHidden?: PrivateInputsDeps['isHidden'];
   readonly limits?: Partial<PrefetchLimits>;
 }
 
-/** Null where it is in the store, else why not. */
-type Outcome = string | null;
-
 interface Fetching {
-  readonly deps: Omit<PrefetchDeps, 'limits'>;
   readonly limits: PrefetchLimits;
-  readonly unpacking: Turns;
-  /** By what would be fetched: both sides of a change lock much the same, and are evaluated at once. */
-  readonly underWay: Map<StorePath, Promise<Outcome>>;
-}
-
-/** What the inputs of one tree may cost together. */
-interface Budget {
-  /** Null where there was enough left, else why not. */
-  readonly take: (bytes: number) => string | null;
+  readonly fetching: FetchInputDeps;
+  /** By what would be fetched, from where and for whom: both sides of a change lock much the same, and are evaluated at once. */
+  readonly underWay: Map<string, Promise<FetchedInput>>;
 }
 
 const createBudget = (maxTotalBytes: number): Budget => {
@@ -93,86 +94,15 @@ const createBudget = (maxTotalBytes: number): Budget => {
   };
 };
 
-/** What git fetched and wrote, links not followed: it does not say how much arrived. */
-const folderBytes = async (folder: string): Promise<number> => {
-  let bytes = 0;
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (entry.isFile()) bytes += (await lstat(join(entry.parentPath, entry.name))).size;
-  }
-  return bytes;
-};
-
-interface Asked {
-  readonly input: LockedInput;
-  readonly sandbox: PrefetchRequest['sandbox'];
-  /** Ours alone; what is put there is removed. */
-  readonly folder: string;
-  readonly budget: Budget;
-}
-
-/** What no other commit and no other server would change. */
-const ourFaults: readonly GitErrorCode[] = [
-  'GIT_DISK_FULL',
-  'GIT_READ_ONLY',
-  'GIT_NOT_INSTALLED',
-  'GIT_TOO_OLD',
-];
-
-const fetchCommit = async (
-  { deps, limits, unpacking }: Omit<Fetching, 'underWay'>,
-  { input, commit, place }: { input: LockedInput; commit: string; place: string },
+/** As `fetchInput`, unless somebody is at the very same: who names a bad address for it fails for no others. */
+const fetchOnce = async (
+  { fetching, underWay }: Fetching,
+  asked: InputToFetch,
   signal: AbortSignal,
-): Promise<Outcome> => {
-  const { url } = input;
-  const { maxBytes, timeoutMs } = limits;
-  const judged = await deps.guard.check(url, signal);
-  if (judged.kind !== 'allowed') return notPublic;
-  const asked = { url, rev: commit, addresses: judged.addresses, folder: place, maxBytes };
-  let tree: string;
-  try {
-    tree = await deps.git.exportRemoteCommit(asked, signal);
-  } catch (error) {
-    if (!(error instanceof GitError) || ourFaults.includes(error.code)) throw error;
-    return `git could not fetch it (${error.code})`;
-  }
-  const added = await unpacking.take(() => deps.inputs.addTree({ input, tree, timeoutMs }, signal), signal);
-  return added.kind === 'added' ? null : added.why;
-};
-
-const fetchInput = async (
-  { deps, limits, unpacking }: Fetching,
-  { input, sandbox, folder, budget }: Asked,
-  signal: AbortSignal,
-): Promise<Outcome> => {
-  const { maxBytes, idleTimeoutMs, timeoutMs } = limits;
-  const spent = budget.take(0);
-  if (spent !== null) return spent;
-  const place = join(folder, randomUUID());
-  await mkdir(place);
-  try {
-    if (input.commit !== null) {
-      const asked = { input, commit: input.commit, place };
-      const outcome = await fetchCommit({ deps, limits, unpacking }, asked, signal);
-      budget.take(await folderBytes(place));
-      return outcome;
-    }
-    const file = join(place, downloadName);
-    const bounds = { maxBytes, idleTimeoutMs, onBytes: budget.take };
-    const got = await download(deps.guard, { url: input.url, file, ...bounds }, signal);
-    if (got.kind === 'failed') return got.why;
-    const downloaded = { input, folder: place, sandbox, timeoutMs };
-    const added = await unpacking.take(() => deps.inputs.add(downloaded, signal), signal);
-    return added.kind === 'added' ? null : added.why;
-  } finally {
-    await removeTree(place);
-  }
-};
-
-/** As `fetchInput`, unless somebody is at it. */
-const fetchOnce = async (fetching: Fetching, asked: Asked, signal: AbortSignal): Promise<Outcome> => {
-  const { underWay } = fetching;
-  const { storePath } = asked.input;
-  const other = underWay.get(storePath);
+): Promise<FetchedInput> => {
+  const { storePath, url, commit, submodules } = asked.input;
+  const key = JSON.stringify([storePath, url, commit, submodules, asked.privateInputs?.key]);
+  const other = underWay.get(key);
   if (other !== undefined) {
     // It ends with whoever began it, who may have less time than we have.
     const outcome = await other.catch(() => undefined);
@@ -180,18 +110,21 @@ const fetchOnce = async (fetching: Fetching, asked: Asked, signal: AbortSignal):
     if (outcome !== undefined) return outcome;
   }
   const fetched = fetchInput(fetching, asked, signal);
-  underWay.set(storePath, fetched);
+  underWay.set(key, fetched);
   try {
     return await fetched;
   } finally {
-    if (underWay.get(storePath) === fetched) underWay.delete(storePath);
+    if (underWay.get(key) === fetched) underWay.delete(key);
   }
 };
 
 /** What could not be fetched of these, by why. */
 const fetchAll = async (
   fetching: Fetching,
-  { missing, sandbox }: { missing: readonly LockedInput[]; sandbox: PrefetchRequest['sandbox'] },
+  {
+    missing,
+    ...of
+  }: Pick<InputToFetch, 'sandbox' | 'privateInputs'> & { readonly missing: readonly LockedInput[] },
   caller: AbortSignal,
 ): Promise<Map<LockedInput, string>> => {
   const { atOnce, timeoutMs, maxTotalBytes } = fetching.limits;
@@ -203,7 +136,7 @@ const fetchAll = async (
   const folder = await createWorkFolder('ekaci-prefetch-');
   const fetchOne = async (input: LockedInput): Promise<void> => {
     try {
-      const asked = { input, sandbox, folder: folder.path, budget };
+      const asked = { ...of, input, folder: folder.path, budget };
       const why = await turns.take(() => fetchOnce(fetching, asked, signal), signal);
       if (why !== null) faults.set(input, why);
     } catch (error) {
@@ -253,21 +186,50 @@ const describeFaults = (faults: ReadonlyMap<LockedInput, string>): string[] => {
 
 const collected = 'A garbage collection removed inputs of the flake while they were fetched.';
 
+/** Whether anything might be fetched with credentials. */
+const mayBePrivate = (
+  { isHidden = () => false }: Pick<PrefetchDeps, 'isHidden'>,
+  { reading }: Pick<PrefetchRequest, 'reading'>,
+): boolean => {
+  if (reading === undefined) return false;
+  const { forge, repository } = reading.reader;
+  return isHidden(hostedName(forge.host, repository));
+};
+
+const openPrivateInputs = async (
+  { storeDir, isHidden = () => false }: Pick<PrefetchDeps, 'storeDir' | 'isHidden'>,
+  { mirror, tree, reading }: Pick<PrefetchRequest, 'mirror' | 'tree' | 'reading'>,
+  inputs: readonly LockedInput[],
+): Promise<PrivateInputs | null> => {
+  if (reading === undefined) return null;
+  const { reader, vouchedBy } = reading;
+  const vouched = vouchedBy === tree ? inputs : (await readLocks(mirror, vouchedBy, storeDir)).inputs;
+  return createPrivateInputs({ isHidden }, { reader, vouched, key: vouchedBy });
+};
+
 export const createPrefetch = ({ limits, ...deps }: PrefetchDeps): Prefetch => {
   const bounds = { ...defaultLimits, ...limits };
   const unpacking = createTurns(bounds.unpackAtOnce);
-  const fetching: Fetching = { deps, limits: bounds, unpacking, underWay: new Map() };
+  const { guard, git, inputs } = deps;
+  const fetching: Fetching = {
+    limits: bounds,
+    fetching: { guard, git, inputs, unpacking, limits: bounds },
+    underWay: new Map(),
+  };
   return {
-    async prefetch({ mirror, tree, rootsDir, sandbox, onBegin }, signal) {
+    async prefetch(request, signal) {
+      const { mirror, tree, rootsDir, sandbox, onBegin } = request;
+      if (request.hasNetwork === true && !mayBePrivate(deps, request)) return [];
       const { inputs, warnings } = await readLocks(mirror, tree, deps.storeDir);
       if (inputs.length === 0) return warnings;
       const valid = await findValid(deps, inputs, signal);
       const missing = inputs.filter(({ storePath }) => !valid.has(storePath));
       if (missing.length > 0) onBegin?.(missing.length);
+      const privateInputs = missing.length === 0 ? null : await openPrivateInputs(deps, request, inputs);
       const faults =
         missing.length === 0
           ? new Map<LockedInput, string>()
-          : await fetchAll(fetching, { missing, sandbox }, signal);
+          : await fetchAll(fetching, { missing, sandbox, privateInputs }, signal);
       const there = inputs.filter((input) => !faults.has(input));
       const isKept = await deps.inputs.keep(there, rootsDir);
       return [...warnings, ...describeFaults(faults), ...(isKept ? [] : [collected])];
