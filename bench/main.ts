@@ -17,6 +17,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
   evaluate: async () => (await import('./evaluate.ts')).evaluate,
   recovery: async () => (await import('./recovery.ts')).recovery,
   pushes: async () => (await import('./pushes.ts')).pushes,
+  publications: async () => (await import('./publications.ts')).publications,
   startup: async () => (await import('./startup.ts')).startup,
   http: async () => (await import('./http.ts')).http,
   webhooks: async () => (await import('./webhooks.ts')).webhooks,

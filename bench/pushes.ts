@@ -13,7 +13,7 @@ import { createNixCopyCache } from '@eka-ci/server/cache/nix-copy/nix-copy-cache
 import { createDestinationGuard } from '@eka-ci/server/config/destination-guard';
 import type { Database } from '@eka-ci/server/database/database';
 import { openSqliteDatabase } from '@eka-ci/server/database/kysely/sqlite/sqlite-database';
-import { writePublication } from '@eka-ci/server/pipeline/publish/publication';
+import { writePublication } from '@eka-ci/server/pipeline/publish/publication-parts';
 import { createPushQueue, type PushQueueEvent } from '@eka-ci/server/pipeline/publish/push-queue';
 import { createPushRoots } from '@eka-ci/server/pipeline/publish/push-roots';
 import { scheduleAlone } from '@eka-ci/server/pipeline/testing/schedule-alone';
@@ -72,7 +72,7 @@ const publish = async (database: Database, roots: ReadonlyMap<DrvPath, StorePath
   } as const;
   await database.changes.apply([{ deliveryKey: id, update: { ...update, newId: id } }], 1);
   await database.changes.claimNext({ owner: 'bench', nowMs: 2, untilMs: 3 });
-  const publication = writePublication({
+  const publications = await writePublication({
     schemaVersion: 1,
     commit: head,
     place: { repository: 'bench/set', branch: 'main', isOnBranch: true },
@@ -88,7 +88,7 @@ const publish = async (database: Database, roots: ReadonlyMap<DrvPath, StorePath
     ],
   });
   const judged = { state: 'judged', base: null, judgedTree: head as string as TreeSha, title: id } as const;
-  const result = { ...judged, conclusion: 'success', summaryJson: '{}', markdown: '', publication };
+  const result = { ...judged, conclusion: 'success', summaryJson: '{}', markdown: '', publications };
   await database.changes.finish({ id, owner: 'bench' }, result, 4);
 };
 

@@ -26,8 +26,10 @@ export const publicationContract = (open: () => Promise<Database>): void => {
     await database.changes.claimNext({ owner, nowMs: 0, untilMs: 100 });
     return key;
   };
-  const finish = (id: string, publication: NewPublication | null, by = owner) =>
-    database.changes.finish({ id, owner: by }, judgedResult({ publication }), 2000);
+  const finish = (id: string, handedOn: NewPublication | readonly NewPublication[], by = owner) => {
+    const publications = 'json' in handedOn ? [handedOn] : handedOn;
+    return database.changes.finish({ id, owner: by }, judgedResult({ publications }), 2000);
+  };
 
   it('keeps what a judgement hands on for each of its readers, until they took it', async () => {
     const { publications } = database;
@@ -55,9 +57,30 @@ export const publicationContract = (open: () => Promise<Database>): void => {
     const { publications } = database;
     const lost = await judging();
     expect(await finish(lost, { readers: ['pushes'], json: '{}' }, 'somebody else')).toBe(false);
-    expect(await finish(lost, null)).toBe(true);
+    expect(await finish(lost, [])).toBe(true);
     await finish(await judging('other'), { readers: [], json: '{}' });
     expect(await publications.waiting('pushes', 10)).toEqual([]);
+  });
+
+  it('keeps all parts of one judgement in their order, or none', async () => {
+    const { publications } = database;
+    const parts = Array.from(
+      { length: 20 },
+      (_, part): NewPublication => ({
+        readers: [part < 15 ? 'pushes' : 'hooks'],
+        json: String(part),
+      }),
+    );
+    const lost = await judging('lost');
+    expect(await finish(lost, parts, 'somebody else')).toBe(false);
+    expect(await publications.waiting('pushes', 100)).toEqual([]);
+    expect(await finish(lost, parts)).toBe(true);
+    expect((await publications.waiting('pushes', 2)).map(({ json }) => json)).toEqual(['0', '1']);
+    const [first] = await publications.waiting('pushes', 1);
+    await publications.taken('pushes', first?.id ?? 0);
+    const numbers = parts.map(({ json }) => json);
+    expect((await publications.waiting('pushes', 100)).map(({ json }) => json)).toEqual(numbers.slice(1, 15));
+    expect((await publications.waiting('hooks', 100)).map(({ json }) => json)).toEqual(numbers.slice(15));
   });
 
   it('hands on once more what is judged once more', async () => {

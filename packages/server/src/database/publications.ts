@@ -3,16 +3,16 @@
 export const publicationReaders = ['pushes', 'hooks'] as const;
 export type PublicationReader = (typeof publicationReaders)[number];
 
-/** Kept with a verdict, in one transaction with it: neither is ever there without the other. */
+/** A part of what a judgement hands on: few enough bytes that to read one keeps nobody waiting. */
 export interface NewPublication {
   /** Who has something to do with it; one at least. */
   readonly readers: readonly PublicationReader[];
-  /** JSON text; parsed by whoever knows its schema. */
+  /** JSON text; parsed by whoever knows its schema. Read and taken by itself: it needs no other part. */
   readonly json: string;
 }
 
 export interface StoredPublication {
-  /** In the order in which they were kept. */
+  /** In the order in which they were kept; of one judgement in the order of its parts. */
   readonly id: number;
   readonly changeId: string;
   readonly json: string;

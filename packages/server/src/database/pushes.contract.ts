@@ -88,6 +88,42 @@ const wantingContract = (): void => {
   });
 };
 
+const manyContract = (): void => {
+  it('wants many at once, each once, in their order, and asks again about all of them', async () => {
+    const { pushes } = database;
+    const many = Array.from({ length: 1100 }, (_, at) =>
+      wanted(at % 50 === 0 ? { cache: 'other' } : { priority: at % 2 === 0 ? branch : unmerged }),
+    );
+    const [known, dropped] = [many.slice(1, 20), many.slice(21, 31)];
+    expect(await pushes.want([...known, ...dropped], 500)).toBe(29);
+    const held = idsOf(await claim(600, { limit: 1000 }));
+    expect(held).toHaveLength(29);
+    const droppedDrvs = new Set(dropped.map(({ drv }) => drv));
+    const claimed = await claim(800, { limit: 1000 });
+    for (const { id, drv } of claimed) {
+      const state = droppedDrvs.has(drv) ? 'dropped' : 'pushed';
+      await pushes.settle([id], { state, fault: null, atMs: 900 });
+    }
+    expect(await pushes.want([...many, ...many.slice(40, 90)], 1000)).toBe(1100 - 19);
+    const first = await claim(1000, { limit: 1000 });
+    const fresh = many.filter(({ cache, drv }) => cache === 'main' && !known.some((one) => one.drv === drv));
+    const byPriority = [
+      ...fresh.filter((one) => one.priority === branch),
+      ...fresh.filter((one) => one.priority !== branch),
+    ];
+    const order = [...first, ...(await claim(1000, { limit: 1000 }))].map(({ drv }) => drv);
+    expect(new Set(order)).toEqual(new Set(byPriority.map(({ drv }) => drv)));
+    const rest = order.filter((drv) => !droppedDrvs.has(drv));
+    expect(rest).toEqual(byPriority.map(({ drv }) => drv).filter((drv) => !droppedDrvs.has(drv)));
+    expect(await claim(1000, { limit: 1000, cache: 'other' })).toHaveLength(22);
+    const ids = (await claim(9000, { limit: 1000 })).map(({ id }) => id);
+    ids.push(...(await claim(9000, { limit: 1000 })).map(({ id }) => id));
+    await pushes.settle(ids, { state: 'pushed', fault: null, atMs: 9000 });
+    expect(await pushes.askAgain('main', 9500)).toBe(1078);
+    expect(await pushes.counts()).toMatchObject([{ waiting: 1078 }, { cache: 'other', waiting: 22 }]);
+  });
+};
+
 const leasingContract = (): void => {
   it('gives first what has not failed again and again', async () => {
     const { pushes } = database;
@@ -184,6 +220,7 @@ export const pushContract = (open: () => Promise<Database>): void => {
   });
   afterEach(() => database.close());
   wantingContract();
+  manyContract();
   leasingContract();
   failingContract();
 };

@@ -98,7 +98,10 @@ export interface Pushes {
   releaseAll(owner: string): Promise<number>;
   /** What was put off is due at once. @param cache null: of all of them @returns how many */
   retry(cache: string | null, atMs: number): Promise<number>;
-  /** What was pushed, or was there, is due again: whether the cache has it is to be asked anew. @returns how many */
+  /**
+   * What was pushed, or was there, is due again: whether the cache has it is to be asked anew. In several transactions: it may
+   * be all that was ever pushed, and others are to have their turns in between. @returns how many
+   */
   askAgain(cache: string, atMs: number): Promise<number>;
   /** By cache; those for which nothing waits are left out. */
   counts(): Promise<readonly PushCounts[]>;

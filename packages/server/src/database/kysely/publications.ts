@@ -9,24 +9,25 @@ const columnOf = { pushes: 'for_pushes', hooks: 'for_hooks' } as const satisfies
   string
 >;
 
+const insertPublication = `insert into publications (id, change_id, publication_json, at_ms, for_pushes, for_hooks)
+  values ($1, $2, $3, $4, $5, $6)`;
+
 /** Of a change whose verdict is kept in the same transaction. */
-export const keepPublication = async (
+export const keepPublications = async (
   session: Session,
-  changeId: string,
-  { readers, json, atMs }: NewPublication & Pick<StoredPublication, 'atMs'>,
+  { id: changeId, atMs }: { readonly id: string } & Pick<StoredPublication, 'atMs'>,
+  publications: readonly NewPublication[],
 ): Promise<void> => {
-  if (readers.length === 0) return;
-  await session.kysely
-    .insertInto('publications')
-    .values({
-      id: await takeNumbers(session, 'publication', 1),
-      change_id: changeId,
-      publication_json: json,
-      for_pushes: readers.includes('pushes') ? 1 : 0,
-      for_hooks: readers.includes('hooks') ? 1 : 0,
-      at_ms: atMs,
-    })
-    .execute();
+  const wanted = publications.filter(({ readers }) => readers.length > 0);
+  if (wanted.length === 0) return;
+  const first = await takeNumbers(session, 'publication', wanted.length);
+  for (const [index, { readers, json }] of wanted.entries()) {
+    // One at a time: each may be of hundreds of kilobytes.
+    await session.run(insertPublication, [
+      ...[first + index, changeId, json, atMs],
+      ...[readers.includes('pushes') ? 1 : 0, readers.includes('hooks') ? 1 : 0],
+    ]);
+  }
 };
 
 export const publicationCalls = (session: Session): PublicationCalls => ({

@@ -1,27 +1,24 @@
 // What is to be copied to which cache, and what became of it.
 import type { DrvPath, StorePath } from '@eka-ci/core/ids';
 import { type RawBuilder, type SqlBool, sql } from 'kysely';
-import type { Pushes, PushState, StoredPush, WantedPush } from '../pushes.ts';
+import type { Pushes, PushState, StoredPush } from '../pushes.ts';
 import { type Session, takeNumbers } from './session.ts';
 import type { PushTable } from './tables.ts';
+import { chunksOf, startWaiting, unleased, wantPushes } from './want-pushes.ts';
 
 /** A set cannot cross to a thread as one in every driver: the port makes it of the list. */
-export type PushCalls = Omit<Pushes, 'settled'> & {
+export type PushCalls = Omit<Pushes, 'settled' | 'askAgain'> & {
+  /** Some of those whose outputs are beyond `after`. @returns these, in order; none where there are no more */
+  askAgain(
+    cache: string,
+    which: { readonly after: string; readonly atMs: number },
+  ): Promise<readonly string[]>;
   settled(of: Parameters<Pushes['settled']>[0], outputs: readonly StorePath[]): Promise<readonly StorePath[]>;
 };
 
 // As the indexes have them, to the letter.
 const isWaiting = sql<SqlBool>`state = 'waiting'`;
 const isSettled = sql<SqlBool>`state <> 'waiting'`;
-
-const unleased = { lease_owner: null, lease_until_ms: null };
-/** Parameters of one statement: SQLite and PostgreSQL take many more. */
-const atOnce = 256;
-
-const chunksOf = <Item>(items: readonly Item[]): Item[][] =>
-  Array.from({ length: Math.ceil(items.length / atOnce) }, (_, at) =>
-    items.slice(at * atOnce, (at + 1) * atOnce),
-  );
 
 /** The casts are the edge: only this folder writes these columns, from the same types. */
 const pushOf = (row: PushTable): StoredPush => ({
@@ -40,62 +37,6 @@ const pushOf = (row: PushTable): StoredPush => ({
   waitingSinceMs: row.waiting_since_ms,
   updatedAtMs: row.updated_at_ms,
 });
-
-const wantedColumns = (push: WantedPush) => ({
-  drv: push.drv,
-  repository: push.repository,
-  branch: push.branch,
-  publication_id: push.publicationId,
-  priority: push.priority,
-});
-
-const startWaiting = (sequence: number, atMs: number) => ({
-  ...unleased,
-  sequence,
-  state: 'waiting',
-  attempts: 0,
-  next_at_ms: 0,
-  fault: null,
-  waiting_since_ms: atMs,
-  updated_at_ms: atMs,
-});
-
-/** @returns whether it waits now and did not before */
-const wantOne = async (session: Session, push: WantedPush, atMs: number): Promise<boolean> => {
-  const [output] = push.outputs;
-  const known = await session.kysely
-    .selectFrom('pushes')
-    .select(['id', 'state', 'priority'])
-    .where('cache', '=', push.cache)
-    .where('output', '=', output)
-    .executeTakeFirst();
-  if (known === undefined) {
-    const id = await takeNumbers(session, 'push', 1);
-    const fresh = { id, cache: push.cache, output, outputs_json: JSON.stringify(push.outputs) };
-    await session.kysely
-      .insertInto('pushes')
-      .values({ ...fresh, ...wantedColumns(push), ...startWaiting(id, atMs) })
-      .execute();
-    return true;
-  }
-  const isTakenOver = known.state === 'waiting' && push.priority < known.priority;
-  if (!isTakenOver && known.state !== 'dropped') return false;
-  const anew = known.state === 'dropped' ? startWaiting(await takeNumbers(session, 'push', 1), atMs) : {};
-  await session.kysely
-    .updateTable('pushes')
-    .set({ ...wantedColumns(push), ...anew })
-    .where('id', '=', known.id)
-    .execute();
-  return known.state === 'dropped';
-};
-
-const want: Method<'want'> = async (session, pushes, atMs) => {
-  // The lock comes before the look: of two that want the same the second must see the first.
-  await takeNumbers(session, 'push', 0);
-  let fresh = 0;
-  for (const push of pushes) if (await wantOne(session, push, atMs)) fresh += 1;
-  return fresh;
-};
 
 type Method<Name extends keyof PushCalls> = PushCalls[Name] extends (...args: infer Args) => infer Result
   ? (session: Session, ...args: Args) => Result
@@ -233,17 +174,28 @@ const forget: Method<'forget'> = async (session, beforeMs, caches) => {
   return old.length + (await unserved.execute()).length;
 };
 
-const askAgain: Method<'askAgain'> = async (session, cache, atMs) => {
+const askedAtOnce = 1000;
+
+const askAgain: Method<'askAgain'> = async (session, cache, { after, atMs }) => {
   // With a new number: by those that they had, all of them would come before what waits by now.
-  await takeNumbers(session, 'push', 0);
+  const sequence = await takeNumbers(session, 'push', 1);
   const rows = await session.kysely
-    .updateTable('pushes')
-    .set({ ...startWaiting(await takeNumbers(session, 'push', 1), atMs) })
+    .selectFrom('pushes')
+    .select(['id', 'output'])
     .where('cache', '=', cache)
+    .where('output', '>', after)
     .where('state', 'in', ['pushed', 'present'])
-    .returning('id')
+    .orderBy('output')
+    .limit(askedAtOnce)
     .execute();
-  return rows.length;
+  for (const chunk of chunksOf(rows.map(({ id }) => id))) {
+    await session.kysely
+      .updateTable('pushes')
+      .set(startWaiting(sequence, atMs))
+      .where('id', 'in', chunk)
+      .execute();
+  }
+  return rows.map(({ output }) => output);
 };
 
 const retry: Method<'retry'> = async (session, cache, atMs) => {
@@ -258,7 +210,7 @@ const retry: Method<'retry'> = async (session, cache, atMs) => {
 };
 
 export const pushCalls = (session: Session): PushCalls => ({
-  want: (pushes, atMs) => want(session, pushes, atMs),
+  want: (pushes, atMs) => wantPushes(session, pushes, atMs),
   settled: (of, outputs) => settled(session, of, outputs),
   claim: (asked) => claim(session, asked),
   renew: (lease, untilMs) => renew(session, lease, untilMs),
@@ -278,7 +230,7 @@ export const pushCalls = (session: Session): PushCalls => ({
     return rows.length;
   },
   retry: (cache, atMs) => retry(session, cache, atMs),
-  askAgain: (cache, atMs) => askAgain(session, cache, atMs),
+  askAgain: (cache, which) => askAgain(session, cache, which),
   counts: () => counts(session),
   async publicationsWaiting() {
     const rows = await session.kysely

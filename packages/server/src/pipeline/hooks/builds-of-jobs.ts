@@ -2,6 +2,7 @@
 import type { DrvGraph, NodeId } from '@eka-ci/core/drv-graph';
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { Database, StoredBuild } from '../../database/database.ts';
+import { breathing } from '../../lib/breathe.ts';
 import type { JobBuild, Publication, PublishedJob, PublishedRoot } from '../publish/publication.ts';
 
 export interface BuiltForChange {
@@ -22,7 +23,8 @@ const longestAgoMs = 60 * 24 * 60 * 60_000;
 
 type Builds = Pick<Database, 'builds'>['builds'];
 
-const pageSize = 5000;
+/** In one answer of the database: more would hold up whoever else asks, and the turn in which it comes. */
+const pageSize = 2000;
 
 const readSince = async (builds: Builds, sinceMs: number): Promise<StoredBuild[]> => {
   const all: StoredBuild[] = [];
@@ -53,16 +55,30 @@ const answers: readonly PublishedRoot['ending'][] = ['succeeded', 'failed', 'tim
 const rootsOf = ({ roots }: PublishedJob): DrvPath[] =>
   roots.filter(({ ending }) => answers.includes(ending)).map(({ drv }) => drv);
 
-/** Pure. @param builds each once */
-const buildsOf = (job: PublishedJob, graph: DrvGraph, builds: Iterable<StoredBuild>): JobBuild[] => {
+/** @param builds each once */
+const buildsOf = async (
+  job: PublishedJob,
+  graph: DrvGraph,
+  builds: Iterable<StoredBuild>,
+): Promise<JobBuild[]> => {
   const needed = new Set<number>(graph.closureOf(nodesOf(graph, rootsOf(job))));
-  return Array.from(builds).flatMap((build): JobBuild[] => {
+  const found: JobBuild[] = [];
+  for await (const build of breathing(builds, pageSize)) {
     const node = graph.find(build.drv);
     const state = stateOf(build);
-    if (node === undefined || state === null || !needed.has(node)) return [];
-    return [{ drv: build.drv, attempt: build.attempt, state, fixedOutput: graph.isFixedOutput(node) }];
-  });
+    if (node === undefined || state === null || !needed.has(node)) continue;
+    const { drv, attempt } = build;
+    found.push({ drv, attempt, state, fixedOutput: graph.isFixedOutput(node) });
+  }
+  return found;
 };
+
+/** What is known of each, so many in a question. */
+async function* readStates(builds: Builds, drvs: readonly DrvPath[]): AsyncGenerator<StoredBuild> {
+  for (let at = 0; at < drvs.length; at += pageSize) {
+    yield* (await builds.statesOf(drvs.slice(at, at + pageSize))).values();
+  }
+}
 
 /**
  * A root counts whenever it was built here: a hook that may not run for a pull request runs when what was built for that
@@ -76,15 +92,17 @@ export const withBuilds = async (
 ): Promise<Publication> => {
   const hooked = publication.jobs.filter(({ hooks }) => hooks.length > 0);
   if (hooked.length === 0) return publication;
-  const asked = new Set([...hooked.flatMap(rootsOf), ...wanted]);
+  const asked = [...new Set([...hooked.flatMap(rootsOf), ...wanted])];
   const oldestMs = nowMs - longestAgoMs;
   const found = new Map<DrvPath, StoredBuild>();
   for (const build of await readSince(builds, Math.max(sinceMs, oldestMs))) found.set(build.drv, build);
-  for (const [drv, build] of await builds.statesOf(asked)) {
-    if ((build.finishedAtMs ?? 0) >= oldestMs) found.set(drv, build);
+  for await (const build of readStates(builds, asked)) {
+    if ((build.finishedAtMs ?? 0) >= oldestMs) found.set(build.drv, build);
   }
-  const jobs = publication.jobs.map((job) =>
-    job.hooks.length === 0 ? job : { ...job, builds: buildsOf(job, graph, found.values()) },
-  );
+  const jobs: PublishedJob[] = [];
+  for (const job of publication.jobs) {
+    const isHooked = job.hooks.length > 0;
+    jobs.push(isHooked ? { ...job, builds: await buildsOf(job, graph, found.values()) } : job);
+  }
   return { ...publication, jobs };
 };

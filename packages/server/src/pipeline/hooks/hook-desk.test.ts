@@ -7,13 +7,17 @@ import type { CommitSha, DrvPath } from '@eka-ci/core/ids';
 import { findMarked, startChild } from '@eka-ci/process';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Secret } from '../../config/secret.ts';
+import { loadValid } from '../../config/testing/config-sources.ts';
 import { CredentialError } from '../../credentials/credential-error.ts';
-import type { Credentials } from '../../credentials/credentials.ts';
+import { type Credentials, createCredentials } from '../../credentials/credentials.ts';
+import { testHost } from '../../credentials/testing/load.ts';
+import { startAzureDouble, startGcpDouble } from '../../credentials/testing/metadata-double.ts';
 import type { Database, NewHookRun } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { judgedResult, newNode, newPath, step } from '../../database/testing/samples.ts';
 import { createSecretMask } from '../../lib/secret-mask.ts';
-import { type Publication, writePublication } from '../publish/publication.ts';
+import type { Publication } from '../publish/publication.ts';
+import { writePublication } from '../publish/publication-parts.ts';
 import { queuedChange } from '../testing/changes.ts';
 import { createHookDesk, type HookDesk, type HookDeskDeps } from './hook-desk.ts';
 import type { ConfiguredHook, HookEvent } from './hook-event.ts';
@@ -39,7 +43,7 @@ let drv: DrvPath;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'eka-ci-desk-test-'));
-  database = await openSqliteDatabase({ path: join(folder, 'test.db'), durability: 'process-death' });
+  database = await openWarmDatabase({ path: join(folder, 'test.db'), durability: 'process-death' });
   serverMark = `desk-${process.pid}-${++worlds}`;
   [events, nowMs, desk] = [[], 10_000, null];
   drv = newPath('hello-2.12');
@@ -114,8 +118,8 @@ const publish = async (jobs: Publication['jobs']): Promise<void> => {
   await database.changes.save(queuedChange('c1'));
   await database.changes.claimNext({ owner: 'x', nowMs: 1, untilMs: 9e12 });
   const place = { repository: 'owner/set', branch: 'main', isOnBranch: true };
-  const publication = writePublication({ schemaVersion: 1, commit: 'c0ffee', place, jobs });
-  await database.changes.finish({ id: 'c1', owner: 'x' }, judgedResult({ publication }), 5);
+  const publications = await writePublication({ schemaVersion: 1, commit: 'c0ffee', place, jobs });
+  await database.changes.finish({ id: 'c1', owner: 'x' }, judgedResult({ publications }), 5);
 };
 
 const job = (builds: Publication['jobs'][number]['builds'], hooks: readonly string[]) => ({
@@ -174,6 +178,34 @@ describe('what a judgement hands on', () => {
     await database.hookRuns.want([wanted({ hook: 'all' })], nowMs);
     expect(await all()).toHaveLength(5);
   });
+
+  it.each(['gcp', 'azure'] as const)(
+    'comes with what a machine of %s is given, from ekaci.toml on',
+    async (cloud) => {
+      const state = { token: `${canary}-${cloud}` };
+      const starting = { gcp: startGcpDouble, azure: startAzureDouble } as const;
+      const double = await starting[cloud](state);
+      const nowhere = 'http://127.0.0.1:1/';
+      const metadata = { ec2: nowhere, ecs: nowhere, gcp: nowhere, azure: nowhere, [cloud]: double.url };
+      const script = `printf %s "$$GOOGLE_OAUTH_ACCESS_TOKEN,$$AZURE_ACCESS_TOKEN" > ${folder}/told`;
+      const toml = `[[hooks]]\nid = "notify"\ncommand = ["sh", "-c", ${JSON.stringify(script)}]\ncredentials = "instance-metadata"\n`;
+      try {
+        const { hooks } = (await loadValid({ toml })).config;
+        await database.hookRuns.want([wanted()], nowMs);
+        const credentials = createCredentials(testHost({}, { metadata: { ...metadata, timeoutMs: 20_000 } }));
+        await open(
+          hooks.map(({ timeout_seconds: seconds, ...one }) => ({ ...one, timeoutMs: seconds * 1000 })),
+          { credentials },
+        );
+        await settled();
+        expect(await runs()).toMatchObject([{ state: 'succeeded' }]);
+        const [google = '', azure = ''] = readFileSync(join(folder, 'told'), 'utf8').split(',');
+        expect({ gcp: google, azure }).toEqual({ gcp: '', azure: '', [cloud]: state.token });
+      } finally {
+        await double.close();
+      }
+    },
+  );
 
   it('is not of a place that the hook may not be used at by now', async () => {
     await database.hookRuns.want([wanted({ branch: 'pull/7' })], nowMs);

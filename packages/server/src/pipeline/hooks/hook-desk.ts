@@ -30,8 +30,9 @@ export interface HookDesk {
 }
 
 const faultWaitMs = 5000;
-const publicationsAtOnce = 50;
-const rowsAtOnce = 1000;
+/** Each is one of a judgement, or a part of one. */
+const publicationsAtOnce = 5;
+const rowsAtOnce = 256;
 /** A clock that was set back must not keep for a day what was to wait for an hour. */
 const longestWaitMs = 2 * 60 * 60_000;
 
@@ -126,6 +127,7 @@ class Desk implements HookDesk {
     for (;;) {
       const waiting = await publications.waiting('hooks', publicationsAtOnce);
       for (const { id, changeId, json } of waiting) {
+        if (this.#stopping) return;
         const publication = readPublication(json);
         if (publication === null) this.#deps.onEvent({ kind: 'unreadable', changeId });
         const runs = publication === null ? [] : wantHooks(publication, changeId, this.#hooks);

@@ -152,7 +152,7 @@ describe('a hook', () => {
 });
 
 describe('what a hook prints', () => {
-  it('keeps head and tail of what has no end, and says what is missing', async () => {
+  it('keeps head and tail of what has no end, and says what is missing', { timeout: 240_000 }, async () => {
     const secrets = (count: number): string => `yes ${canary} | head -n ${count}`;
     const script = `echo first; ${secrets(300_000)}; head -c 300000000 /dev/zero; ${secrets(100_000)}; echo last`;
     const { end, printedBytes } = await run(sh(script));

@@ -33,6 +33,8 @@ export interface CacheLane {
   readonly cache: string;
   /** There is something new to push: whether the cache takes that is found out soon, whatever it did with the rest. */
   wake(): void;
+  /** There is more of what it was woken for: no reason to look sooner how the cache is. */
+  more(): void;
   /** It is tried at once, however it failed before. */
   forgive(): void;
   /** Why it pauses; null while it does not. */
@@ -95,6 +97,10 @@ class Lane implements CacheLane {
 
   wake(): void {
     this.#shortenPause();
+    this.#woken.resolve();
+  }
+
+  more(): void {
     this.#woken.resolve();
   }
 

@@ -3,18 +3,22 @@ import type { OutcomeLookup } from '@eka-ci/core/attr-outcome';
 import type { CommitSha, DrvPath } from '@eka-ci/core/ids';
 import { planRebuilds } from '@eka-ci/core/rebuild-plan';
 import { evaluateSets, type PackageSet } from '@eka-ci/core/testing/package-set';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type RepositoryConfig, RepositoryConfigSchema } from '../../config/repository-config-schema.ts';
 import {
+  type JobBuild,
   type JudgedRoots,
+  type Publication,
+  type PublishedRoot,
   type PublishingPlace,
   type PublishRules,
   publicationOf,
   readPublication,
   refusedNames,
   unknownNames,
-  writePublication,
 } from './publication.ts';
+import { partsOf, writePublication } from './publication-parts.ts';
 import { everybody, onlyMain, onMain, onPull } from './testing/push-world.ts';
 import { candidatesOf, wantedPushes } from './wanted-pushes.ts';
 
@@ -52,16 +56,16 @@ const judged = (place: PublishingPlace, deciding: RepositoryConfig | null): Judg
 });
 const named = config({ [plan.job]: { caches: ['release', 'everybody', 'nowhere'], hooks: ['notify'] } });
 
-const endings = (place: PublishingPlace) => {
-  const [job] = publicationOf(judged(place, named), rules)?.jobs ?? [];
+const endings = async (place: PublishingPlace) => {
+  const [job] = (await publicationOf(judged(place, named), rules))?.jobs ?? [];
   return new Map(job?.roots.map(({ drv, ending }) => [drv, ending]));
 };
 
 describe('what is handed on', () => {
-  it('is of a change what it has built, for those that its place is let through to', () => {
-    const publication = publicationOf(judged(onPull, named), rules);
+  it('is of a change what it has built, for those that its place is let through to', async () => {
+    const publication = await publicationOf(judged(onPull, named), rules);
     expect(publication?.jobs).toMatchObject([{ name: plan.job, caches: ['everybody'], hooks: [] }]);
-    expect(endings(onPull)).toEqual(
+    expect(await endings(onPull)).toEqual(
       new Map([
         [hello, 'succeeded'],
         [more, 'failed'],
@@ -69,10 +73,10 @@ describe('what is handed on', () => {
     );
   });
 
-  it('is of a branch all that it holds', () => {
-    const publication = publicationOf(judged(onMain, named), rules);
+  it('is of a branch all that it holds', async () => {
+    const publication = await publicationOf(judged(onMain, named), rules);
     expect(publication?.jobs).toMatchObject([{ caches: ['release', 'everybody'], hooks: ['notify'] }]);
-    expect(endings(onMain)).toEqual(
+    expect(await endings(onMain)).toEqual(
       new Map([
         [hello, 'succeeded'],
         [more, 'failed'],
@@ -82,24 +86,93 @@ describe('what is handed on', () => {
     );
   });
 
-  it('is nothing where nobody who may decide has named anything', () => {
-    expect(publicationOf(judged(onPull, null), rules)).toBeNull();
-    expect(publicationOf(judged(onPull, config({})), rules)).toBeNull();
-    expect(publicationOf(judged(onPull, config({ other: { caches: ['everybody'] } })), rules)).toBeNull();
-    expect(publicationOf(judged(onPull, config({ [plan.job]: { caches: ['release'] } })), rules)).toBeNull();
+  it('is nothing where nobody who may decide has named anything', async () => {
+    expect(await publicationOf(judged(onPull, null), rules)).toBeNull();
+    expect(await publicationOf(judged(onPull, config({})), rules)).toBeNull();
+    expect(
+      await publicationOf(judged(onPull, config({ other: { caches: ['everybody'] } })), rules),
+    ).toBeNull();
+    expect(
+      await publicationOf(judged(onPull, config({ [plan.job]: { caches: ['release'] } })), rules),
+    ).toBeNull();
     // A job may be called so; it is no property that every object has.
     const odd = { ...judged(onMain, config({})), plans: [{ ...plan, job: 'constructor' }] };
-    expect(publicationOf(odd, rules)).toBeNull();
+    expect(await publicationOf(odd, rules)).toBeNull();
   });
 
-  it('is read back as it was written, and nothing else is', () => {
-    const publication = publicationOf(judged(onMain, named), rules);
+  it('is read back as it was written, and nothing else is', async () => {
+    const publication = await publicationOf(judged(onMain, named), rules);
     if (publication === null) throw new Error('nothing');
-    const kept = writePublication(publication);
-    expect(kept.readers).toEqual(['pushes', 'hooks']);
-    expect(readPublication(kept.json)).toEqual(publication);
+    const builds = [{ drv: hello as DrvPath, attempt: 1, state: 'succeeded', fixedOutput: false }] as const;
+    const [pushes, hooks, ...others] = await writePublication({
+      ...publication,
+      jobs: publication.jobs.map((job) => ({ ...job, builds })),
+    });
+    const [asked] = publication.jobs;
+    if (asked === undefined) throw new Error('nothing');
+    const { caches, hooks: names, roots, ...job } = asked;
+    expect([pushes?.readers, hooks?.readers, others]).toEqual([['pushes'], ['hooks'], []]);
+    expect(readPublication(pushes?.json ?? '')).toEqual({
+      ...publication,
+      jobs: [{ ...job, caches, roots, hooks: [] }],
+    });
+    expect(readPublication(hooks?.json ?? '')).toEqual({
+      ...publication,
+      jobs: [{ ...job, hooks: names, builds, caches: [], roots: [] }],
+    });
     expect(readPublication('{"schemaVersion":2}')).toBeNull();
     expect(readPublication('{')).toBeNull();
+  });
+});
+
+describe('the parts of what is handed on', () => {
+  const names = fc.uniqueArray(fc.constantFrom('a', 'b', 'c'), { maxLength: 3 });
+  const job = fc.record({
+    name: fc.string(),
+    caches: names,
+    hooks: names,
+    roots: fc.nat(9),
+    builds: fc.nat(9),
+  });
+  const whole = fc.array(job, { maxLength: 5 }).map((jobs): Publication => {
+    let made = 0;
+    const drv = (): DrvPath => `/nix/store/${++made}.drv` as DrvPath;
+    const roots = (count: number): PublishedRoot[] =>
+      Array.from({ length: count }, () => ({ drv: drv(), outputs: [String(made)], ending: 'succeeded' }));
+    const builds = (count: number): JobBuild[] =>
+      Array.from({ length: count }, () => ({ drv: drv(), attempt: 1, state: 'failed', fixedOutput: true }));
+    return {
+      ...{ schemaVersion: 1, commit: 'c', place: onMain },
+      jobs: jobs.map((one) => ({ ...one, roots: roots(one.roots), builds: builds(one.builds) })),
+    };
+  });
+
+  it('property: none is large, and together they say to each reader what the whole says', () => {
+    fc.assert(
+      fc.property(whole, fc.integer({ min: 1, max: 12 }), (publication, size) => {
+        const parts = [...partsOf(publication, size)];
+        const rootsFor = (jobs: Publication['jobs']) =>
+          jobs.flatMap(({ caches, roots }) => caches.flatMap((id) => roots.map(({ drv }) => `${id} ${drv}`)));
+        const buildsFor = (jobs: Publication['jobs']) =>
+          jobs.flatMap(({ name, hooks, builds }) =>
+            hooks.flatMap((id) => builds.map(({ drv }) => `${id} ${drv} ${name}`)),
+          );
+        for (const { reader, publication: part } of parts) {
+          const count = part.jobs.reduce((sum, { roots, builds }) => sum + roots.length + builds.length, 0);
+          expect(count).toBeGreaterThan(0);
+          expect(count).toBeLessThanOrEqual(size);
+          expect((reader === 'pushes' ? buildsFor : rootsFor)(part.jobs)).toEqual([]);
+        }
+        const said = (reader: 'pushes' | 'hooks') =>
+          parts.filter((part) => part.reader === reader).flatMap((part) => part.publication.jobs);
+        expect(rootsFor(said('pushes')).toSorted()).toEqual(rootsFor(publication.jobs).toSorted());
+        expect(buildsFor(said('hooks')).toSorted()).toEqual(buildsFor(publication.jobs).toSorted());
+        // Of equal ones the first job counts.
+        const order = said('hooks').flatMap(({ builds }) => builds.map(({ drv }) => drv));
+        expect(order).toEqual(order.toSorted((a, b) => Number(a.slice(11, -4)) - Number(b.slice(11, -4))));
+      }),
+      { numRuns: 200 },
+    );
   });
 });
 
@@ -123,8 +196,10 @@ describe('names that lead nowhere', () => {
   });
 });
 
+const whole = await publicationOf(judged(onMain, named), rules);
+
 describe('what is to be pushed of it', () => {
-  const publication = publicationOf(judged(onMain, named), rules);
+  const publication = whole;
   if (publication === null) throw new Error('nothing');
   const { ofCache, floating } = candidatesOf(publication);
 

@@ -1,5 +1,5 @@
 // What a judgement hands on to caches and hooks: the roots of each job that names some in the configuration that decides
-// trust, and how they ended. Pure.
+// trust, and how they ended. Decides from its arguments alone, in turns: there may be a hundred thousand of them.
 import { endingOf, type OutcomeLookup } from '@eka-ci/core/attr-outcome';
 import type { DrvGraph } from '@eka-ci/core/drv-graph';
 import type { CommitSha, DrvPath } from '@eka-ci/core/ids';
@@ -7,7 +7,7 @@ import { isBuildRow, type RebuildPlan } from '@eka-ci/core/rebuild-plan';
 import { z } from 'zod';
 import { isPermitted, type Permissions, type Place } from '../../config/permissions.ts';
 import type { RepositoryConfig } from '../../config/repository-config.ts';
-import type { NewPublication } from '../../database/database.ts';
+import { breathing } from '../../lib/breathe.ts';
 
 const PublishedRoot = z.object({
   // The cast is the edge: this program wrote it, from the same type.
@@ -82,9 +82,14 @@ const permitted = (
     return permissions !== undefined && isPermitted(permissions, place);
   });
 
-const rootsOf = (plan: RebuildPlan, { place, outcomes, graph }: JudgedRoots): PublishedRoot[] => {
+const rowsAtOnce = 1000;
+
+const rootsOf = async (
+  plan: RebuildPlan,
+  { place, outcomes, graph }: JudgedRoots,
+): Promise<PublishedRoot[]> => {
   const roots = new Map<DrvPath, PublishedRoot>();
-  for (const row of plan.rows) {
+  for await (const row of breathing(plan.rows, rowsAtOnce)) {
     if (row.judged?.kind !== 'derivation') continue;
     const asked = isBuildRow(row);
     if (!asked && !(place.isOnBranch && row.change === 'unchanged')) continue;
@@ -98,17 +103,21 @@ const rootsOf = (plan: RebuildPlan, { place, outcomes, graph }: JudgedRoots): Pu
 };
 
 /** Null where no job names a cache or a hook that may have something of it. */
-export const publicationOf = (judged: JudgedRoots, rules: PublishRules): Publication | null => {
+export const publicationOf = async (
+  judged: JudgedRoots,
+  rules: PublishRules,
+): Promise<Publication | null> => {
   const { place, config, plans } = judged;
-  const jobs = plans.flatMap((plan): PublishedJob[] => {
+  const jobs: PublishedJob[] = [];
+  for (const plan of plans) {
     // Of its own: a job may be called as anything that objects have by nature.
     const named = config !== null && Object.hasOwn(config.jobs, plan.job) ? config.jobs[plan.job] : undefined;
     const caches = permitted(named?.caches ?? [], rules.caches, place);
     const hooks = permitted(named?.hooks ?? [], rules.hooks, place);
-    if (caches.length + hooks.length === 0) return [];
-    const roots = rootsOf(plan, judged);
-    return roots.length === 0 ? [] : [{ name: plan.job, caches, hooks, roots, builds: [] }];
-  });
+    if (caches.length + hooks.length === 0) continue;
+    const roots = await rootsOf(plan, judged);
+    if (roots.length > 0) jobs.push({ name: plan.job, caches, hooks, roots, builds: [] });
+  }
   if (jobs.length === 0) return null;
   return {
     schemaVersion: 1,
@@ -118,16 +127,7 @@ export const publicationOf = (judged: JudgedRoots, rules: PublishRules): Publica
   };
 };
 
-/** As the database keeps it. */
-export const writePublication = (publication: Publication): NewPublication => ({
-  readers: [
-    ...(publication.jobs.some(({ caches }) => caches.length > 0) ? (['pushes'] as const) : []),
-    ...(publication.jobs.some(({ hooks }) => hooks.length > 0) ? (['hooks'] as const) : []),
-  ],
-  json: JSON.stringify(publication),
-});
-
-/** Null for one that another version wrote. */
+/** One that was written, or a part of it. Null for what another version wrote. */
 export const readPublication = (json: string): Publication | null => {
   try {
     return Publication.parse(JSON.parse(json));

@@ -97,9 +97,10 @@ const sayLane = (logger: Logger, event: LaneEvent): void => {
   }
 };
 
-export const createPushLog =
-  (logger: Logger, { audits }: { readonly audits: boolean }) =>
-  (event: PushQueueEvent): void => {
+export const createPushLog = (logger: Logger, { audits }: { readonly audits: boolean }) => {
+  /** What a judgement hands on comes in parts, and each is kept out. */
+  let keptOut = '';
+  return (event: PushQueueEvent): void => {
     switch (event.kind) {
       case 'ending':
         sayEnding(logger, event.cache, event.ending);
@@ -113,12 +114,17 @@ export const createPushLog =
       case 'cache-works':
       case 'lane-fault':
         return sayLane(logger, event);
+      case 'kept-out': {
+        const known = keptOut;
+        keptOut = `${event.changeId} ${event.cache}`;
+        return known === keptOut ? undefined : sayTaken(logger, event);
+      }
       case 'queued':
       case 'collected':
       case 'floating':
-      case 'kept-out':
       case 'roots-not-kept':
       case 'unreadable':
         return sayTaken(logger, event);
     }
   };
+};

@@ -6,7 +6,7 @@ import { createFakeCache, type FakeCache } from '../../cache/cache.fake.ts';
 import type { PushFault } from '../../cache/cache.ts';
 import type { Database } from '../../database/database.ts';
 import { DatabaseError } from '../../database/database-error.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import type { PushQueue } from './push-queue.ts';
 import {
   newRoot,
@@ -36,7 +36,7 @@ const open = async (more: Parameters<PushWorld['open']>[0] = {}): Promise<PushQu
 let caches = 0;
 
 beforeAll(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterAll(() => database.close());
 beforeEach(() => {
@@ -296,6 +296,37 @@ describe('a cache', () => {
   });
 });
 
+describe('a judgement of many', () => {
+  /** Of the publications that are read: how much is parsed in one go. */
+  const watchParts = (sizes: number[]): Database => ({
+    ...database,
+    publications: {
+      ...database.publications,
+      waiting: async (...asked) => {
+        const found = await database.publications.waiting(...asked);
+        sizes.push(found.reduce((sum, { json }) => sum + (json.match(/"drv":/g)?.length ?? 0), 0));
+        return found;
+      },
+    },
+  });
+
+  it('is read in parts, also by a server that takes it up in the middle', async () => {
+    const roots = Array.from({ length: 100 }, () => newRoot());
+    await world.judge([...roots, ...roots]);
+    const sizes: number[] = [];
+    const life = mortal();
+    await open({ database: { ...watchParts(sizes), pushes: life.database.pushes } });
+    await vi.waitUntil(() => sizes.length > 3);
+    life.die();
+    opened.length = 0;
+    await open({ database: watchParts(sizes) });
+    await world.settle();
+    expect(cache.sent).toEqual(sentOnce(roots.map(outputOf)));
+    expect(Math.max(...sizes)).toBe(7);
+    expect(await world.counts()).toBeNull();
+  });
+});
+
 describe('whatever happens', () => {
   const faults = fc.constantFrom<PushFault | null>(null, null, down, full, readOnly, expired);
   const steps = fc.array(
@@ -349,7 +380,7 @@ describe('a server', () => {
     cache.hold();
     await world.judge(roots);
     await open({ database: life.database });
-    await vi.waitUntil(() => cache.running() === 2);
+    await vi.waitUntil(() => cache.running() > 1);
     life.die();
     opened.length = 0;
     cache.hold().release();

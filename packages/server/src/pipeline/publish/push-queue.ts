@@ -68,6 +68,8 @@ export interface PushQueue {
   stop(): Promise<void>;
 }
 
+const nothingTaken = () => ({ changeId: null, told: new Set<string>() });
+
 const idleMs = 60_000;
 const backOff: BackOff = { firstMs: 1000, longestMs: 60_000 };
 
@@ -75,6 +77,8 @@ class Queue implements PushQueue {
   readonly #deps: PushQueueDeps;
   readonly #lanes = new Map<string, CacheLane>();
   #faults = 0;
+  /** The change of which parts are being taken, and the caches that were woken for it. */
+  #taking: { readonly changeId: string | null; readonly told: Set<string> } = nothingTaken();
   #stopping = false;
   #woken = Promise.withResolvers<void>();
   #ended: Promise<void> = Promise.resolve();
@@ -155,6 +159,7 @@ class Queue implements PushQueue {
         const isMore = await this.#takeNext();
         this.#faults = 0;
         if (isMore) continue;
+        this.#taking = nothingTaken();
         await this.#sweepRoots();
       } catch (error) {
         this.#faults += 1;
@@ -165,14 +170,21 @@ class Queue implements PushQueue {
     }
   }
 
-  /** One at a time: it may be of a hundred thousand roots. @returns whether there may be more */
+  /** One at a time: what a judgement hands on may be a hundred of them. @returns whether there may be more */
   async #takeNext(): Promise<boolean> {
     const { database, caches, store, roots, clock, onEvent } = this.#deps;
     const [stored] = await database.publications.waiting('pushes', 1);
     if (stored === undefined) return false;
     const byId = new Map(caches.map((one) => [one.cache.id, one]));
     const queued = await takePublication({ database, caches: byId, store, roots, clock, onEvent }, stored);
-    for (const cache of queued) this.#lanes.get(cache)?.wake();
+    if (stored.changeId !== this.#taking.changeId)
+      this.#taking = { changeId: stored.changeId, told: new Set() };
+    for (const cache of queued) {
+      const lane = this.#lanes.get(cache);
+      if (this.#taking.told.has(cache)) lane?.more();
+      else lane?.wake();
+      this.#taking.told.add(cache);
+    }
     return true;
   }
 

@@ -40,8 +40,11 @@ export interface TakeDeps {
   readonly onEvent: (event: TakeEvent) => void;
 }
 
-/** So that nobody waits for long behind one of a hundred thousand roots. */
-const candidatesAtOnce = 2048;
+/** What an earlier version wrote may be of a hundred thousand roots, and nobody is to wait for long behind that. */
+const candidatesAtOnce = 1000;
+
+/** In one transaction, of about ten milliseconds. */
+const rowsAtOnce = 250;
 
 interface OfCache {
   readonly stored: StoredPublication;
@@ -93,7 +96,9 @@ const takeForCache = async (
     // Before the rows: what they name is there until it was pushed.
     const why = await roots.keep(id, await pathsToKeep(deps, of, wanted));
     if (why !== null) onEvent({ kind: 'roots-not-kept', changeId, why });
-    pushes += await database.pushes.want(wanted, clock());
+    for (let first = 0; first < wanted.length; first += rowsAtOnce) {
+      pushes += await database.pushes.want(wanted.slice(first, first + rowsAtOnce), clock());
+    }
   }
   if (pushes > 0) onEvent({ kind: 'queued', changeId, cache: of.cache, pushes });
   return pushes;

@@ -6,7 +6,8 @@ import { createFakeCache, type FakeCache } from '../../../cache/cache.fake.ts';
 import type { Permissions } from '../../../config/permissions.ts';
 import type { Database } from '../../../database/database.ts';
 import { judgedResult, newPath } from '../../../database/testing/samples.ts';
-import { type Publication, type PublishedRoot, writePublication } from '../publication.ts';
+import type { Publication, PublishedRoot } from '../publication.ts';
+import { writePublication } from '../publication-parts.ts';
 import type { PublishingCache } from '../push-batch.ts';
 import { createPushQueue, type PushQueue, type PushQueueEvent } from '../push-queue.ts';
 
@@ -27,6 +28,8 @@ export const newRoot = (ending: PublishedRoot['ending'] = 'succeeded'): Publishe
 
 export const outputOf = ({ outputs: [first = ''] }: PublishedRoot): StorePath => first as StorePath;
 
+/** So few that most stories are of several parts. */
+const rootsOfPart = 7;
 /** Changes of all worlds, which may share a database. */
 let changes = 0;
 const startMs = 1_000_000;
@@ -155,8 +158,9 @@ export const openPushWorld = ({ database, caches = [createFakeCache()], settings
     await database.changes.apply([{ deliveryKey: id, update: { ...update, newId: id } }], nowMs);
     await database.changes.claimNext({ owner: 'judge', nowMs, untilMs: nowMs + 1000 });
     const job = { name: 'packages', caches: [...cacheIds], hooks: [], roots: [...roots], builds: [] };
-    const publication = writePublication({ schemaVersion: 1, commit: head, place, jobs: [job] });
-    await database.changes.finish({ id, owner: 'judge' }, judgedResult({ publication }), nowMs);
+    const whole = { schemaVersion: 1, commit: head, place, jobs: [job] } as const;
+    const publications = await writePublication(whole, rootsOfPart);
+    await database.changes.finish({ id, owner: 'judge' }, judgedResult({ publications }), nowMs);
     for (const { ending, outputs } of roots) {
       if (ending === 'succeeded') for (const path of outputs) valid.add(path);
     }
