@@ -5,7 +5,7 @@ const port = `${server}/(?:forge|git|builder|cache|sandbox|database)`;
 const aPort = `${server}/(forge|git|builder|cache|sandbox|database)`;
 const testCode = '\\.(test|contract|fake)\\.ts$|/testing/';
 /** The only files that name drivers: they put the program together. */
-const compositionRoot = `${server}/(start-)?server\\.ts$`;
+const compositionRoot = `${server}/((start-)?server|open-(cache|evaluator|sandbox))\\.ts$`;
 
 /** One forbidden arrow. `except` takes files out of the sources, `allowed` out of the targets. */
 const forbid = (name, { from, except, to, allowed }) => ({

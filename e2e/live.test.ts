@@ -129,8 +129,6 @@ it('tells every state in its order, and the log of a build line by line to its e
   const states = ofBuild.map((event) => (event.type === 'build_state_change' ? event.to : ''));
   expect(states).toEqual(['queued', 'buildable', 'building', 'succeeded']);
   expect(statesOfChange(events, 'two')).toEqual(['queued', 'judging', 'judged']);
-  const sequences = events.flatMap((event) => (event.type === 'build_state_change' ? [event.sequence] : []));
-  expect(sequences).toEqual(sequences.toSorted((one, other) => one - other));
 
   // Whoever asks, and however, is told the same.
   const lastTold = events.findLast(

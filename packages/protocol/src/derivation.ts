@@ -74,6 +74,7 @@ export const BuildHistory = z
     /** Oldest first. */
     transitions: z.array(
       z.object({
+        /** From 1 in this history. */
         sequence: count,
         attempt: z.int().positive(),
         from: BuildState.nullable(),

@@ -63,7 +63,6 @@ export const LiveEvent = z.discriminatedUnion('type', [
       cause: BuildCause.nullable(),
       message: z.string().nullable(),
       atMs: z.number().describe('Milliseconds since 1970.'),
-      sequence: count.describe('Increases from change to change, over all builds.'),
     })
     .describe('A build came into another state, which is recorded by then.'),
   z

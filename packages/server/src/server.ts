@@ -1,4 +1,5 @@
-// The composition root of the server: it names the drivers, but for the two that start-server.ts begins with.
+// The composition root of the server: it names the drivers, but for the two that start-server.ts begins with, and those
+// that open-cache.ts, open-evaluator.ts and open-sandbox.ts have.
 import { dirname, join } from 'node:path';
 import type { NixInstallation } from '@eka-ci/nix/installation';
 import { createStoreQueries } from '@eka-ci/nix/store-queries';
@@ -9,15 +10,8 @@ import { createNixStoreBuilder } from './builder/nix-store/nix-store-builder.ts'
 import { poolLocal } from './builder/pool/local-pool.ts';
 import { createBuilderPool } from './builder/pool/machine-pool.ts';
 import { createMachineOpener } from './builder/remote/open-machine.ts';
-import { createAtticCache } from './cache/attic/attic-cache.ts';
-import type { Cache } from './cache/cache.ts';
-import type { CacheDeps } from './cache/cache-deps.ts';
-import { createCachixCache } from './cache/cachix/cachix-cache.ts';
-import { createNixCopyCache } from './cache/nix-copy/nix-copy-cache.ts';
 import { createConfigHost } from './config/config-host.ts';
 import { createDestinationGuard } from './config/destination-guard.ts';
-import type { ServerConfig } from './config/server-config.ts';
-import { createCacheCredentials } from './credentials/cache-credentials.ts';
 import { type Credentials, createCredentials } from './credentials/credentials.ts';
 import type { Database } from './database/database.ts';
 import type { ForgeSignIn } from './forge/forge-sign-in.ts';
@@ -33,6 +27,9 @@ import type { Listening } from './http/listen.ts';
 import { createSummaryReader } from './http/summary/summary-reader.ts';
 import type { Logger } from './lib/logger.ts';
 import { createSecretMask, type SecretMask } from './lib/secret-mask.ts';
+import { openCache } from './open-cache.ts';
+import { openEvaluator } from './open-evaluator.ts';
+import { openSandbox } from './open-sandbox.ts';
 import { createChangeCounts } from './pipeline/change-counts.ts';
 import { createDeliveryLine } from './pipeline/delivery-line.ts';
 import { takeListing } from './pipeline/intake.ts';
@@ -44,12 +41,9 @@ import { sourceOf } from './pipeline/repository-source.ts';
 import { createForgeLog } from './pipeline/server-log.ts';
 import { createDatabaseWatch } from './pipeline/upkeep/database-watch.ts';
 import { stateFolders } from './pipeline/upkeep/upkeep.ts';
-import { createLocalSandbox } from './sandbox/local/local-sandbox.ts';
-import type { Sandbox } from './sandbox/sandbox.ts';
-import { sandboxSocketOf } from './sandbox/sandbox-socket.ts';
-import { createSocketSandbox } from './sandbox/socket/socket-sandbox.ts';
 import { openHttp } from './wiring/answering.ts';
 import { openAsking } from './wiring/asking.ts';
+import { tryEvaluations } from './wiring/evaluating.ts';
 import { openHooks } from './wiring/hooks.ts';
 import { openHosted } from './wiring/hosted.ts';
 import {
@@ -146,22 +140,6 @@ const openCredentials = ({ env, loggerFor }: ServerDeps, mask: SecretMask): Cred
   });
 };
 
-export interface SandboxAsked {
-  readonly env: NodeJS.ProcessEnv;
-  /** Parent of the copies of trees, where it is ours. */
-  readonly folder: string;
-  readonly storeDirs: readonly string[];
-  readonly onBounds?: (bounds: readonly string[]) => void;
-}
-
-/** The sandbox of checks: a unit of its own where there is one, else a child of ours. */
-export const openSandbox = ({ env, folder, ...deps }: SandboxAsked): Sandbox => {
-  const socketPath = sandboxSocketOf(env);
-  if (socketPath !== null) return createSocketSandbox({ ...deps, socketPath });
-  const searchPath = env['PATH'];
-  return createLocalSandbox({ ...deps, folder, ...(searchPath !== undefined && { searchPath }) });
-};
-
 const openForges = ({ github }: ServerOptions, credentials: Credentials): HostedForge[] => {
   if (github === null) return [];
   const { webhookSecrets } = github;
@@ -185,24 +163,6 @@ const openForges = ({ github }: ServerOptions, credentials: Credentials): Hosted
       clock: Date.now,
     });
   });
-};
-
-/** @param entry as ekaci.toml has it */
-export const openCache = (
-  entry: ServerConfig['caches'][number],
-  { nix, credentials, guard }: Pick<CacheDeps, 'nix' | 'guard'> & { readonly credentials: Credentials },
-): Cache => {
-  const { id, destination, credentials: source } = entry;
-  const settings = { id, destination, timeoutMs: entry.timeout_seconds * 1000 };
-  const deps = { nix, guard, credentials: createCacheCredentials(credentials, { source, destination }) };
-  switch (entry.cache_type) {
-    case 'nix-copy':
-      return createNixCopyCache(settings, deps);
-    case 'cachix':
-      return createCachixCache(settings, deps);
-    case 'attic':
-      return createAtticCache(settings, deps);
-  }
 };
 
 /** Where what was built goes. */
@@ -275,6 +235,8 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     ending: ending.signal,
   });
   try {
+    // It answers already that it lives, and takes what forges tell; nothing is shown before.
+    await hosted.intake.hear();
     await takeUpAgain(parts, logger);
     await signingIn.auth.start();
     await orders.takeUp();
@@ -319,10 +281,12 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     counts.refresh();
   }, ending.signal);
   facts.phase = 'serving';
+  const tried = tryEvaluations(opened.evaluation, logger, ending.signal);
   const stop = async (): Promise<void> => {
     facts.phase = 'ending';
     ending.abort();
     endSweeps();
+    await tried;
     await hosted.intake.stop();
     await merges.stop();
     await publishing.stop();
@@ -383,9 +347,11 @@ export const serveFrom = async ({ options, deps, nix, database }: Begun): Promis
       sandbox: openSandbox({
         env: deps.env,
         folder: stateFolders(options.dbPath).checks,
-        storeDirs: [...new Set(['/nix/store', nix.storeDir])],
         onBounds: (bounds) => deps.loggerFor('scheduler').info('checks run in a sandbox', { bounds }),
       }),
+      evaluation: openEvaluator(deps.env, nix, (bounds) =>
+        logger.info('evaluations run in the sandbox and as its user', { bounds }),
+      ),
       openStore: () => openStore(nix, options, deps),
       removeStaleLocks,
     });

@@ -22,7 +22,6 @@ class BuildServer {
   /** The beginning of a line that is on its way to the disk. */
   readonly #halfLine = 'ha';
   #skipped = 0;
-  #sequence = 0;
 
   readonly client: Client = {
     address: 'test',
@@ -73,7 +72,6 @@ class BuildServer {
     const times = { startedAtMs: null, finishedAtMs: null, culprit: null, message: null };
     if (!isNew) this.attempts.pop();
     this.attempts.push({ attempt, state, cause, ...times, logPath });
-    this.#sequence += 1;
     this.tell(
       {
         type: 'build_state_change',
@@ -84,7 +82,6 @@ class BuildServer {
         cause,
         message: null,
         atMs: 0,
-        sequence: this.#sequence,
       },
       reaches,
     );

@@ -99,7 +99,6 @@ const failed = (
   cause,
   message: 'exit 2',
   atMs: 0,
-  sequence: 1,
 });
 
 const start = (columns = 80, rows = 24): WatchState =>

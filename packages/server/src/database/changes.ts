@@ -34,6 +34,8 @@ export interface ChangeListing {
    * user named it; never with credentials.
    */
   readonly repository: string;
+  /** The forge's number of it, which it keeps under whatever name; absent where none is known. */
+  readonly repositoryId?: number;
   /** From 1 in each repository; the same for all heads of one branch, for ever. A baseline and a group have 0; an offered one, the forge's. */
   readonly number: number;
   /** Of a submitted one the head's revision, as it was asked for. Of an offered one `pull/` and its number. A group has one of its own. */
@@ -109,7 +111,12 @@ export interface ChangeQuery {
 }
 
 /** What was learnt about one branch of a repository, or about what a hosted forge offers or has in a merge queue. */
-export type BranchUpdate =
+export type BranchUpdate = LearntUpdate & {
+  /** The forge's number of the repository that was looked at: where that has another name by now, nothing is written. */
+  readonly repositoryId?: number;
+};
+
+type LearntUpdate =
   | {
       readonly kind: 'head-moved';
       readonly repository: string;
@@ -189,6 +196,8 @@ export interface AppliedUpdate {
   readonly awaiting: ChangeListing | null;
   /** Ids of what waited, or was being judged, and is not wanted any more. */
   readonly ended: readonly string[];
+  /** True: its repository has another name by now. The delivery is done, and nothing came of it. */
+  readonly isOfAnother?: true;
 }
 
 export interface Lease {
@@ -220,8 +229,11 @@ export type ChangeResult =
       readonly markdown: string;
       /** @default nothing */
       readonly hindrances?: Hindrances;
-      /** Handed on in the same transaction, however often it is judged. @default null: nothing */
-      readonly publication?: NewPublication | null;
+      /**
+       * Handed on in the same transaction, however often it is judged: none of it is ever there without the verdict, and no
+       * verdict without it. @default nothing
+       */
+      readonly publications?: readonly NewPublication[];
     }
   | { readonly state: 'failed'; readonly conclusion: string; readonly fault: string };
 

@@ -12,6 +12,8 @@ export interface GateKey {
 }
 
 export interface WantedGate extends GateKey {
+  /** The forge's number of its repository, by which it comes under the name of now. @default as it is named */
+  readonly repositoryId?: number;
   /** What it shall say, as JSON text; parsed by whoever knows its schema. Equal texts are the same state. */
   readonly wantedJson: string;
   /** Where it is shown, as JSON text, in the same way. */

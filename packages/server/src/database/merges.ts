@@ -31,6 +31,8 @@ export interface MergeTelling {
 export interface NewMerge {
   /** The forge's host in front. */
   readonly repository: string;
+  /** The forge's number of it, by which it comes under the name of now. @default as it is named */
+  readonly repositoryId?: number;
   readonly number: number;
   readonly headSha: CommitSha;
   /** What it joins, and nothing else. */
@@ -105,6 +107,8 @@ type ReviewKey = 'repository' | 'number' | 'reviewerId';
 export interface StoredReview {
   /** The forge's host in front. */
   readonly repository: string;
+  /** As of a new merge. */
+  readonly repositoryId?: number;
   readonly number: number;
   readonly reviewerId: number;
   readonly reviewerLogin: string;
@@ -121,7 +125,9 @@ export interface Reviews {
   /** Idempotent. That reviewer's last word on that change, unless a later one was kept, or this one was dismissed. */
   save(review: StoredReview): Promise<void>;
   /** Idempotent, also before it was saved. It brings back no earlier one. */
-  dismiss(of: Pick<StoredReview, ReviewKey | 'reviewerLogin' | 'reviewId' | 'atMs'>): Promise<void>;
+  dismiss(
+    of: Pick<StoredReview, ReviewKey | 'repositoryId' | 'reviewerLogin' | 'reviewId' | 'atMs'>,
+  ): Promise<void>;
   /** By reviewer; without those that were dismissed. */
   of(repository: string, number: number): Promise<readonly StoredReview[]>;
 }

@@ -27,22 +27,26 @@ export interface PrivateDerivation extends RepositoryOwner {
   readonly drv: DrvHash;
 }
 
+/** Where a change is kept: under a name such as `github.com/owner/repo`, and of which repository, where that is known. */
+export interface KeptRepository {
+  readonly repository: string;
+  readonly repositoryId?: number;
+}
+
 export interface JudgedJobset {
   readonly id: JobsetId;
-  /** Under which their changes are kept: `github.com/owner/repo`. */
-  readonly repositories: readonly string[];
+  /** Those of the changes that were judged by it. */
+  readonly repositories: readonly KeptRepository[];
 }
 
 /** All methods reject with DatabaseError. */
 export interface Privacy {
   /** One for each name that a private repository has or had. */
   repositories(): Promise<readonly PrivateRepository[]>;
-  /** Private, under this name too. Idempotent. Who was private under it before has another name by now. */
+  /** Private, under this name too. Idempotent. Who was private under it before stays so, under a name that nobody has. */
   hide(repository: PrivateRepository): Promise<void>;
   /** Public, under all its names; what it wanted is for everybody. Idempotent. */
   show(repository: RepositoryOwner): Promise<void>;
-  /** Nobody private has this name: its repository is gone, and another one has it. Idempotent. */
-  forgetName(host: string, name: string): Promise<void>;
   /** At most `limit`, in the order of their keys. @param after the last one of the page before */
   derivations(limit: number, after: PrivateDerivation | null): Promise<readonly PrivateDerivation[]>;
   /** These are wanted by that private repository. Idempotent; in one transaction. */

@@ -5,7 +5,7 @@ export interface StoredRepository {
   /** Of the forge. */
   readonly host: string;
   readonly repositoryId: number;
-  /** `owner/repo`, as the forge writes it. */
+  /** `owner/repo`, as the forge writes it; see `isAside` for one whose name another one has now. */
   readonly name: string;
   /** Those that it had before, and that nobody else has now. */
   readonly formerNames: readonly string[];
@@ -13,22 +13,59 @@ export interface StoredRepository {
 
 /** A sight of one. */
 export interface SeenRepository extends Pick<StoredRepository, 'host' | 'repositoryId' | 'name'> {
-  /** What it was called until now, by who told; counts where it was never seen. */
+  /** What it was called until now, by who told; counts where it was never seen, and nobody is known by that name. */
   readonly oldName: string | null;
   /** Milliseconds since 1970. */
   readonly atMs: number;
+}
+
+export interface SetAside {
+  readonly repositoryId: number;
+  /** The name that it had. */
+  readonly from: string;
+  /** As `asideName` gives it. */
+  readonly to: string;
+}
+
+export interface NamedRepository {
+  /** The name under which its rows were until now; null where nothing moved. */
+  readonly from: string | null;
+  /** Others, of which rows were kept under the name that it has now. */
+  readonly aside: readonly SetAside[];
 }
 
 export interface Repositories {
   /** In no order. */
   list(): Promise<readonly StoredRepository[]>;
   /**
-   * It has this name now, and whoever else had it has none. Where it had another before, all that is kept under that goes
-   * on under this one, in the same transaction: changes, gates, merges, reviews. Names differ by case, too.
-   * @returns the name that it had; null where nothing moved
+   * It has this name now. All in one transaction: what is kept of whoever else had it goes on under a name that nobody can
+   * have, until that one is seen again; and where it had another name before itself, all that is kept under that goes on
+   * under this one: changes, gates, merges, reviews. Names differ by case, too.
    */
-  seen(repository: SeenRepository): Promise<string | null>;
+  seen(repository: SeenRepository): Promise<NamedRepository>;
 }
 
 /** Forges take `Owner/Repo` and `owner/repo` for one: what shares this is the same name. */
 export const repositoryKey = (name: string): string => name.toLowerCase();
+
+/** A name for what is kept of a repository whose own name another one has: no forge takes such a one. */
+export const asideName = (repositoryId: number): string => `#${repositoryId}/set-aside`;
+
+/** @param name `owner/repo` */
+export const isAside = (name: string): boolean => name.startsWith('#');
+
+/** @param repository under which changes are kept: `github.com/owner/repo` */
+export const isKeptAside = (repository: string): boolean => /^[^/]*\/#/.test(repository);
+
+/** Somebody may have submitted it by its address: `https://github.com/owner/repo.git` is `github.com/owner/repo`. */
+export const plainNameOf = (repository: string): string =>
+  repository
+    .replace(/^[a-z+]+:\/\/(?:[^/@]*@)?/i, '')
+    .replace(/^[^/@:]+@([^/:]+):/, '$1/')
+    .replace(/(?:\.git)?\/*$/, '');
+
+/** `github.com/owner/repo` as host and name; null for what has not both. */
+export const partsOfKept = (repository: string): { readonly host: string; readonly name: string } | null => {
+  const at = repository.indexOf('/');
+  return at <= 0 ? null : { host: repository.slice(0, at), name: repository.slice(at + 1) };
+};

@@ -27,6 +27,8 @@ export interface EventRepository extends ForgeRepositoryId {
 export interface OfferedChange {
   /** Unique in its repository. */
   readonly number: number;
+  /** Of the repository that is asked to take it; absent where the forge does not say. */
+  readonly repositoryId?: number;
   readonly title: string;
   /** Null where the account is gone. */
   readonly author: ForgeUser | null;

@@ -125,7 +125,9 @@ const mayWriteTo = async (
   if (repository === null) return false;
   const signal = AbortSignal.timeout(rightTimeoutMs);
   try {
-    if (await rights.mayWrite({ host: user.host, repository }, user, signal)) return true;
+    const { repositoryId } = change;
+    const place = { host: user.host, repository, ...(repositoryId !== undefined && { repositoryId }) };
+    if (await rights.mayWrite(place, user, signal)) return true;
     return (await orElse?.(user, change, signal)) ?? false;
   } catch (cause) {
     if (!isForgeFault(cause) && !(cause instanceof DOMException)) throw cause;

@@ -9,6 +9,7 @@ import { takeJsonBodies } from './json-body.ts';
 import { createKnownRoutes } from './known-routes.ts';
 import { allowOrigins } from './origins.ts';
 import { limitRates } from './rate-limit.ts';
+import { createHeardGuard } from './reading/before-heard.ts';
 import { createReaderAtHand, guardReads, type ReaderAtHand } from './reading/guarded.ts';
 import { keepFromOthers } from './reading/keep-from-others.ts';
 import { compileWithZod, withoutCompilers } from './route.ts';
@@ -65,7 +66,10 @@ const refuseUnknown = (app: FastifyInstance): void => {
 };
 
 /** From the first line of a route on, all that it reads is as whoever asks may see it. */
-const readAsCaller = (app: FastifyInstance, { access }: HttpDeps): ReaderAtHand => {
+const readAsCaller = (app: FastifyInstance, deps: HttpDeps): ReaderAtHand => {
+  const { access } = deps;
+  const requireHeard = createHeardGuard(deps);
+  app.addHook('preHandler', async (request) => requireHeard(request));
   const atHand = createReaderAtHand(access.anybody);
   const seesMore = new WeakSet<FastifyRequest>();
   app.addHook('preHandler', (request, _reply, goOn) => {

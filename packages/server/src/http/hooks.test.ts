@@ -86,8 +86,12 @@ describe('hooks of a derivation', () => {
       ownerOf: (repository: string) => (repository === 'example/packages' ? owner : null),
       ownersOf: () => null,
       owners: () => [
-        { key: owner, host: 'github.com', name: 'example/packages', keptNames: ['example/packages'] },
+        {
+          ...{ key: owner, host: 'github.com', repositoryId: 1 },
+          ...{ name: 'example/packages', keptNames: ['example/packages'] },
+        },
       ],
+      aside: () => [],
       hidesDerivations: () => false,
     };
     const other = await serve({ visible });

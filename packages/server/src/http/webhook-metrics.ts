@@ -110,6 +110,7 @@ const take = (metrics: Metrics, event: HostedIntakeEvent): void => {
     case 'sweep-failed':
       return metrics.sweeps.inc({ forge: event.host, outcome: 'failed' });
     case 'renamed':
+    case 'set-aside':
     case 'unreadable':
     case 'not-served':
     case 'retold':

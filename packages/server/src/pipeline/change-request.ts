@@ -52,11 +52,15 @@ export const mirrorOf = (
 ): string => join(deps.mirrorsDir, mirrorNameOf(repository));
 
 /** What all changes of a configured repository have in common. */
-const servedRequest = (deps: ChangeRequestDeps, change: StoredChange, repository: ForgeRepository) => ({
+const servedRequest = (
+  deps: ChangeRequestDeps,
+  change: StoredChange,
+  repository: ForgeRepository & { readonly mirror?: Pick<ForgeRepository, 'name' | 'url'> },
+) => ({
   source: sourceOf(repository.url),
   repository: repository.name,
   head: change.head,
-  mirrorFolder: mirrorOf(deps, repository),
+  mirrorFolder: mirrorOf(deps, repository.mirror ?? repository),
   jobs: [],
   build: true,
   // Anybody who can push a branch has code evaluated here.
@@ -86,7 +90,10 @@ export const hostedOf = (
 };
 
 /** What a repository of a hosted forge is to git. @throws RepositoryNotServedError */
-const hostedRepository = (deps: ChangeRequestDeps, { repository: name, branch }: StoredChange) => {
+const hostedRepository = (
+  deps: ChangeRequestDeps,
+  { repository: name, repositoryId, branch }: StoredChange,
+) => {
   const found = hostedOf(deps, name);
   if (found === null) throw new RepositoryNotServedError(name);
   const { forge, repository } = found;
@@ -97,6 +104,8 @@ const hostedRepository = (deps: ChangeRequestDeps, { repository: name, branch }:
     // Where it is a baseline it is its own base.
     served: {
       ...{ name, url: forge.cloneUrl(repository), baseBranch: branch, pollIntervalMs: 0 },
+      // By its number: whoever has its name after it finds nothing of it, and it keeps it under another one.
+      ...(repositoryId !== undefined && { mirror: { name: `${forge.host}#${repositoryId}`, url: '' } }),
       ...(baselines !== undefined && { baselines }),
     },
   };
@@ -118,6 +127,7 @@ const offeredRequest = (deps: ChangeRequestDeps, change: StoredChange): ChangeRe
     // Also of a fork, and where its branch is gone: the forge keeps it.
     source: { kind: 'url', url: served.url, refs: [forge.headRefOf(change.number)] },
     authorization: authorizationOf(hosted),
+    inputReader: hosted,
     number: change.number,
     base: `refs/heads/${baseBranch}`,
     merge: true,
@@ -133,6 +143,7 @@ const groupRequest = (deps: ChangeRequestDeps, change: StoredChange): ChangeRequ
     // By its commit: the queue deletes its branch at any moment.
     source: { kind: 'url', url: served.url, refs: [change.head] },
     authorization: authorizationOf(hosted),
+    inputReader: hosted,
     base: change.base,
     merge: false,
   };
@@ -145,7 +156,7 @@ const baselineRequest = (deps: ChangeRequestDeps, change: StoredChange): ChangeR
     hosted === null ? requireRepository(deps, change.repository) : hostedRepository(deps, change).served;
   return {
     ...servedRequest(deps, change, repository),
-    ...(hosted !== null && { authorization: authorizationOf(hosted) }),
+    ...(hosted !== null && { authorization: authorizationOf(hosted), inputReader: hosted }),
     base: change.base,
     merge: false,
     // Kept no more, after a new start with another configuration: then nothing is built for it.

@@ -26,7 +26,7 @@ export interface EvaluateSidesDeps {
   readonly limits: SideLimits;
   /** Exports a tree where nobody has asked for it yet, and gives its folder. */
   readonly exportTree: (side: Side) => Promise<string>;
-  /** Has what that tree locks in the store, and says what is missing. */
+  /** Has what that tree locks in the store, where its evaluation could not fetch it, and says what is missing. */
   readonly prefetch: (side: Side, signal: AbortSignal) => Promise<readonly string[]>;
   /** What no lock names may be fetched, while it is evaluated. */
   readonly allowNetwork: boolean;
@@ -105,8 +105,7 @@ const evaluateTree = async (
     const failure = { kind: 'other', message: target.message, position: null } as const;
     return { kind: 'failed', failure, warnings: [] };
   }
-  // Whoever has the network fetches it then.
-  const missing = deps.allowNetwork ? [] : await deps.prefetch(side, signal);
+  const missing = await deps.prefetch(side, signal);
   const progress = createProgress(deps, job.name, side);
   const evaluation = await evaluateJob(
     { evaluator: deps.evaluator, onProgress: progress.update },

@@ -2,7 +2,13 @@
 // asked how things are now: the order of what it told, and what of it was lost, do not matter.
 import type { Database, Delivery } from '../database/database.ts';
 import { createForgeIntake, type ForgeIntake, type ForgeIntakeDeps } from './hosted/forge-intake.ts';
-import { type HostedPayload, isHosted, isOfHost, readPayload } from './hosted/hosted-delivery.ts';
+import {
+  type HostedPayload,
+  isHosted,
+  isOfHost,
+  readPayload,
+  whatItHides,
+} from './hosted/hosted-delivery.ts';
 import type { HostedIntakeEvent } from './hosted/hosted-event.ts';
 import type { HostedRepositoryStatus } from './hosted/hosted-statuses.ts';
 import type { Later } from './hosted/lanes.ts';
@@ -45,9 +51,16 @@ export interface HostedIntakeCounts {
 }
 
 export interface HostedIntake {
+  /**
+   * Hears of what was acknowledged and is not done what has to be known before anything is shown, however much waits.
+   * Before start(). @throws DatabaseError
+   */
+  hear(): Promise<void>;
+  /** False: somebody may be shown what a forge has told to be private. */
+  hasHeard(): boolean;
   /** Takes up what was acknowledged and not done, and begins to ask the forges for everything. @throws DatabaseError */
   start(): Promise<void>;
-  /** Of a stored delivery that is not done. Before start() it is left to that. */
+  /** Of a stored delivery that is not done. Before start() it is only heard of. */
   take(delivery: Delivery): void;
   /** Somebody let a change go: what waits for that too is looked at again. What that misses, a sweep finds. */
   approved(): void;
@@ -65,6 +78,8 @@ export interface HostedIntake {
 const sweepEveryMs = 10 * 60_000;
 const mostInMind = 20_000;
 const pageSize = 500;
+/** Of what is only looked through. */
+const heardPageSize = 5000;
 const readAgainMs = 5000;
 
 const realLater: Later = (delayMs, run) => {
@@ -81,6 +96,7 @@ class StoredHostedIntake implements HostedIntake {
   readonly #forges = new Map<string, ForgeIntake>();
   #phase: 'new' | 'started' | 'stopped' = 'new';
   #isBehind = false;
+  #hasHeard = false;
   #reading: Promise<void> | null = null;
   #endPause: (() => void) | null = null;
 
@@ -102,6 +118,26 @@ class StoredHostedIntake implements HostedIntake {
     }
   }
 
+  async hear(): Promise<void> {
+    const heard = new Set<string>();
+    let last: Delivery | undefined;
+    do {
+      const page = await this.#database.deliveries.unfinished(heardPageSize, last?.key);
+      for (const row of page.filter(isHosted)) {
+        const hides = whatItHides(row);
+        if (hides === null || heard.has(hides)) continue;
+        heard.add(hides);
+        this.#hearRow(row);
+      }
+      last = page.at(-1);
+    } while (last !== undefined && this.#isNew());
+    this.#hasHeard = true;
+  }
+
+  hasHeard(): boolean {
+    return this.#hasHeard;
+  }
+
   async start(): Promise<void> {
     if (!this.#isNew()) return;
     // What is told meanwhile is a row, and read with the others.
@@ -113,6 +149,7 @@ class StoredHostedIntake implements HostedIntake {
   }
 
   take(delivery: Delivery): void {
+    if (this.#phase === 'new') this.#hearRow(delivery);
     if (this.#phase !== 'started') return;
     if (this.#hasRoom()) this.#takeRow(delivery);
     else {

@@ -11,7 +11,7 @@ import { judgeBaseline } from './judge-baseline.ts';
 import type { MirrorNeed } from './mirrors.ts';
 import { type Judgement, type PipelineDeps, type PipelineRequest, runPipeline } from './pipeline.ts';
 import { placeOf } from './publish/place-of.ts';
-import { writePublication } from './publish/publication.ts';
+import { writePublication } from './publish/publication-parts.ts';
 import { buildLimitOf, type RebuildPolicy } from './rebuild-policy.ts';
 import { startTelling } from './tell-uncommitted.ts';
 
@@ -43,10 +43,10 @@ export const mirrorNeedOf = (deps: ChangeRequestDeps, change: StoredChange): Mir
   return { repository, source, folder: mirrorFolder, head, base, sinceMs, ...access };
 };
 
-const toResult = (
+const toResult = async (
   change: StoredChange,
   { summary, markdown, base, judgedTree, subject, hindrances, publication }: Judgement,
-): Extract<ChangeResult, { state: 'judged' }> => ({
+): Promise<Extract<ChangeResult, { state: 'judged' }>> => ({
   state: 'judged',
   base,
   judgedTree,
@@ -56,7 +56,7 @@ const toResult = (
   summaryJson: JSON.stringify(summary),
   markdown,
   hindrances,
-  publication: publication === null ? null : writePublication(publication),
+  publications: publication === null ? [] : await writePublication(publication),
 });
 
 /** Whether the branch that changes join is there now; any other fault is for others to tell. */
@@ -120,7 +120,7 @@ export const judgeStoredChange = async (
       baseline === undefined
         ? await judgeChange(pipeline, request, signal)
         : await judgeBaseline(pipeline, { ...request, ...baseline }, signal);
-    return toResult(change, judgement);
+    return await toResult(change, judgement);
   } finally {
     await telling.end();
     await folder.remove();

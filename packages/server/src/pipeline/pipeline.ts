@@ -34,6 +34,7 @@ import { measureSizes } from './measure-sizes.ts';
 import { type ChangePackages, findPackages } from './people/change-packages.ts';
 import type { Prefetch } from './prefetch/prefetch.ts';
 import { prefetchSides } from './prefetch/prefetch-sides.ts';
+import type { InputReader } from './prefetch/private-inputs.ts';
 import {
   type JudgedRoots,
   type Publication,
@@ -102,6 +103,8 @@ export interface PipelineRequest extends CheckoutRequest {
   readonly everyTree?: boolean;
   /** Where it is, for caches and hooks. @default null: nothing of it is published */
   readonly place?: PublishingPlace | null;
+  /** The repository of a forge that it is of, which may be given private inputs. @default none */
+  readonly inputReader?: InputReader;
   readonly limits: SideLimits;
   /** Its evaluation may fetch what nothing locks. @default false */
   readonly allowNetwork?: boolean;
@@ -346,11 +349,11 @@ interface ToPublish extends Omit<JudgedRoots, 'place' | 'config'> {
 }
 
 /** What the change's own configuration names is looked at in every judgement; whom it may reach, where it is known. */
-const publish = (
+const publish = async (
   { publishing: rules = null, onEvent }: PipelineDeps,
   { place = null }: PipelineRequest,
   { jobs, ...judged }: ToPublish,
-): { readonly publication: Publication | null; readonly warnings: readonly string[] } => {
+): Promise<{ readonly publication: Publication | null; readonly warnings: readonly string[] }> => {
   if (rules === null) return { publication: null, warnings: [] };
   const unknown = unknownNames(jobs.judgedConfig, rules);
   if (place === null) return { publication: null, warnings: unknown };
@@ -361,7 +364,7 @@ const publish = (
   // Of every pull request this would be said again, and it is as the operator wants it.
   if (!place.isOnBranch) for (const message of refused) onEvent({ type: 'notice', level: 'info', message });
   const warned = place.isOnBranch ? [...unknown, ...refused] : unknown;
-  return { publication: publicationOf(roots, rules), warnings: warned };
+  return { publication: await publicationOf(roots, rules), warnings: warned };
 };
 
 const judgeOn = async (
@@ -378,7 +381,11 @@ const judgeOn = async (
   const exportTree = createTreeExport(checkout, request.folder);
   const { lease } = deps;
   const { graph } = lease;
-  const prefetch = prefetchSides(deps, { checkout, sandbox: request.sandbox, folder: request.folder });
+  const { sandbox, folder, inputReader, place, allowNetwork: hasNetwork = false } = request;
+  const prefetch = prefetchSides(deps, {
+    ...{ checkout, sandbox, folder, hasNetwork, isOnBranch: place?.isOnBranch ?? false },
+    ...(inputReader !== undefined && { inputReader }),
+  });
   const change = { request, checkout, jobs, changeSet, lease, exportTree, prefetch };
   const [{ planned, plans, built }, checked] = await besides(
     signal,
@@ -396,7 +403,7 @@ const judgeOn = async (
   const wide = built?.wide ?? null;
   const { base, head, judgedTree, merged } = checkout;
   const outcomes = built?.outcomes ?? nothingBuilt;
-  const published = publish(deps, request, { jobs, plans, outcomes, graph, commit: head.sha });
+  const published = await publish(deps, request, { jobs, plans, outcomes, graph, commit: head.sha });
   const summary = judgeChange({
     change: {
       repository: request.repository,

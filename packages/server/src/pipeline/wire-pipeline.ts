@@ -1,6 +1,6 @@
 // Puts the pipeline of one judgement together from parts that live longer than it.
 import { compareVersions, splitDrvName } from '@eka-ci/nix/drv-name';
-import { chooseEvaluator } from '@eka-ci/nix/evaluator/choose-evaluator';
+import type { Evaluator } from '@eka-ci/nix/evaluator/evaluator';
 import type { NixInstallation } from '@eka-ci/nix/installation';
 import { createStoreQueries, type StoreQueries, type StoreQueryOptions } from '@eka-ci/nix/store-queries';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
@@ -21,6 +21,7 @@ export interface PipelineParts {
   readonly database: Database;
   readonly kept: KeptJobsets | null;
   readonly scheduler: BuildStage['scheduler'];
+  readonly evaluator: Evaluator;
   readonly evaluations: EvaluationLine;
   readonly graph: PipelineDeps['graph'];
   /** The one that flakes' outputs are taken for. */
@@ -58,11 +59,11 @@ export const wireBuilds = (parts: BuildParts): BuildStage => {
 
 /** The pipeline of one judgement, which ends with the signal. */
 export const wirePipeline = (parts: PipelineParts): PipelineDeps => {
-  const { nix, git, database, kept, evaluations, graph, system, gate = openGate, onEvent } = parts;
+  const { nix, git, database, kept, evaluator, evaluations, graph, system, gate = openGate, onEvent } = parts;
   const { keepPackages, prefetch, checks, publishing } = parts;
   return {
     git,
-    evaluator: chooseEvaluator(nix),
+    evaluator,
     database,
     kept,
     builds: wireBuilds(parts),

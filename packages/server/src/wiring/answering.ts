@@ -1,5 +1,4 @@
 // What a server answers: the HTTP app over its parts, on the port and the socket.
-import { chooseEvaluator } from '@eka-ci/nix/evaluator/choose-evaluator';
 import type { Forge } from '../forge/forge.ts';
 import { createHttpApp, type HttpDeps } from '../http/app.ts';
 import { type Listening, listen } from '../http/listen.ts';
@@ -101,7 +100,7 @@ export const openHttp = async (
     status: (maySee) => ({
       startedAtMs: facts.startedAtMs,
       nixVersion: nix.version,
-      evaluator: `${chooseEvaluator(nix).name} (Nix ${nix.version})`,
+      evaluator: `${parts.evaluator.name} (Nix ${nix.version})`,
       systems: [...new Set(pool.builders().flatMap(({ systems }) => systems))],
       draining: facts.phase === 'ending' || upkeep.drain.isDraining(),
       builds: {
@@ -109,6 +108,7 @@ export const openHttp = async (
       },
       changes: facts.counts.now(maySee),
     }),
+    mayShow: () => hosted.intake.hasHeard(),
     isReady: () => facts.phase === 'serving',
     findRepository: (address) =>
       findServedName(address, {

@@ -18,6 +18,10 @@ const sayEvent = (logger: Logger, event: HostedIntakeEvent): void => {
       return logger.debug('a forge told something', { ...event });
     case 'renamed':
       return logger.warn('a repository has another name: its changes go on under it', { ...event });
+    case 'set-aside':
+      return logger.warn('another repository has this name now: what was kept under it is set aside', {
+        ...event,
+      });
     case 'passing-fault':
       return logger.warn('a forge could not be asked: it is tried again', {
         host: event.host,

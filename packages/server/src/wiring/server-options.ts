@@ -75,6 +75,8 @@ export interface ServerOptions {
   readonly evaluationLimits: SideLimits;
   /** Of one check; its time is its own. */
   readonly sandboxLimits: CheckStage['limits'];
+  /** What no check gets more of, whatever it asks for. */
+  readonly maxCheckTimeoutMs: number;
   /** Patterns of `owner/repo` whose evaluation may fetch what nothing locks. */
   readonly evaluationNetwork: readonly string[];
   /** Patterns of `owner/repo` whose checks may have the network. */

@@ -35,6 +35,7 @@ import type { PublishingCache } from '../pipeline/publish/push-batch.ts';
 import { stateFolders } from '../pipeline/upkeep/upkeep.ts';
 import { createCompressionLog } from '../pipeline/upkeep/upkeep-log.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
+import type { OpenEvaluator } from './evaluating.ts';
 import type { ServerDeps, ServerOptions } from './server-options.ts';
 
 /** Builds, and what is asked of the store. */
@@ -66,6 +67,7 @@ export interface Opened {
   readonly caches: readonly PublishingCache[];
   /** Where checks are run. */
   readonly sandbox: Sandbox;
+  readonly evaluation: OpenEvaluator;
   readonly openStore: () => Promise<OpenStore>;
   /** Of what a killed server left in the folder of mirrors. @returns what it removed */
   readonly removeStaleLocks: (mirrorsDir: string) => Promise<readonly string[]>;
@@ -134,6 +136,7 @@ export const openParts = async (opened: Opened) => {
     kept: options.keepJobsets
       ? createKeptJobsets({ database, nix, rootsDir: folders.roots, clock: Date.now })
       : null,
+    evaluator: opened.evaluation.evaluator,
     evaluations: createEvaluationLine(),
     // Of what strangers lock nothing is private, whatever caches may be.
     prefetch: createPrefetch({
@@ -141,6 +144,7 @@ export const openParts = async (opened: Opened) => {
       ...{ storeDir: nix.storeDir, git },
       inputs: createInputStore(nix),
       queries: store.queries,
+      isHidden: (name) => visibility.ownerOf(name) !== null,
     }),
     feed,
     metrics,

@@ -9,6 +9,7 @@ import type {
   StoredChange,
 } from '../database.ts';
 import { DatabaseError } from '../database-error.ts';
+import { holderOfKept } from './named.ts';
 import { type Session, takeNumbers } from './session.ts';
 import type { ChangeTable } from './tables.ts';
 
@@ -39,6 +40,7 @@ export const listedColumns = [
   'retry_at_ms',
   'approved',
   'base_branch',
+  'repository_id',
 ] as const;
 
 export const priorities: Readonly<Record<ChangeKind, number>> = {
@@ -69,6 +71,7 @@ export const listingOf = (row: Pick<ChangeTable, (typeof listedColumns)[number]>
   faults: row.faults,
   retryAtMs: row.retry_at_ms,
   approved: row.approved === 1,
+  ...(row.repository_id !== null && { repositoryId: row.repository_id }),
 });
 
 export const storedOf = (row: ChangeTable): StoredChange => ({
@@ -106,6 +109,7 @@ const save = async (session: Session, change: StoredChange): Promise<void> => {
     offer_changed: 0,
     failures_cleared: 0,
     base_branch: change.baseBranch,
+    repository_id: change.repositoryId ?? (await holderOfKept(session, change.repository)),
   };
   const sequence = await takeNumbers(session, 'change', 1);
   await session.kysely

@@ -2,6 +2,8 @@
 import type { CommitSha } from '@eka-ci/core/ids';
 import { type SqlBool, sql } from 'kysely';
 import type { GateClaim, GateCounts, GateKey, Gates, StoredGate, WantedGate } from '../database.ts';
+import { isAside } from '../repositories.ts';
+import { nameNow } from './named.ts';
 import { type Session, takeNumbers } from './session.ts';
 import type { GateTable } from './tables.ts';
 
@@ -66,11 +68,11 @@ const readProgress = (session: Session, key: RowKey) =>
     .select(['version', 'sent_version', 'next_at_ms', 'claimed_version', 'attempts'])
     .executeTakeFirst();
 
-/** Due at once, behind all that waits. */
-const startWaiting = async (session: Session, atMs: number) => ({
+/** Due at once, behind all that waits. @param isDue false: its repository has no name under which it could be shown */
+const startWaiting = async (session: Session, atMs: number, isDue = true) => ({
   sequence: await takeNumbers(session, 'gate', 1),
   waiting_since_ms: atMs,
-  next_at_ms: 0,
+  next_at_ms: isDue ? 0 : null,
   attempts: 0,
   fault: null,
 });
@@ -90,6 +92,7 @@ const wantOne = async (session: Session, gate: WantedGate, atMs: number): Promis
   const key = keyColumns(gate);
   const rank = { priority: gate.priority, concluded: gate.isConcluded ? 1 : 0 };
   const known = await readProgress(session, key);
+  const isDue = !isAside(key.repository);
   if (known !== undefined && (await isWanted(session, key, gate))) {
     await updateGate(session, key, rank);
     return false;
@@ -102,7 +105,7 @@ const wantOne = async (session: Session, gate: WantedGate, atMs: number): Promis
     updated_at_ms: atMs,
   };
   if (known === undefined) {
-    const fresh = { ...key, ...wanted, ...(await startWaiting(session, atMs)), ...unclaimed };
+    const fresh = { ...key, ...wanted, ...(await startWaiting(session, atMs, isDue)), ...unclaimed };
     await session.kysely
       .insertInto('gates')
       .values({ ...fresh, sent_version: 0, forge_id: null })
@@ -112,16 +115,26 @@ const wantOne = async (session: Session, gate: WantedGate, atMs: number): Promis
   const keepsPlace = known.sent_version < known.version && known.next_at_ms !== null;
   await updateGate(session, key, {
     ...wanted,
-    ...(keepsPlace ? {} : await startWaiting(session, atMs)),
+    ...(keepsPlace ? {} : await startWaiting(session, atMs, isDue)),
   });
   return true;
+};
+
+/** Where it belongs now: its repository may have got another name since somebody looked. */
+const placeOf = async (session: Session, gate: WantedGate): Promise<WantedGate> => {
+  const repository = await nameNow(session, { ...gate, repositoryId: gate.repositoryId }, gate.repository);
+  if (repository === gate.repository) return gate;
+  const [old, now] = [gate.repository, repository].map((name) => `"repository":${JSON.stringify(name)}`);
+  return { ...gate, repository, placeJson: gate.placeJson.replace(old ?? '', () => now ?? '') };
 };
 
 const want = async (session: Session, gates: readonly WantedGate[], atMs: number): Promise<number> => {
   // The lock comes before the look: of two writers of one gate the second must see the first.
   await takeNumbers(session, 'gate', 0);
+  // And what moves rows to another name holds this one.
+  if (gates.some(({ repositoryId }) => repositoryId !== undefined)) await takeNumbers(session, 'change', 0);
   let changed = 0;
-  for (const gate of gates) if (await wantOne(session, gate, atMs)) changed += 1;
+  for (const gate of gates) if (await wantOne(session, await placeOf(session, gate), atMs)) changed += 1;
   return changed;
 };
 
@@ -197,7 +210,7 @@ const failed: GateMethod<'failed'> = async (session, { version, ...gate }, { fau
     updated_at_ms: atMs,
     ...(known.claimed_version === version ? unclaimed : {}),
     ...(nextAtMs === null && version < known.version
-      ? await startWaiting(session, atMs)
+      ? await startWaiting(session, atMs, !isAside(key.repository))
       : { attempts: known.attempts + 1, fault, next_at_ms: nextAtMs }),
   });
 };
@@ -273,6 +286,7 @@ export const gateCalls = (session: Session): GateCalls => ({
       .set({ next_at_ms: 0, attempts: 0, waiting_since_ms: atMs, updated_at_ms: atMs })
       .where('host', '=', host)
       .where(isGivenUp)
+      .where('repository', 'not like', '#%')
       .returning('host')
       .execute();
     return rows.length;

@@ -11,10 +11,12 @@ import type {
   Lease,
   StoredChange,
 } from '../database.ts';
+import { repositoryKey } from '../repositories.ts';
 import { listedColumns, listingOf, priorities, storedOf } from './changes.ts';
 import { finishDelivery, isDeliveryDone } from './deliveries.ts';
 import { forgetFailures } from './failures.ts';
 import { finish, underLease, unleased } from './leases.ts';
+import { holderOfKept, keptNow } from './named.ts';
 import { type Session, takeNumbers } from './session.ts';
 import type { ChangeTable } from './tables.ts';
 
@@ -100,7 +102,9 @@ const endOthers = async (
 /** A row that waits to be judged, with nothing known of it yet. */
 export const queuedRow = (
   change: Pick<ChangeTable, 'id' | 'repository' | 'base_commit' | 'head_commit' | 'title' | 'branch'> &
-    Pick<ChangeTable, 'sequence' | 'number' | 'request_json' | 'base_branch'> & { readonly kind: ChangeKind },
+    Pick<ChangeTable, 'sequence' | 'number' | 'request_json' | 'base_branch' | 'repository_id'> & {
+      readonly kind: ChangeKind;
+    },
   atMs: number,
 ): ChangeTable => ({
   ...change,
@@ -212,6 +216,7 @@ const queueHead = async (session: Session, update: Moved, atMs: number): Promise
       number: await numberOf(session, of, current),
       request_json: isHosted ? update.requestJson : null,
       base_branch: isHosted ? update.baseBranch : null,
+      repository_id: update.repositoryId ?? (await holderOfKept(session, update.repository)),
     },
     atMs,
   );
@@ -242,16 +247,41 @@ const applyOne = async (session: Session, update: BranchUpdate, atMs: number): P
   }
 };
 
+/** Whether it is called otherwise by now, or another one has the name under which this was found. */
+const isNamedOtherwise = async (
+  session: Session,
+  { repository, repositoryId }: { readonly repository: string; readonly repositoryId: number },
+): Promise<boolean> => {
+  const now = await keptNow(session, { repository, repositoryId });
+  if (repositoryKey(now) !== repositoryKey(repository)) return true;
+  return ((await holderOfKept(session, repository)) ?? repositoryId) !== repositoryId;
+};
+
+/** Asked once for each repository. */
+const createOwnerCheck = (session: Session) => {
+  const known = new Map<string, Promise<boolean>>();
+  return async ({ repository, repositoryId }: BranchUpdate): Promise<boolean> => {
+    if (repositoryId === undefined) return false;
+    const key = `${repositoryId} ${repository}`;
+    const found = known.get(key) ?? isNamedOtherwise(session, { repository, repositoryId });
+    known.set(key, found);
+    return found;
+  };
+};
+
 const apply = async (session: Session, updates: readonly DeliveredUpdate[], atMs: number) => {
   // The lock comes before the look: of two writers of one branch the second must see the first.
   await takeNumbers(session, 'change', 0);
+  const isOfAnother = createOwnerCheck(session);
+  const nothing = { queued: null, awaiting: null, ended: [] };
   const applied: AppliedUpdate[] = [];
   for (const { deliveryKey, update } of updates) {
     if (await isDeliveryDone(session, deliveryKey)) {
-      applied.push({ queued: null, awaiting: null, ended: [] });
+      applied.push(nothing);
       continue;
     }
-    applied.push(await applyOne(session, update, atMs));
+    const isRefused = await isOfAnother(update);
+    applied.push(isRefused ? { ...nothing, isOfAnother: true } : await applyOne(session, update, atMs));
     await finishDelivery(session, deliveryKey, atMs);
   }
   return applied;
@@ -268,6 +298,8 @@ const claimNext = async (session: Session, claim: ChangeClaim): Promise<StoredCh
     .where(
       sql<boolean>`(state = 'queued' or lease_until_ms is null or lease_until_ms < ${sql.lit(Math.trunc(nowMs))})`,
     )
+    // Of a repository whose name another one has: nothing of it can be fetched.
+    .where(sql<boolean>`(kind in ('branch', 'submitted') or repository not like '%/#%')`)
     // Put off at a time that is still to come: the clock was set back, and says nothing of how long that is to wait.
     .where(
       sql<boolean>`(retry_at_ms is null or retry_at_ms <= ${sql.lit(Math.trunc(nowMs))} or updated_at_ms > ${sql.lit(Math.trunc(nowMs))})`,

@@ -2,7 +2,7 @@
 import { type Hindrances, noHindrances } from '@eka-ci/core/hindrances';
 import type { ChangeListing, ChangeResult, Lease } from '../database.ts';
 import { isAnyCleared, keepFailures } from './failures.ts';
-import { keepPublication } from './publications.ts';
+import { keepPublications } from './publications.ts';
 import { type Session, takeNumbers } from './session.ts';
 import type { ChangeTable } from './tables.ts';
 
@@ -94,10 +94,10 @@ export const finish = async (session: Session, lease: Lease, { result, atMs }: E
     .where('lease_owner', '=', lease.owner)
     .executeTakeFirst();
   if (held === undefined) return false;
-  const { hindrances = noHindrances, publication = null } = result;
+  const { hindrances = noHindrances, publications = [] } = result;
   const { unsatisfiable } = hindrances;
   await keepFailures(session, lease.id, hindrances);
-  if (publication !== null) await keepPublication(session, lease.id, { ...publication, atMs });
+  await keepPublications(session, { id: lease.id, atMs }, publications);
   const again = await isJudgedAgain(session, hindrances, held);
   return underLease(session, lease, {
     ...set,

@@ -13,6 +13,7 @@ import {
   type StoredMerge,
   type StoredReview,
 } from '../merges.ts';
+import { keptNow } from './named.ts';
 import { type Session, takeNumbers } from './session.ts';
 import type { MergeRequestTable, ReviewTable } from './tables.ts';
 
@@ -76,16 +77,19 @@ const update = (session: Session, id: number, set: Partial<MergeRequestTable>) =
 const ask = async (session: Session, merge: NewMerge): Promise<StoredMerge> => {
   // The lock comes before the look: of two for one change the second must see the first.
   await takeNumbers(session, 'merge', 0);
-  const { repository, commentId } = merge;
+  // And what moves rows to another name holds this one.
+  if (merge.repositoryId !== undefined) await takeNumbers(session, 'change', 0);
+  const { commentId } = merge;
+  const repository = await keptNow(session, merge);
   const known = commentId === null ? undefined : await rowOfComment(session, repository, commentId);
   if (known !== undefined) return mergeOf(known);
-  const before = await openRow(session, merge.repository, merge.number);
+  const before = await openRow(session, repository, merge.number);
   const silent = { ended: 1, told: 1, reaction: null, reply: null, updated_at_ms: merge.askedAtMs };
   if (before !== undefined) await update(session, before.id, { state: 'replaced', ...silent }).execute();
   const isUnderWay = before?.state === 'merging' && before.head_sha === merge.headSha;
   const row: MergeRequestTable = {
     id: await takeNumbers(session, 'merge', 1),
-    repository: merge.repository,
+    repository,
     number: merge.number,
     head_sha: merge.headSha,
     base_branch: merge.baseBranch,
@@ -155,6 +159,8 @@ export const mergeCalls = (session: Session): MergeCalls => ({
       .selectFrom('merge_requests')
       .selectAll()
       .where(isUnfinished)
+      // Of a repository whose name another one has: nobody can be asked to do it, or be told.
+      .where('repository', 'not like', '%/#%')
       .orderBy('id')
       .execute();
     return rows.map(mergeOf);
@@ -204,9 +210,13 @@ type NewReview = Omit<ReviewTable, 'repository' | 'number' | 'reviewer_id'>;
 /** @param isAgain what is kept of the same review is replaced, too */
 const keepReview = async (
   session: Session,
-  { repository, number, reviewerId }: Pick<StoredReview, 'repository' | 'number' | 'reviewerId'>,
+  of: Pick<StoredReview, 'repository' | 'repositoryId' | 'number' | 'reviewerId'>,
   { said, isAgain }: { readonly said: NewReview; readonly isAgain: boolean },
 ): Promise<void> => {
+  const { number, reviewerId } = of;
+  // The lock comes before the look: what moves rows to another name holds it.
+  if (of.repositoryId !== undefined) await takeNumbers(session, 'change', 0);
+  const repository = await keptNow(session, of);
   await session.kysely
     .insertInto('reviews')
     .values({ repository, number, reviewer_id: reviewerId, ...said })

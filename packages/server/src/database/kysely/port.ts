@@ -189,7 +189,6 @@ export const databaseOver = (calls: Calls, { close, backup }: DatabaseFile): Dat
     repositories: () => calls.privacy.repositories(),
     hide: (repository) => calls.privacy.hide(repository),
     show: (repository) => calls.privacy.show(repository),
-    forgetName: (host, name) => calls.privacy.forgetName(host, name),
     derivations: (limit, after) => calls.privacy.derivations(limit, after),
     async claim(owner, drvs) {
       if (drvs.length > 0) await calls.privacy.claim(owner, drvs);
@@ -220,7 +219,14 @@ export const databaseOver = (calls: Calls, { close, backup }: DatabaseFile): Dat
     },
     releaseAll: (owner) => calls.pushes.releaseAll(owner),
     retry: (cache, atMs) => calls.pushes.retry(cache, atMs),
-    askAgain: (cache, atMs) => calls.pushes.askAgain(cache, atMs),
+    askAgain: async (cache, atMs) => {
+      for (let total = 0, after = ''; ; ) {
+        const asked = await calls.pushes.askAgain(cache, { after, atMs });
+        total += asked.length;
+        after = asked.at(-1) ?? after;
+        if (asked.length === 0) return total;
+      }
+    },
     counts: () => calls.pushes.counts(),
     publicationsWaiting: () => calls.pushes.publicationsWaiting(),
     forget: (beforeMs, caches) => calls.pushes.forget(beforeMs, caches),

@@ -1,8 +1,8 @@
 // What is private: repositories by name, and the derivations that nobody else wants.
 import { sql } from 'kysely';
 import type { JobsetId } from '../database.ts';
-import type { JudgedJobset, Privacy, PrivateDerivation } from '../privacy.ts';
-import { repositoryKey } from '../repositories.ts';
+import type { JudgedJobset, Privacy, PrivateDerivation, PrivateRepository } from '../privacy.ts';
+import { asideName, repositoryKey } from '../repositories.ts';
 import { insertRows, type Session, selectIn } from './session.ts';
 
 export type PrivacyCalls = Privacy;
@@ -37,7 +37,7 @@ const derivationsAfter = async (
 const jobsets = async ({ kysely }: Session): Promise<JudgedJobset[]> => {
   const judged = await kysely
     .selectFrom('changes')
-    .select(['repository', 'judged_tree'])
+    .select(['repository', 'repository_id', 'judged_tree'])
     .distinct()
     .where('judged_tree', 'is not', null)
     .execute();
@@ -51,9 +51,36 @@ const jobsets = async ({ kysely }: Session): Promise<JudgedJobset[]> => {
     const tree = /^\{"tree":"([^"]*)"/.exec(start)?.[1] ?? '';
     return {
       id: id as JobsetId,
-      repositories: (byTree.get(tree) ?? []).map(({ repository }) => repository),
+      repositories: (byTree.get(tree) ?? []).map(({ repository, repository_id: repositoryId }) => ({
+        repository,
+        ...(repositoryId !== null && { repositoryId }),
+      })),
     };
   });
+};
+
+const hide = async ({ kysely }: Session, { host, repositoryId, name }: PrivateRepository): Promise<void> => {
+  const key = repositoryKey(name);
+  const before = await kysely
+    .selectFrom('private_repositories')
+    .select('repository_id')
+    .where('host', '=', host)
+    .where('name_key', '=', key)
+    .executeTakeFirst();
+  if (before !== undefined && before.repository_id !== repositoryId) {
+    const to = asideName(before.repository_id);
+    await kysely
+      .insertInto('private_repositories')
+      .values({ host, name_key: repositoryKey(to), repository_id: before.repository_id, name: to })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  }
+  const row = { repository_id: repositoryId, name };
+  await kysely
+    .insertInto('private_repositories')
+    .values({ host, name_key: key, ...row })
+    .onConflict((conflict) => conflict.columns(['host', 'name_key']).doUpdateSet(row))
+    .execute();
 };
 
 export const privacyCalls = (session: Session): PrivacyCalls => {
@@ -63,14 +90,7 @@ export const privacyCalls = (session: Session): PrivacyCalls => {
       const rows = await kysely.selectFrom('private_repositories').selectAll().execute();
       return rows.map(({ host, repository_id: repositoryId, name }) => ({ host, repositoryId, name }));
     },
-    async hide({ host, repositoryId, name }) {
-      const row = { repository_id: repositoryId, name };
-      await kysely
-        .insertInto('private_repositories')
-        .values({ host, name_key: repositoryKey(name), ...row })
-        .onConflict((conflict) => conflict.columns(['host', 'name_key']).doUpdateSet(row))
-        .execute();
-    },
+    hide: (repository) => hide(session, repository),
     async show({ host, repositoryId }) {
       await kysely
         .deleteFrom('private_repositories')
@@ -84,13 +104,6 @@ export const privacyCalls = (session: Session): PrivacyCalls => {
         .where('host', '=', host)
         .where('repository_id', '=', repositoryId);
       await kysely.deleteFrom('private_derivations').where('drv', 'in', own).execute();
-    },
-    async forgetName(host, name) {
-      await kysely
-        .deleteFrom('private_repositories')
-        .where('host', '=', host)
-        .where('name_key', '=', repositoryKey(name))
-        .execute();
     },
     derivations: (limit, after) => derivationsAfter(session, limit, after),
     async claim({ host, repositoryId }, drvs) {

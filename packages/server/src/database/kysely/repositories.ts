@@ -1,100 +1,35 @@
-// Names of repositories of hosted forges, and the move of all rows that hold one.
-import { sql } from 'kysely';
+// Names of repositories of hosted forges, each of which has one holder.
 import {
+  asideName,
+  isAside,
+  type NamedRepository,
   type Repositories,
   repositoryKey,
   type SeenRepository,
+  type SetAside,
   type StoredRepository,
 } from '../repositories.ts';
+import { moveRows } from './move-rows.ts';
+import { holderOf } from './named.ts';
 import { type Session, takeNumbers } from './session.ts';
+import { markOwn, setAside, setPrivacyAside, setStrangersAside } from './set-aside.ts';
 
 export type RepositoryCalls = Repositories;
 
-/** From one name to another, on one host. */
-interface Move {
-  readonly host: string;
-  readonly from: string;
-  readonly to: string;
-}
-
-/** As JSON has it: a quote inside of a value is written otherwise, so nothing else looks like it. */
-const memberOf = (name: string): string => `"repository":${JSON.stringify(name)}`;
-
-const moveChanges = async ({ kysely }: Session, { host, from, to }: Move): Promise<void> => {
-  await kysely
-    .updateTable('changes')
-    .set({
-      repository: `${host}/${to}`,
-      request_json: sql`replace(request_json, ${memberOf(from)}, ${memberOf(to)})`,
-    })
-    .where('repository', '=', `${host}/${from}`)
-    .execute();
-};
-
-/** What is shown under the new name already gives way: it was made by mistake, or is of a repository that is gone. */
-const moveGates = async ({ kysely }: Session, { host, from, to }: Move): Promise<void> => {
-  await kysely
-    .deleteFrom('gates')
+/** Whoever had the name before its address was given up: what was submitted by that is theirs. */
+const markFormer = async (session: Session, host: string, name: string): Promise<void> => {
+  const former = await session.kysely
+    .selectFrom('former_names')
+    .select('repository_id')
     .where('host', '=', host)
-    .where('repository', '=', to)
-    .where((rows) =>
-      rows.exists(
-        rows
-          .selectFrom('gates as moved')
-          .select('moved.name')
-          .where('moved.host', '=', host)
-          .where('moved.repository', '=', from)
-          .whereRef('moved.head_sha', '=', 'gates.head_sha')
-          .whereRef('moved.name', '=', 'gates.name'),
-      ),
-    )
-    .execute();
-  await kysely
-    .updateTable('gates')
-    .set({ repository: to, place_json: sql`replace(place_json, ${memberOf(from)}, ${memberOf(to)})` })
-    .where('host', '=', host)
-    .where('repository', '=', from)
-    .execute();
+    .where('name_key', '=', repositoryKey(name))
+    .executeTakeFirst();
+  if (former !== undefined) await markOwn(session, { host, repositoryId: former.repository_id, name });
 };
 
-const moveMerges = async ({ kysely }: Session, { host, from, to }: Move): Promise<void> => {
-  const [old, now] = [`${host}/${from}`, `${host}/${to}`];
-  await kysely
-    .deleteFrom('merge_requests')
-    .where('repository', '=', now)
-    .where('comment_id', 'in', (query) =>
-      query
-        .selectFrom('merge_requests as moved')
-        .select('moved.comment_id')
-        .where('moved.repository', '=', old),
-    )
-    .execute();
-  await kysely.updateTable('merge_requests').set({ repository: now }).where('repository', '=', old).execute();
-  await kysely
-    .deleteFrom('reviews')
-    .where('repository', '=', now)
-    .where((rows) =>
-      rows.exists(
-        rows
-          .selectFrom('reviews as moved')
-          .select('moved.number')
-          .where('moved.repository', '=', old)
-          .whereRef('moved.number', '=', 'reviews.number')
-          .whereRef('moved.reviewer_id', '=', 'reviews.reviewer_id'),
-      ),
-    )
-    .execute();
-  await kysely.updateTable('reviews').set({ repository: now }).where('repository', '=', old).execute();
-};
-
-const nameIt = async ({ kysely }: Session, { host, repositoryId, name }: SeenRepository): Promise<void> => {
+const nameIt = async (session: Session, { host, repositoryId, name }: SeenRepository): Promise<void> => {
+  const { kysely } = session;
   const key = repositoryKey(name);
-  await kysely
-    .deleteFrom('hosted_repositories')
-    .where('host', '=', host)
-    .where('name_key', '=', key)
-    .where('repository_id', '!=', repositoryId)
-    .execute();
   await kysely.deleteFrom('former_names').where('host', '=', host).where('name_key', '=', key).execute();
   await kysely
     .insertInto('hosted_repositories')
@@ -103,6 +38,16 @@ const nameIt = async ({ kysely }: Session, { host, repositoryId, name }: SeenRep
       conflict.columns(['host', 'repository_id']).doUpdateSet({ name, name_key: key }),
     )
     .execute();
+  const isOfOther = await kysely
+    .selectFrom('private_repositories')
+    .select('repository_id')
+    .where('host', '=', host)
+    .where('name_key', '=', key)
+    .where('repository_id', '<>', repositoryId)
+    .execute();
+  for (const { repository_id: id } of isOfOther) {
+    await setPrivacyAside(session, { host, repositoryId: id, from: name, to: asideName(id) });
+  }
 };
 
 const rememberFormer = async (
@@ -118,7 +63,11 @@ const rememberFormer = async (
     .execute();
 };
 
-const seen = async (session: Session, repository: SeenRepository): Promise<string | null> => {
+/** The name that it is told to have had, where nobody else is known by that. */
+const oldNameOf = async (session: Session, { host, oldName }: SeenRepository): Promise<string | null> =>
+  oldName === null || (await holderOf(session, host, oldName)) !== null ? null : oldName;
+
+const seen = async (session: Session, repository: SeenRepository): Promise<NamedRepository> => {
   // The lock comes before the look, as wherever changes are written.
   await takeNumbers(session, 'change', 0);
   const { host, repositoryId, name } = repository;
@@ -128,16 +77,23 @@ const seen = async (session: Session, repository: SeenRepository): Promise<strin
     .where('host', '=', host)
     .where('repository_id', '=', repositoryId)
     .executeTakeFirst();
-  if (known?.name === name) return null;
+  if (known?.name === name) return { from: null, aside: [] };
+  const from = known?.name ?? (await oldNameOf(session, repository));
+  const holder = await holderOf(session, host, name);
+  const aside: SetAside[] = [];
+  if (holder === null) {
+    await markFormer(session, host, name);
+    aside.push(...(await setStrangersAside(session, { host, repositoryId, name })));
+  } else if (holder.repositoryId !== repositoryId) aside.push(await setAside(session, host, holder));
   await nameIt(session, repository);
-  const from = known?.name ?? repository.oldName;
-  if (from === null || from === name) return null;
-  const move = { host, from, to: name };
-  await moveChanges(session, move);
-  await moveGates(session, move);
-  await moveMerges(session, move);
-  if (repositoryKey(from) !== repositoryKey(name)) await rememberFormer(session, repository, from);
-  return from;
+  if (from === null || from === name) return { from: null, aside };
+  if (known === undefined)
+    aside.push(...(await setStrangersAside(session, { host, repositoryId, name: from })));
+  await moveRows(session, { host, from, to: name });
+  if (!isAside(from) && repositoryKey(from) !== repositoryKey(name)) {
+    await rememberFormer(session, repository, from);
+  }
+  return { from, aside };
 };
 
 export const repositoryCalls = (session: Session): RepositoryCalls => ({

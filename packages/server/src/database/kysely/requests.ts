@@ -5,6 +5,7 @@ import { listedColumns, listingOf } from './changes.ts';
 import { forgetFailures } from './failures.ts';
 import { live, nextNumber, queuedRow } from './judging.ts';
 import { unleased } from './leases.ts';
+import { repositoryOfAddress } from './named.ts';
 import { type Session, takeNumbers } from './session.ts';
 
 export type RequestCalls = Pick<Changes, 'submit' | 'cancel' | 'requeue' | 'forget'>;
@@ -38,6 +39,7 @@ const submit = async (session: Session, submission: NewSubmission) => {
       number,
       request_json: requestJson,
       base_branch: null,
+      repository_id: await repositoryOfAddress(session, repository),
     },
     atMs,
   );

@@ -236,6 +236,8 @@ export interface ChangeTable {
   failures_cleared: number;
   /** Null unless it was offered. */
   base_branch: string | null;
+  /** The forge's number of its repository; null where none is known. */
+  repository_id: number | null;
 }
 
 /** Of the last judgement of a change: the derivations behind what failed. */

@@ -14,6 +14,7 @@ import { keepPushes } from './0012-publish.ts';
 import { keepHookRuns } from './0013-hook-runs.ts';
 import { keepCheckRuns } from './0014-check-runs.ts';
 import { keepPrivacy } from './0015-privacy.ts';
+import { keepRepositoryIds } from './0016-repository-ids.ts';
 import type { ColumnTypes, SchemaMigration } from './schema-migration.ts';
 
 export const migrations: readonly SchemaMigration[] = [
@@ -32,6 +33,7 @@ export const migrations: readonly SchemaMigration[] = [
   keepHookRuns,
   keepCheckRuns,
   keepPrivacy,
+  keepRepositoryIds,
 ];
 
 export const columnTypes: Readonly<Record<'sqlite' | 'postgres', ColumnTypes>> = {

@@ -59,7 +59,7 @@ export const PullRequest = z
     user: User.nullable(),
     draft: z.boolean().optional(),
     head: Side.extend({ repo: RepositoryId.nullish() }),
-    base: Side,
+    base: Side.extend({ repo: RepositoryId.nullish() }),
   })
   .transform((from) => ({
     number: from.number,
@@ -72,4 +72,5 @@ export const PullRequest = z
     headRepository: from.head.repo ?? null,
     baseSha: from.base.sha,
     baseBranch: from.base.ref,
+    ...(from.base.repo && { repositoryId: from.base.repo.id }),
   }));

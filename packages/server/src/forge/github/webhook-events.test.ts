@@ -179,6 +179,7 @@ describe('what happens to a change', () => {
             "isDraft": false,
             "isOpen": true,
             "number": 2,
+            "repositoryId": 186853002,
             "title": "Update the README with new information.",
           },
           "isNew": true,

@@ -45,7 +45,7 @@ export class LiveConnection {
     this.#deps = deps;
     const { webSocket, socket, feed, reading } = deps;
     this.#reader = feed.join({
-      maySee: (repository) => reading.maySee(repository),
+      maySee: (repository, repositoryId) => reading.maySee(repository, repositoryId),
       maySeeDrv: (drv) => reading.maySeeDrv(drv),
       take: (message) => this.#outbox.add(message),
       onLines: () => this.#outbox.onLines(),

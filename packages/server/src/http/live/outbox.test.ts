@@ -34,7 +34,7 @@ interface Told {
   readonly line: number;
   readonly events: number;
   readonly code: string;
-  readonly sequence: number;
+  readonly message: string;
 }
 
 /** An outbox on a feed, with a socket that keeps what it is given until it is drained. */
@@ -123,7 +123,8 @@ describe('an outbox', () => {
           } else if (one.kind === 'state') {
             if (one.drv === second && !follows) continue;
             before.set(`state ${at}`, told++);
-            feed.recorded([{ ...step(one.drv, 'buildable', 'building'), sequence: at }]);
+            const message = String(at);
+            feed.recorded([{ ...step(one.drv, 'buildable', 'building', { message }), sequence: at }]);
           } else if (one.kind === 'answer') {
             before.set(`answer ${at}`, told);
             outbox.answer(new LiveMessage({ type: 'error', code: String(at), message: '' }));
@@ -141,7 +142,7 @@ describe('an outbox', () => {
         const lastLine = new Map<DrvPath, number>();
         for (const event of sent) {
           if (event.type === 'error') expect(heard).toBe(before.get(`answer ${event.code}`));
-          if (event.type === 'build_state_change') expect(heard).toBe(before.get(`state ${event.sequence}`));
+          if (event.type === 'build_state_change') expect(heard).toBe(before.get(`state ${event.message}`));
           if (event.type === 'log_line') {
             expect(event.line).toBeGreaterThan(lastLine.get(event.drvPath) ?? 0);
             lastLine.set(event.drvPath, event.line);

@@ -2,6 +2,9 @@
 // something and is guarded, or as one that shows nothing.
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { ChangeListing, Database } from '../../database/database.ts';
+import type { KeptRepository } from '../../database/privacy.ts';
+import { isAside } from '../../database/repositories.ts';
+import { hostedName } from '../../forge/hosted-forge.ts';
 import type { HttpDeps, LiveBuilds } from '../http-options.ts';
 import type { Reader } from './reader.ts';
 
@@ -58,7 +61,8 @@ const guardStoredBuilds = (builds: Builds, read: Read): Builds => {
 
 type Changes = Database['changes'];
 const guardChanges = (changes: Changes, read: Read): Changes => {
-  const may = ({ repository }: Pick<ChangeListing, 'repository'>): boolean => read().maySee(repository);
+  const may = ({ repository, repositoryId }: KeptRepository): boolean =>
+    read().maySee(repository, repositoryId);
   const orNull = <Change extends ChangeListing>(change: Change | null): Change | null =>
     change !== null && may(change) ? change : null;
   type ShowsNothing =
@@ -158,7 +162,8 @@ const guardHookRuns = ({ hookRuns, changes }: HttpDatabase, read: Read): HookRun
     readonly repository: string;
   }) => {
     const change = await changes.find(changeId);
-    if (change !== null) return read().maySee(change.repository);
+    if (change !== null) return read().maySee(change.repository, change.repositoryId);
+    if (isAside(repository)) return read().maySee(hostedName('', repository));
     return !read()
       .hidden()
       .some((kept) => `/${kept}`.toLowerCase().endsWith(`/${repository}`.toLowerCase()));

@@ -85,7 +85,8 @@ export const guardReads = (deps: HttpDeps, atHand: ReaderAtHand): HttpDeps => {
         return new Map([...facts].filter(([drv]) => asked.has(drv) && reader().maySeeDrv(drv)));
       },
     },
-    status: (maySee = (repository) => reader().maySee(repository)) => deps.status(maySee),
+    status: (maySee = (repository, repositoryId) => reader().maySee(repository, repositoryId)) =>
+      deps.status(maySee),
     storeLogs: {
       ...storeLogs,
       fetch: async (drv) => reader().maySeeDrv(drv) && (await storeLogs.fetch(drv)),
@@ -113,10 +114,8 @@ export const guardReads = (deps: HttpDeps, atHand: ReaderAtHand): HttpDeps => {
     pushes: {
       ...pushes,
       async queues() {
-        const queues = await pushes.queues();
-        if (reader().hidden().length === 0) return queues;
-        // A tool's own words may name whatever it was at.
-        return queues.map((one) => (one.fault === null ? one : { ...one, fault: 'the operator sees why' }));
+        // How much waits is of all repositories, and a tool's own words may name whatever it was at.
+        return reader().seesAll() ? await pushes.queues() : [];
       },
     },
   };

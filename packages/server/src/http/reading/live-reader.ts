@@ -4,7 +4,7 @@ import type { Reader } from './reader.ts';
 
 /** Cheap: asked for each event. */
 export interface LiveReading {
-  maySee(repository: string): boolean;
+  maySee(repository: string, repositoryId?: number): boolean;
   maySeeDrv(drv: DrvPath): boolean;
   /** Asks again, as the connection itself is asked for a sign of life: often enough that nothing is believed for long. */
   renew(): void;
@@ -47,7 +47,8 @@ export const createLiveReading = (first: Reader, deps: LiveReadingDeps): LiveRea
     return anybody;
   };
   return {
-    maySee: (repository) => anybody.maySee(repository) || now().maySee(repository),
+    maySee: (repository, repositoryId) =>
+      anybody.maySee(repository, repositoryId) || now().maySee(repository, repositoryId),
     maySeeDrv: (drv) => anybody.maySeeDrv(drv) || now().maySeeDrv(drv),
     renew,
   };

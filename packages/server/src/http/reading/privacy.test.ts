@@ -221,12 +221,21 @@ beforeAll(async () => {
     ...{ capabilities: { comments: true, statuses: true }, lastSeenAtMs: null, fault: null, warnings: [] },
   };
   const open = { ...secret, name: 'octo/open', fault: `GITHUB_AWAY: asked for octo/${canary}` };
+  const queue = {
+    cache: 'c',
+    waiting: 7,
+    failing: 0,
+    waitingSinceMs: 1,
+    active: 1,
+    fault: `${canary} is too large`,
+  };
   served = await serve({
     forge,
     clock: () => nowMs,
     admins: ['github:admin'],
     visible: {
-      ownerOf: (repository) => visibility.ownerOf(repository),
+      ownerOf: (repository, repositoryId) => visibility.ownerOf(repository, repositoryId),
+      aside: () => visibility.aside(),
       ownersOf: (drv) => visibility.ownersOf(drv),
       owners: () => visibility.owners(),
       hidesDerivations: () => visibility.hidesDerivations(),
@@ -245,6 +254,7 @@ beforeAll(async () => {
       }),
     repositories: () => [secret, open],
     leftOut: () => [`nothing of octo/${canary} is left out`],
+    pushes: { queues: () => Promise.resolve([queue]), pushNow: () => Promise.resolve(null) },
     builds: {
       active: () => [
         { drv: secretInput, attempt: 1, builder: 'local', phase: `${canary}Phase`, startedAtMs: 900 },
@@ -380,10 +390,17 @@ describe('a private repository over HTTP', () => {
         z.object({ builds: z.object({ active: z.number() }) }).parse(await json('/v1/status')).builds.active,
         z.object({ changes: z.array(z.unknown()) }).parse(await json('/v1/prs?limit=1')).changes.length,
         z.object({ total: z.number() }).parse(await json('/v1/repositories')).total,
+        z.object({ caches: z.array(z.unknown()) }).parse(await json('/v1/status')).caches.length,
       ];
     };
-    expect(await figures('stranger')).toEqual([0, 0, 1, 1]);
-    expect(await figures('reader')).toEqual([1, 1, 1, 2]);
+    expect(await figures('stranger')).toEqual([0, 0, 1, 1, 0]);
+    expect(await figures('reader')).toEqual([1, 1, 1, 2, 1]);
+    // Nor by the numbers of what everybody may see: each counts for itself.
+    const History = z.object({ transitions: z.array(z.object({ sequence: z.number() })) });
+    const history = History.parse(await (await fetch(`${base()}/v1/drvs/${served.drv}/history`)).json());
+    expect(history.transitions.map(({ sequence }) => sequence)).toEqual(
+      history.transitions.map((_, at) => at + 1),
+    );
   });
 
   it('is gone with the right, and while the forge does not say', async () => {

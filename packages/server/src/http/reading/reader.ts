@@ -2,6 +2,7 @@
 // answer takes does not tell what there is.
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { Caller, UserCaller } from '../../auth/caller.ts';
+import { isAside } from '../../database/repositories.ts';
 import { isForgeFault } from '../../pipeline/hosted/hosted-fault.ts';
 import type { ChangeRights } from '../../pipeline/people/change-rights.ts';
 import type { OwnerKey, PrivateOwner, Visible } from '../../pipeline/privacy/visibility.ts';
@@ -10,8 +11,11 @@ import type { OwnerKey, PrivateOwner, Visible } from '../../pipeline/privacy/vis
 export interface Reader {
   /** Nothing is hidden from it now. */
   seesAll(): boolean;
-  /** @param repository under which its changes are kept: `github.com/owner/repo` */
-  maySee(repository: string): boolean;
+  /**
+   * @param repository under which its changes are kept: `github.com/owner/repo`
+   * @param repositoryId whose they are, where they say so
+   */
+  maySee(repository: string, repositoryId?: number): boolean;
   maySeeDrv(drv: DrvPath): boolean;
   /** Names under which changes are kept that it may not see. */
   hidden(): readonly string[];
@@ -32,8 +36,8 @@ export interface Readers {
 }
 
 const createReader = (visible: Visible, mayRead: (owner: OwnerKey) => boolean): Reader => {
-  const maySee = (repository: string): boolean => {
-    const owner = visible.ownerOf(repository);
+  const maySee = (repository: string, repositoryId?: number): boolean => {
+    const owner = visible.ownerOf(repository, repositoryId);
     return owner === null || mayRead(owner);
   };
   return {
@@ -43,7 +47,10 @@ const createReader = (visible: Visible, mayRead: (owner: OwnerKey) => boolean): 
     },
     maySee,
     maySeeDrv: (drv) => visible.ownersOf(drv)?.some(mayRead) ?? true,
-    hidden: () => visible.owners().flatMap(({ key, keptNames }) => (mayRead(key) ? [] : [...keptNames])),
+    hidden: () => [
+      ...visible.aside(),
+      ...visible.owners().flatMap(({ key, keptNames }) => (mayRead(key) ? [] : keptNames)),
+    ],
   };
 };
 
@@ -67,16 +74,17 @@ interface Remembered {
 type Person = Pick<UserCaller, 'host' | 'id' | 'login'>;
 
 const createReadable = ({ visible, rights }: ReadersDeps) => {
-  const mayRead = async (user: Person, { host, name }: PrivateOwner, signal: AbortSignal) => {
+  const mayRead = async (user: Person, owner: PrivateOwner, signal: AbortSignal) => {
+    const { host, name, repositoryId } = owner;
     try {
-      return await rights.mayRead({ host, repository: name }, user, signal);
+      return await rights.mayRead({ host, repository: name, repositoryId }, user, signal);
     } catch (cause) {
       if (!isForgeFault(cause) && !signal.aborted) throw cause;
       return false;
     }
   };
   return async (user: Person): Promise<ReadonlySet<OwnerKey>> => {
-    const owners = visible.owners().filter(({ host }) => host === user.host);
+    const owners = visible.owners().filter(({ host, name }) => host === user.host && !isAside(name));
     const signal = AbortSignal.timeout(forgeTimeoutMs);
     const readable = new Set<OwnerKey>();
     const left = owners.values();

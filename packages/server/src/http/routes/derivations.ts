@@ -122,7 +122,11 @@ const addHistory = (app: ApiApp, deps: HttpDeps): void => {
     },
     async ({ params, query }) => {
       const { path } = await findNode(deps, params.drv);
-      const { items, total, nextCursor } = pageOf(await deps.database.builds.historyOf(path), query);
+      // Counted in this history alone: by the number over all builds it would show how much happens elsewhere.
+      const history = (await deps.database.builds.historyOf(path)).map((one, index) => {
+        return { ...one, sequence: index + 1 };
+      });
+      const { items, total, nextCursor } = pageOf(history, query);
       const transitions = items.map(({ sequence, attempt, from, to, cause, atMs, culprit, message }) => {
         return { sequence, attempt, from, to, cause, atMs, culprit, message };
       });

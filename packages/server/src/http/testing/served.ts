@@ -9,7 +9,7 @@ import type { FastifyInstance } from 'fastify';
 import { createAuth } from '../../auth/auth.ts';
 import { Secret } from '../../config/secret.ts';
 import type { BuildTransition, Database, StoredChange } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { newNode, newPath, step } from '../../database/testing/samples.ts';
 import type { ForgeSignIn } from '../../forge/forge-sign-in.ts';
 import { createGitCli } from '../../git/git-cli/git-cli.ts';
@@ -122,6 +122,7 @@ const nothingHidden: Visible = {
   ownerOf: () => null,
   ownersOf: () => null,
   owners: () => [],
+  aside: () => [],
   hidesDerivations: () => false,
 };
 
@@ -283,7 +284,7 @@ export const runCheck = async ({
 export const serve = async (more: ServeOptions = {}): Promise<Served> => {
   const folder = await mkdtemp(join(tmpdir(), 'http-test-'));
   const logsDir = join(folder, 'logs');
-  const database = await openSqliteDatabase({ path: join(folder, 'test.db'), durability: 'process-death' });
+  const database = await openWarmDatabase({ path: join(folder, 'test.db'), durability: 'process-death' });
   const [input, failed, dependent] = [newPath('zlib-1.3'), newPath('curl-8.1'), newPath('git-2.47')];
   await database.derivations.save([
     newNode([], { path: input }),

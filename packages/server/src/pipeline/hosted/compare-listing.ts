@@ -4,6 +4,7 @@ import { type HostedListing, hostedName } from '../../forge/hosted-forge.ts';
 import type { Sight } from './hosted-delivery.ts';
 import { isBaseline, isWanted, type LookDeps, nameOfSight, updateOfChange, updateOfTip } from './look.ts';
 import { groupsToLookAt } from './look-at-group.ts';
+import { isOfRepository, ofRepository } from './own-name.ts';
 
 /** What is known here of the repository of a listing. */
 export interface KnownHere {
@@ -60,7 +61,7 @@ const compareChanges = async (
     const waits = isSame && here.state === 'awaiting-approval';
     if (isWanted(forge, repository.name, change) ? isSame && !waits : here === undefined) continue;
     const sight = sightOf(change.number);
-    if (lookedAt.has(nameOfSight(sight))) continue;
+    if (lookedAt.has(nameOfSight(sight)) || !isOfRepository(change, repository)) continue;
     const update = await updateOfChange(rules, { repository, change }, signal);
     if (waits && update.kind === 'offer-moved' && update.awaitsApproval) continue;
     updates.push({ update, sight });
@@ -71,7 +72,7 @@ const compareChanges = async (
 
 const compareTips = (rules: Rules, listing: HostedListing, known: readonly ChangeListing[]): Differences => {
   const { repository } = listing;
-  const name = hostedName(rules.forge.host, repository.name);
+  const of = { repository: hostedName(rules.forge.host, repository.name), ...ofRepository(repository) };
   const here = new Map(known.map((change) => [change.branch, change]));
   const tips = listing.branches.filter((tip) => isBaseline(rules, repository, tip.name));
   const listed = new Set(tips.map((tip) => tip.name));
@@ -79,7 +80,7 @@ const compareTips = (rules: Rules, listing: HostedListing, known: readonly Chang
   const updates = tips.flatMap((tip): SeenUpdate[] => {
     const baseline = here.get(tip.name);
     if (baseline !== undefined && baseline.state !== 'closed' && baseline.head === tip.sha) return [];
-    return [{ update: updateOfTip(name, tip, baseline), sight: sightOf(tip.name) }];
+    return [{ update: updateOfTip(of, tip, baseline), sight: sightOf(tip.name) }];
   });
   const missing = known
     .filter(({ branch, state }) => state !== 'closed' && !listed.has(branch))

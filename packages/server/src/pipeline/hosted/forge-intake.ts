@@ -18,6 +18,7 @@ import { describeWork, type Ended, type HostedWork, type PlacedWork, workOf } fr
 import { judgeAgain } from './judge-again.ts';
 import { createLanes, type LaneEnd, type Lanes, type LaneWork, type Later } from './lanes.ts';
 import { lookAt, nameOfSight } from './look.ts';
+import { createNaming, type Naming } from './naming.ts';
 import { createOpenChanges, type OpenChanges } from './open-changes.ts';
 import { createRepositoryNames, type RepositoryNames } from './repository-names.ts';
 import { createRetelling, type Retelling } from './retelling.ts';
@@ -38,7 +39,7 @@ export interface ForgeIntakeDeps {
   /** The same of the changes that a merge queue tests. @default none must */
   readonly groupApproval?: ApprovalPolicy;
   /** Told which repositories are private. @default nobody wants to know */
-  readonly visibility?: Pick<Visibility, 'mark' | 'told' | 'write' | 'seen'>;
+  readonly visibility?: Pick<Visibility, 'mark' | 'told' | 'write' | 'seen' | 'named'>;
   /** Somebody's rights may have changed, in one repository or in all of an account. @default nobody wants to know */
   readonly onRightsChanged?: (whose: ForgottenRights) => void;
   /** Milliseconds since 1970. */
@@ -90,6 +91,7 @@ class HostedForgeIntake implements ForgeIntake {
   readonly #sweeps: Sweeps;
   readonly statuses: HostedStatuses;
   readonly names: RepositoryNames;
+  readonly #naming: Naming;
   readonly #ending = new AbortController();
   readonly #retelling: Retelling;
   readonly #updates: SeenUpdates;
@@ -101,8 +103,17 @@ class HostedForgeIntake implements ForgeIntake {
     this.statuses = createHostedStatuses(deps.forge);
     const { later, random } = deps;
     this.names = createRepositoryNames({ ...deps, host: deps.forge.host });
+    const { host } = deps.forge;
+    this.#naming = createNaming({
+      ...deps,
+      ...{ names: this.names, signal: this.#ending.signal },
+      onRenamed: (repository, oldName) => this.#tell({ kind: 'renamed', host, repository, oldName }),
+      onSetAside: ({ repositoryId, from }) =>
+        this.#tell({ kind: 'set-aside', host, repositoryId, name: from }),
+    });
     this.#retelling = createRetelling(deps);
-    this.#updates = createSeenUpdates(deps);
+    // It is seen by whom that is, and what that one has.
+    this.#updates = createSeenUpdates({ ...deps, onRefused: () => this.#sweeps.request() });
     this.#open = createOpenChanges({ ...deps, names: this.names, updates: this.#updates });
     this.#groups = createWaitingGroups({
       doWait: deps.groupApproval !== undefined,
@@ -239,7 +250,9 @@ class HostedForgeIntake implements ForgeIntake {
     switch (work.work.kind) {
       case 'look': {
         const { sight } = work.work;
-        return this.#look(work, { ...sight, repository: this.names.now(sight.repository) });
+        const repository = await this.#naming.placeOf(sight.repository);
+        if (repository === null) return this.#passOver(work);
+        return this.#look(work, { ...sight, repository });
       }
       case 'end':
         await this.#end(work.work.ended);
@@ -254,13 +267,17 @@ class HostedForgeIntake implements ForgeIntake {
       case 'renamed':
         return this.#rename(work, work.work);
       case 'again': {
-        const isQueued = await this.#judgeAgain(work.work);
+        const repository = await this.#naming.placeOf(work.work.repository);
+        if (repository === null) return this.#passOver(work);
+        const isQueued = await this.#judgeAgain({ ...work.work, repository });
         await this.#finish(work);
         return isQueued ? 'applied' : 'unchanged';
       }
       case 'act': {
         const { event } = work.work;
-        const outcome = await this.#act({ ...event, repository: this.names.now(event.repository) });
+        const repository = await this.#naming.placeOf(event.repository);
+        if (repository === null) return this.#passOver(work);
+        const outcome = await this.#act({ ...event, repository });
         await this.#finish(work);
         if (outcome === 'applied') this.approved();
         return outcome;
@@ -275,16 +292,17 @@ class HostedForgeIntake implements ForgeIntake {
     work: Work,
     { repository, oldName }: Extract<HostedWork, { kind: 'renamed' }>,
   ): Promise<ProcessedOutcome> {
-    const moved = await this.names.told(repository, oldName);
+    const hasMoved = await this.#naming.renamed(repository, oldName);
     await this.#finish(work);
-    if (moved !== null) this.#tellRenamed(repository.name, moved);
-    // It may have another name by now, or one under which it is not served.
+    // It may be served no more under its name of now.
     this.#sweeps.request();
-    return moved === null ? 'unchanged' : 'applied';
+    return hasMoved ? 'applied' : 'unchanged';
   }
 
-  #tellRenamed(repository: string, oldName: string): void {
-    this.#tell({ kind: 'renamed', host: this.#deps.forge.host, repository, oldName });
+  /** The forge shows none of its number: whatever has its name, this was not told of that. A sweep ends what is open. */
+  async #passOver(work: Work): Promise<ProcessedOutcome> {
+    await this.#finish(work);
+    return 'not-acted-on';
   }
 
   async #act(event: ActEvent): Promise<ProcessedOutcome> {
@@ -305,7 +323,7 @@ class HostedForgeIntake implements ForgeIntake {
 
   #judgeAgain(asked: Extract<HostedWork, { kind: 'again' }>): Promise<boolean> {
     const { forge, onTaken } = this.#deps;
-    const repository = hostedName(forge.host, this.names.now(asked.repository).name);
+    const repository = hostedName(forge.host, asked.repository.name);
     const onQueued = (queued: readonly ChangeListing[]): void =>
       onTaken({ repository, queued, awaiting: [], ended: [] });
     return judgeAgain({ ...this.#deps, onQueued }, repository, asked);
@@ -341,9 +359,13 @@ class HostedForgeIntake implements ForgeIntake {
   async #end(ended: Ended): Promise<void> {
     const account = ended.kind === 'account' ? `${ended.account.toLowerCase()}/` : null;
     const gone = ended.kind === 'repositories' ? ended.repositories : [];
+    const ids = new Set(gone.map(({ id }) => id));
     const names = new Set(gone.map((one) => this.names.now(one).name));
-    const isOver = (name: string): boolean =>
-      account === null ? names.has(name) : name.toLowerCase().startsWith(account);
+    // Another one may have its name by now.
+    const isGone = (name: string, { repositoryId = this.names.idOf(name) }: ChangeListing): boolean =>
+      repositoryId === 0 ? names.has(name) : ids.has(repositoryId);
+    const isOver = (name: string, change: ChangeListing): boolean =>
+      account === null ? isGone(name, change) : name.toLowerCase().startsWith(account);
     await this.#open.end(isOver);
   }
 
@@ -352,7 +374,8 @@ class HostedForgeIntake implements ForgeIntake {
     const { signal } = this.#ending;
     const sweep = {
       ...this.#deps,
-      ...{ names: this.names, statuses: this.statuses, updates: this.#updates, open: this.#open, signal },
+      ...{ naming: this.#naming, names: this.names, statuses: this.statuses },
+      ...{ updates: this.#updates, open: this.#open, signal },
       inLane: <T>(lane: string, work: () => Promise<T>) => this.#lanes.next(lane, work),
       add: (work: PlacedWork) => this.#lanes.add(work),
     };

@@ -165,6 +165,16 @@ const payloadSchema = z.discriminatedUnion('kind', [
   }),
 ]);
 
+const hostIn = /^\["[^"]*","[^"]*"/;
+/** In a text inside of it the quotes would be written otherwise. */
+const privateIn = /"repository":\{[^{}]*"isPrivate":true[^{}]*\}/;
+
+/** For who looks through many: the same text for all that tell of the same private repository; null where it tells of none. */
+export const whatItHides = ({ key, payload }: Delivery): string | null => {
+  if (!payload.includes('"isPrivate":true')) return null;
+  return `${hostIn.exec(key)?.[0] ?? key} ${privateIn.exec(payload)?.[0] ?? payload}`;
+};
+
 type Readable = { readonly kind: z.output<typeof payloadSchema>['kind'] };
 
 export const writePayload = (payload: HostedPayload): string => JSON.stringify(payload satisfies Readable);

@@ -22,6 +22,14 @@ export type HostedIntakeEvent =
       readonly repository: string;
       readonly oldName: string;
     }
+  /** Another repository has its name now: what was kept of it is nobody's to see, until it is seen again. */
+  | {
+      readonly kind: 'set-aside';
+      readonly host: string;
+      readonly repositoryId: number;
+      /** That it had. */
+      readonly name: string;
+    }
   /** Tried again, not before `pauseMs` have passed. */
   | {
       readonly kind: 'passing-fault';

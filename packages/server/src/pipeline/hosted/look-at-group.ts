@@ -9,6 +9,7 @@ import type { ApprovalPolicy } from '../approval/approval-policy.ts';
 import type { OfferedRequest } from '../offered-request.ts';
 import type { Sight } from './hosted-delivery.ts';
 import { mayPass } from './hosted-fault.ts';
+import { hasItsName, ofRepository } from './own-name.ts';
 
 interface GroupDeps {
   readonly forge: HostedForge;
@@ -94,7 +95,8 @@ const findGroup = async (
 };
 
 /**
- * How it is now; null where nobody tells what it stands on: it is found again by a later sweep, or told.
+ * How it is now; null where nobody tells what it stands on, or another repository has that name by now: it is found again
+ * by a later sweep, or told.
  * @throws HostedForgeFault, DatabaseError
  */
 export const lookAtGroup = async (
@@ -105,12 +107,14 @@ export const lookAtGroup = async (
   const { forge, groupApproval } = deps;
   const { branch, endedSha, repository: place } = sight;
   const repository = hostedName(forge.host, place.name);
-  const gone = { kind: 'group-gone', repository, branch } as const;
+  const of = { repository, ...ofRepository(place) };
+  const gone = { kind: 'group-gone', ...of, branch } as const;
   const headSha = forge.isPermitted(place.name, null)
     ? await forge.findBranchTip(place.name, branch, signal)
     : null;
   // What was told to end has ended, also where its branch is still to be deleted.
   if (headSha === null || headSha === endedSha) return gone;
+  if (!(await hasItsName(forge, place, signal))) return null;
   const told = sight.told?.headSha === headSha ? sight.told : null;
   const mustFind = told === null || groupApproval !== undefined;
   const found = mustFind ? await findGroup(forge, { sight, headSha, isTold: told !== null }, signal) : null;
@@ -119,7 +123,7 @@ export const lookAtGroup = async (
   const { baseBranch, baseSha: base, title } = facts;
   if (!forge.isPermitted(place.name, baseBranch)) return gone;
   return {
-    ...{ kind: 'group-made', repository, branch, baseBranch, base, head: headSha, title },
+    ...{ kind: 'group-made', ...of, branch, baseBranch, base, head: headSha, title },
     requestJson: JSON.stringify(requestOf(forge, place, branch)),
     newId: randomUUID(),
     awaitsApproval: await awaitsApproval(deps, { repository: place, found }, signal),

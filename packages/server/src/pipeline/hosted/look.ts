@@ -16,6 +16,7 @@ import { lastJudgedTip } from '../intake.ts';
 import type { OfferedRequest } from '../offered-request.ts';
 import type { Sight } from './hosted-delivery.ts';
 import { lookAtGroup } from './look-at-group.ts';
+import { hasItsName, isOfRepository, ofRepository } from './own-name.ts';
 
 export interface LookDeps {
   readonly forge: HostedForge;
@@ -72,10 +73,11 @@ export const updateOfChange = async (
 ): Promise<BranchUpdate> => {
   const { number } = change;
   const name = hostedName(forge.host, repository.name);
-  if (!isWanted(forge, repository.name, change)) return { kind: 'offer-closed', repository: name, number };
+  const of = { repository: name, ...ofRepository(repository) };
+  if (!isWanted(forge, repository.name, change)) return { kind: 'offer-closed', ...of, number };
   return {
     kind: 'offer-moved',
-    repository: name,
+    ...of,
     number,
     branch: `pull/${number}`,
     baseBranch: change.baseBranch,
@@ -100,12 +102,12 @@ export const isBaseline = (
 
 /** @param known the branch's newest baseline */
 export const updateOfTip = (
-  repository: string,
+  of: Pick<BranchUpdate, 'repository' | 'repositoryId'>,
   { name: branch, sha: head }: BranchTip,
   known: ChangeListing | undefined,
 ): BranchUpdate => ({
   kind: 'base-moved',
-  repository,
+  ...of,
   branch,
   base: lastJudgedTip(known),
   head,
@@ -144,7 +146,8 @@ const newestBaseline = async (
 };
 
 /**
- * How it is now; null for a branch that is not judged by itself, and for a group of which its queue tells nothing yet.
+ * How it is now; null for a branch that is not judged by itself, for a group of which its queue tells nothing yet, and
+ * where another repository has that name by now.
  * @throws HostedForgeFault, DatabaseError
  */
 export const lookAt = async (
@@ -155,10 +158,12 @@ export const lookAt = async (
   const { forge, database } = deps;
   const { name } = sight.repository;
   const repository = hostedName(forge.host, name);
+  const of = { repository, ...ofRepository(sight.repository) };
   if (sight.kind === 'seen-change') {
     const { number } = sight;
     const change = forge.isPermitted(name, null) ? await forge.findChange(name, number, signal) : null;
-    if (change === null) return { kind: 'offer-closed', repository, number };
+    if (change === null) return { kind: 'offer-closed', ...of, number };
+    if (!isOfRepository(change, sight.repository)) return null;
     return updateOfChange(deps, { repository: sight.repository, change }, signal);
   }
   if (sight.kind === 'seen-group') return lookAtGroup(deps, sight, signal);
@@ -166,9 +171,10 @@ export const lookAt = async (
   const known = await newestBaseline(database, repository, branch);
   if (!isBaseline(deps, sight.repository, branch)) {
     const isKept = known !== undefined && known.state !== 'closed';
-    return isKept ? { kind: 'base-gone', repository, branch } : null;
+    return isKept ? { kind: 'base-gone', ...of, branch } : null;
   }
   const sha = await forge.findBranchTip(name, branch, signal);
-  if (sha === null) return { kind: 'base-gone', repository, branch };
-  return updateOfTip(repository, { name: branch, sha }, known);
+  if (sha === null) return { kind: 'base-gone', ...of, branch };
+  if (!(await hasItsName(forge, sight.repository, signal))) return null;
+  return updateOfTip(of, { name: branch, sha }, known);
 };

@@ -16,21 +16,23 @@ export interface OpenChangesDeps extends Pick<LookDeps, 'forge' | 'database'> {
 export interface OpenChanges {
   /** @param name `owner/repo` */
   sightOf(name: string, change: ChangeListing): Promise<Sight>;
-  /** Of repositories that are not to be served any more, by `owner/repo`. Nobody is asked. */
-  end(isOver: (name: string) => boolean): Promise<void>;
+  /** Of repositories that are not to be served any more, by `owner/repo` or by what the change says. Nobody is asked. */
+  end(isOver: (name: string, change: ChangeListing) => boolean): Promise<void>;
   /** Groups of merge queues that wait for approval. */
   waitingGroups(): Promise<readonly Sight[]>;
 }
 
 /** Nobody is left who would judge it. */
-const endOf = (kind: HostedKind, { repository, number, branch }: ChangeListing): BranchUpdate => {
+const endOf = (kind: HostedKind, change: ChangeListing): BranchUpdate => {
+  const { number, branch, repositoryId } = change;
+  const of = { repository: change.repository, ...(repositoryId !== undefined && { repositoryId }) };
   switch (kind) {
     case 'offered':
-      return { kind: 'offer-closed', repository, number };
+      return { kind: 'offer-closed', ...of, number };
     case 'baseline':
-      return { kind: 'base-gone', repository, branch };
+      return { kind: 'base-gone', ...of, branch };
     case 'group':
-      return { kind: 'group-gone', repository, branch };
+      return { kind: 'group-gone', ...of, branch };
   }
 };
 
@@ -47,7 +49,7 @@ export const createOpenChanges = (deps: OpenChangesDeps): OpenChanges => {
       const byName = new Map<string, SeenUpdate[]>();
       for (const kind of hostedKinds) {
         for (const [name, change] of await openHere(deps, kind)) {
-          if (!isOver(name)) continue;
+          if (!isOver(name, change)) continue;
           const sight = await placed(name, change);
           byName.set(name, [...(byName.get(name) ?? []), { update: endOf(kind, change), sight }]);
         }

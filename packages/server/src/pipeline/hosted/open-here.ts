@@ -37,9 +37,9 @@ const repositoryOf = (row: StoredChange): EventRepository | null => {
 export const sightOf = async (
   { database }: Pick<LookDeps, 'database'>,
   name: string,
-  { id, number, branch, baseBranch, kind }: ChangeListing,
+  { id, repositoryId, number, branch, baseBranch, kind }: ChangeListing,
 ): Promise<Sight> => {
-  const unknown = { id: 0, name, isPrivate: true };
+  const unknown = { id: repositoryId ?? 0, name, isPrivate: true };
   if (kind === 'baseline') {
     return { kind: 'seen-branch', repository: { ...unknown, defaultBranch: branch }, branch };
   }

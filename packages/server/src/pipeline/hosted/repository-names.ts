@@ -1,7 +1,7 @@
 // How the repositories of one hosted forge are called now, however somebody writes them: by number, by a name that they
 // had, in any case. In mind, and in the database.
 import type { Database } from '../../database/database.ts';
-import { repositoryKey } from '../../database/repositories.ts';
+import { asideName, isAside, type NamedRepository, repositoryKey } from '../../database/repositories.ts';
 import type { EventRepository, ForgeRepositoryId } from '../../forge/forge-event.ts';
 
 export interface RepositoryNamesDeps {
@@ -20,16 +20,16 @@ export interface RepositoryNames {
   find(name: string): string | null;
   /** The forge's number of it; 0 where it was never seen. */
   idOf(name: string): number;
+  /** Whether it is known by a name, and has this one or had it. */
+  isKnownAs(repository: ForgeRepositoryId): boolean;
+  /** Another one, by what is known here, that has this name now; null where there is none. */
+  otherOf(repository: ForgeRepositoryId): ForgeRepositoryId | null;
   /**
-   * The forge shows it under this name: all that is kept of it is moved there.
-   * @returns the name that it had; null where nothing moved @throws DatabaseError
+   * The forge shows it under this name: all that is kept of it is moved there, and what is kept there of others is set
+   * aside.
+   * @param oldName as somebody told; counts where it was never seen @throws DatabaseError
    */
-  seen(repository: ForgeRepositoryId): Promise<string | null>;
-  /**
-   * The forge told of it: the same, but where it has yet another name by now. Then a look at the forge tells which.
-   * @throws DatabaseError
-   */
-  told(repository: ForgeRepositoryId, oldName: string): Promise<string | null>;
+  seen(repository: ForgeRepositoryId, oldName?: string): Promise<NamedRepository>;
 }
 
 export const createRepositoryNames = ({ host, database, clock }: RepositoryNamesDeps): RepositoryNames => {
@@ -37,21 +37,8 @@ export const createRepositoryNames = ({ host, database, clock }: RepositoryNames
   /** Of now, and former ones. */
   const byKey = new Map<string, number>();
   const remember = ({ id, name }: ForgeRepositoryId): void => {
-    const key = repositoryKey(name);
-    const other = byKey.get(key);
-    if (other !== undefined && other !== id && repositoryKey(byId.get(other) ?? '') === key)
-      byId.delete(other);
     byId.set(id, name);
-    byKey.set(key, id);
-  };
-  const move = async (repository: ForgeRepositoryId, oldName: string | null): Promise<string | null> => {
-    const { id, name } = repository;
-    if (byId.get(id) === name) return null;
-    const seen = { host, repositoryId: id, name, oldName, atMs: clock() };
-    const moved = await database.repositories.seen(seen);
-    remember(repository);
-    if (moved !== null && !byKey.has(repositoryKey(moved))) byKey.set(repositoryKey(moved), id);
-    return moved;
+    byKey.set(repositoryKey(name), id);
   };
   return {
     async load() {
@@ -64,11 +51,24 @@ export const createRepositoryNames = ({ host, database, clock }: RepositoryNames
     now: (repository) => ({ ...repository, name: byId.get(repository.id) ?? repository.name }),
     find: (name) => byId.get(byKey.get(repositoryKey(name)) ?? 0) ?? null,
     idOf: (name) => byKey.get(repositoryKey(name)) ?? 0,
-    seen: (repository) => move(repository, null),
-    async told(repository, oldName) {
-      const known = byId.get(repository.id);
-      const isNews = known === undefined || repositoryKey(known) === repositoryKey(oldName);
-      return isNews ? move(repository, oldName) : null;
+    isKnownAs: ({ id, name }) =>
+      byKey.get(repositoryKey(name)) === id && !isAside(byId.get(id) ?? asideName(id)),
+    otherOf({ id, name }) {
+      const other = byKey.get(repositoryKey(name)) ?? id;
+      const itsName = byId.get(other);
+      const isIts = other !== id && itsName !== undefined && repositoryKey(itsName) === repositoryKey(name);
+      return isIts ? { id: other, name: itsName } : null;
+    },
+    async seen(repository, oldName) {
+      const { id, name } = repository;
+      if (byId.get(id) === name) return { from: null, aside: [] };
+      const seen = { host, repositoryId: id, name, oldName: oldName ?? null, atMs: clock() };
+      const named = await database.repositories.seen(seen);
+      for (const { repositoryId, to } of named.aside) remember({ id: repositoryId, name: to });
+      remember(repository);
+      const { from } = named;
+      if (from !== null && !byKey.has(repositoryKey(from))) byKey.set(repositoryKey(from), id);
+      return named;
     },
   };
 };

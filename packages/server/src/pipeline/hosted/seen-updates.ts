@@ -13,6 +13,8 @@ export interface SeenUpdatesDeps {
   readonly clock: () => number;
   /** Must not throw. */
   readonly onTaken: (taken: HostedTaken) => void;
+  /** Another repository has the name under which something was seen; nothing came of that. Must not throw. */
+  readonly onRefused: () => void;
 }
 
 /** All methods reject with DatabaseError, and say whether anything came of it. */
@@ -30,8 +32,10 @@ export function* chunksOf<T>(list: readonly T[], size: number): Generator<readon
   for (let at = 0; at < list.length; at += size) yield list.slice(at, at + size);
 }
 
-export const createSeenUpdates = ({ forge, database, clock, onTaken }: SeenUpdatesDeps): SeenUpdates => {
+export const createSeenUpdates = (deps: SeenUpdatesDeps): SeenUpdates => {
+  const { forge, database, clock, onTaken, onRefused } = deps;
   const tellTaken = (repository: string | undefined, applied: readonly AppliedUpdate[]): boolean => {
+    if (applied.some(({ isOfAnother }) => isOfAnother === true)) onRefused();
     const queued = applied.flatMap((one) => (one.queued === null ? [] : [one.queued]));
     const awaiting = applied.flatMap((one) => (one.awaiting === null ? [] : [one.awaiting]));
     const ended = applied.flatMap((one) => one.ended);

@@ -7,6 +7,7 @@ import type { HostedIntakeEvent } from './hosted-event.ts';
 import type { HostedStatuses } from './hosted-statuses.ts';
 import { lookWork, type PlacedWork } from './hosted-work.ts';
 import { type LookDeps, nameOfSight, readKnown } from './look.ts';
+import type { Naming } from './naming.ts';
 import type { OpenChanges } from './open-changes.ts';
 import { laneOf, type RepositoryNames } from './repository-names.ts';
 import type { SeenUpdates } from './seen-updates.ts';
@@ -18,6 +19,7 @@ export interface ForgeSweepDeps extends LookDeps {
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   readonly names: RepositoryNames;
+  readonly naming: Pick<Naming, 'take'>;
   readonly statuses: HostedStatuses;
   readonly updates: SeenUpdates;
   readonly open: OpenChanges;
@@ -25,7 +27,7 @@ export interface ForgeSweepDeps extends LookDeps {
   readonly inLane: <T>(lane: string, work: () => Promise<T>) => Promise<T | null>;
   readonly add: (work: PlacedWork) => void;
   readonly onEvent: (event: HostedIntakeEvent) => void;
-  readonly visibility?: Pick<Visibility, 'mark' | 'seen'>;
+  readonly visibility?: Pick<Visibility, 'mark'>;
   readonly signal: AbortSignal;
 }
 
@@ -41,12 +43,10 @@ const takeListing = async (
   listing: HostedListing,
   { lookedAt, mark }: Beside,
 ): Promise<number> => {
-  const { forge, database, names, updates, onEvent, add, signal } = deps;
+  const { forge, database, naming, updates, add, signal } = deps;
   const { name } = listing.repository;
   // Before anything is kept under its name.
-  await deps.visibility?.seen(forge.host, listing.repository, mark);
-  const oldName = await names.seen(listing.repository);
-  if (oldName !== null) onEvent({ kind: 'renamed', host: forge.host, repository: name, oldName });
+  await naming.take(listing.repository, mark);
   const repository = hostedName(forge.host, name);
   const known = {
     offered: await readKnown(database, { repository, kind: 'offered', closedToo: false }),

@@ -1,7 +1,7 @@
 // Whoever a forge says may see less sees less from that moment on: repositories that become private, rights that end.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Database } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import type { ForgeEvent } from '../../forge/forge-event.ts';
 import { createChangeRights } from '../people/change-rights.ts';
 import type { ForgottenRights } from '../people/rights-memory.ts';
@@ -10,7 +10,7 @@ import { newOffer, openWorld, type World } from './testing/intake-world.ts';
 
 let database: Database;
 beforeAll(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
 });
 afterAll(() => database.close());
 
@@ -147,4 +147,45 @@ it('believes no right that was changed, of a person, a repository or an account'
     expect(await may()).toEqual([true, false]);
     expect(await world.unfinished()).toEqual([]);
   });
+});
+
+it('hears of what a server that died had not read, also of more than is kept in mind, before it starts', async () => {
+  let visibility = createVisibility(database);
+  const world = await openWorld(database, {
+    mostInMind: 2,
+    visibility: {
+      mark: () => visibility.mark(),
+      told: (...told) => visibility.told(...told),
+      write: () => visibility.write(),
+      seen: (...seen) => visibility.seen(...seen),
+      named: (...named) => visibility.named(...named),
+    },
+  });
+  try {
+    const set = world.forge.addRepository('octo/set').repository;
+    const other = world.forge.addRepository('octo/other').repository;
+    const isHidden = (name: string) => visibility.ownerOf(`${world.forge.host}/${name}`) !== null;
+    const visibilityEvent = (repository: typeof set, isPrivate: boolean): ForgeEvent => ({
+      ...{ kind: 'repository-visibility', isPrivate, by: null },
+      repository: { ...repository, isPrivate },
+    });
+    // Nobody has read any of these when it dies.
+    for (let count = 0; count < 5; count++) await world.deliver(visibilityEvent(other, false));
+    await world.deliver(visibilityEvent(set, true));
+    const next = createVisibility(database);
+    await next.load();
+    visibility = next;
+    expect([world.intake().hasHeard(), isHidden('octo/set')]).toEqual([false, false]);
+    await world.intake().hear();
+    expect([world.intake().hasHeard(), isHidden('octo/set'), isHidden('octo/other')]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    // What comes before it starts is heard of, too.
+    await world.deliver(visibilityEvent(other, true));
+    expect(isHidden('octo/other')).toBe(true);
+  } finally {
+    await world.close();
+  }
 });

@@ -29,8 +29,8 @@ import {
 
 /** Neither may throw or keep the caller waiting. */
 export interface LiveListener {
-  /** Asked for each event of a change of that repository, as changes hold it. */
-  maySee(repository: string): boolean;
+  /** Asked for each event of a change of that repository, as changes hold it: its name, and its number where it is known. */
+  maySee(repository: string, repositoryId?: number): boolean;
   /** Asked for each event of that derivation, and for the lines of its log. */
   maySeeDrv(drv: DrvPath): boolean;
   /** Called for each event but lines of logs, in order: the lines that can be read by then came before it. */
@@ -83,7 +83,7 @@ export interface LiveFeed {
 }
 
 const stateChange = (transition: RecordedTransition): LiveMessage => {
-  const { drv: drvPath, attempt, from, to, cause, message, atMs, sequence } = transition;
+  const { drv: drvPath, attempt, from, to, cause, message, atMs } = transition;
   return new LiveMessage({
     type: 'build_state_change',
     drvPath,
@@ -93,7 +93,6 @@ const stateChange = (transition: RecordedTransition): LiveMessage => {
     cause,
     message,
     atMs,
-    sequence,
   });
 };
 
@@ -163,7 +162,8 @@ class Feed implements LiveFeed {
       for (const reader of this.#topics.readersOf([everything, topicOfDrv(drv), ...topics])) {
         if (!reader.maySeeDrv(drv)) continue;
         // Nor that a change which they may not see waits for it.
-        const isTold = own.has(reader) || waiting.some(({ repository }) => reader.maySee(repository));
+        const isTold =
+          own.has(reader) || waiting.some((one) => reader.maySee(one.repository, one.repositoryId));
         if (isTold) reader.take(message);
       }
     }
@@ -172,12 +172,11 @@ class Feed implements LiveFeed {
   judging(change: ChangeListing): LiveJudgement {
     const changeId = change.id;
     const topics = topicsOfChange(change);
-    const { repository } = change;
     const judgement = { progress: firstProgress };
     this.#judgements.set(changeId, judgement);
     const stats = createJobStats((progress) => {
       const { etaSeconds: etaS, ...counts } = progressOnWire(progress, this.#clock());
-      this.#tell(repository, topics, {
+      this.#tell(change, topics, {
         type: 'job_stats_update',
         changeId,
         ...counts,
@@ -186,7 +185,7 @@ class Feed implements LiveFeed {
     });
     return {
       progress: (event) => {
-        this.#tell(repository, [topicOfChange(changeId)], { type: 'change_progress', changeId, event });
+        this.#tell(change, [topicOfChange(changeId)], { type: 'change_progress', changeId, event });
         judgement.progress = progressAfter(judgement.progress, event, this.#clock());
         stats.take(judgement.progress);
       },
@@ -205,14 +204,15 @@ class Feed implements LiveFeed {
 
   changeMoved(change: ChangeListing): void {
     const topics = [everything, ...topicsOfChange(change)];
-    this.#tell(change.repository, topics, { type: 'change_update', change: changeOnWire(change) });
+    this.#tell(change, topics, { type: 'change_update', change: changeOnWire(change) });
   }
 
-  jobsJudged({ id, head, repository }: ChangeListing, jobs: readonly JudgedJob[]): void {
+  jobsJudged(change: ChangeListing, jobs: readonly JudgedJob[]): void {
+    const { id, head } = change;
     jobs.forEach(({ job, conclusion, headline }, position) => {
       const topics = [topicOfChange(id), topicOfCommit(head), topicOfJob(id, position)];
       const jobId = `${id}.${position}`;
-      this.#tell(repository, topics, {
+      this.#tell(change, topics, {
         type: 'job_complete',
         changeId: id,
         jobId,
@@ -235,11 +235,15 @@ class Feed implements LiveFeed {
     if (!lines.isFollowed) this.#lines.delete(drv);
   }
 
-  #tell(repository: string, topics: readonly string[], event: LiveMessage['event']): void {
+  #tell(
+    { repository, repositoryId }: Pick<ChangeListing, 'repository' | 'repositoryId'>,
+    topics: readonly string[],
+    event: LiveMessage['event'],
+  ): void {
     if (this.#follows === 0) return;
     const message = new LiveMessage(event);
     for (const reader of this.#topics.readersOf(topics)) {
-      if (reader.maySee(repository)) reader.take(message);
+      if (reader.maySee(repository, repositoryId)) reader.take(message);
     }
   }
 }

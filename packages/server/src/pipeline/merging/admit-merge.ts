@@ -71,10 +71,14 @@ export const admitMerge = async (
   const place = hostedOf({ hosted: forges }, repository);
   const change = place === null ? null : await place.forge.findChange(place.repository, number, signal);
   if (place === null || change === null || !change.isOpen) return { kind: 'not-open' };
+  // Of a change of whoever has the name there by now, nothing was seen.
+  const listing = await findListing({ database }, asked);
+  const repositoryId = listing?.repositoryId ?? change.repositoryId;
+  if (change.repositoryId !== undefined && change.repositoryId !== repositoryId) return { kind: 'not-open' };
   const { baseBranch } = change;
   if (!place.forge.isPermitted(place.repository, baseBranch)) return { kind: 'not-open' };
   if (change.headSha !== headSha) return { kind: 'head-moved', now: change.headSha };
-  const wanted = asked.baseBranch ?? (await findListing({ database }, asked))?.baseBranch ?? baseBranch;
+  const wanted = asked.baseBranch ?? listing?.baseBranch ?? baseBranch;
   if (baseBranch !== wanted) return { kind: 'base-changed', now: baseBranch };
   const rules = await rulesOf(place.forge, { repository: place.repository, baseBranch }, signal);
   const isAllowed = rules.hasQueue || (rules.methods?.includes(method ?? defaultMethod) ?? true);
@@ -82,6 +86,7 @@ export const admitMerge = async (
   const merge = {
     ...{ repository, number, headSha, baseBranch, method, commentId, needsReviews },
     ...{ byId: by.id, byLogin: by.login, askedAtMs: atMs },
+    ...(repositoryId !== undefined && { repositoryId }),
   };
   return { kind: 'admitted', merge };
 };

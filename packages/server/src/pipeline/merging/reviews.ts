@@ -24,6 +24,7 @@ export const noteReview = async (
   const { change, reviewer, repository, reviewId } = event;
   const of = {
     repository: hostedName(host, repository.name),
+    ...(repository.id !== 0 && { repositoryId: repository.id }),
     number: change.number,
     reviewerId: reviewer.id,
     reviewerLogin: reviewer.login,

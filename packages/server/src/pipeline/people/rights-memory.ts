@@ -9,6 +9,8 @@ export interface RightsPlace {
   readonly host: string;
   /** `owner/repo` */
   readonly repository: string;
+  /** The forge's number of it: it is asked first what that is called now. Another one may have the name. @default by name */
+  readonly repositoryId?: number;
 }
 
 /** Whose rights may be other ones by now. */
@@ -50,9 +52,9 @@ interface Answer extends RightsPlace {
 const longestMs = 55_000;
 const mostAnswers = 10_000;
 
-const keyOf = ({ host, repository }: RightsPlace, user: Person): string =>
+const keyOf = ({ host, repository, repositoryId = 0 }: RightsPlace, user: Person): string =>
   // With the login: the forge is asked by it, and a new one of the same person gives another answer.
-  JSON.stringify([host, repository, user.id, user.login]);
+  JSON.stringify([host, repository, repositoryId, user.id, user.login]);
 
 /** Forges take names in any case. */
 const isSame = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();
@@ -73,6 +75,36 @@ const untilAborted = async <T>(promise: Promise<T>, signal: AbortSignal): Promis
   } finally {
     signal.removeEventListener('abort', abort);
   }
+};
+
+/** Longer than a forge takes. */
+const nameTimeoutMs = 20_000;
+const nameBelievedMs = 20_000;
+
+/** What repositories are called now, asked once for all people. */
+const createNamesNow = (clock: () => number) => {
+  const known = new Map<string, { readonly atMs: number; readonly name: Promise<string | null> }>();
+  const find = async (forge: HostedForge, id: number, name: string): Promise<string | null> => {
+    const found = await forge.findRepository({ id, name }, AbortSignal.timeout(nameTimeoutMs));
+    return found?.id === id ? found.name : null;
+  };
+  return {
+    async of(forge: HostedForge, { host, repository, repositoryId }: RightsPlace): Promise<string | null> {
+      if (repositoryId === undefined) return repository;
+      const key = `${host}#${repositoryId} ${repository}`;
+      const before = known.get(key);
+      const ageMs = clock() - (before?.atMs ?? 0);
+      if (before !== undefined && ageMs >= 0 && ageMs < nameBelievedMs) return before.name;
+      const now = { atMs: clock(), name: find(forge, repositoryId, repository) };
+      if (known.size >= mostAnswers) known.clear();
+      known.set(key, now);
+      now.name.catch(() => {
+        if (known.get(key) === now) known.delete(key);
+      });
+      return now.name;
+    },
+    forget: () => known.clear(),
+  };
 };
 
 export const createRightsMemory = (deps: {
@@ -97,10 +129,16 @@ export const createRightsMemory = (deps: {
       answers.delete(key);
     }
   };
-  const ask = (forge: HostedForge, { host, repository }: RightsPlace, user: Person): Answer => {
-    const key = keyOf({ host, repository }, user);
+  const namesNow = createNamesNow(clock);
+  const askRight = async (forge: HostedForge, place: RightsPlace, user: Person, signal: AbortSignal) => {
+    const name = await namesNow.of(forge, place);
+    return name === null ? 'none' : forge.rightOf(name, user, signal);
+  };
+  const ask = (forge: HostedForge, place: RightsPlace, user: Person): Answer => {
+    const { host, repository } = place;
+    const key = keyOf(place, user);
     const asking = new AbortController();
-    const right = forge.rightOf(repository, user, asking.signal);
+    const right = askRight(forge, place, user, asking.signal);
     const answer: Answer = {
       ...{ host, repository, userId: user.id, right },
       ...{ askedAtMs: clock(), isAnswered: false, waiting: 0, asking },
@@ -134,6 +172,7 @@ export const createRightsMemory = (deps: {
       }
     },
     forget(which) {
+      namesNow.forget();
       for (const [key, answer] of answers) if (isOf(answer, which)) answers.delete(key);
     },
   };

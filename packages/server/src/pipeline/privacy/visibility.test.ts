@@ -6,7 +6,7 @@ import type { CommitSha, DrvPath, TreeSha } from '@eka-ci/core/ids';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Database, StoredChange } from '../../database/database.ts';
-import { openSqliteDatabase } from '../../database/kysely/sqlite/sqlite-database.ts';
+import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { newNode, newPath } from '../../database/testing/samples.ts';
 import type { EventRepository } from '../../forge/forge-event.ts';
 import { createSharedGraph } from '../graph/shared-graph.ts';
@@ -23,7 +23,7 @@ const judgedChange = (repository: string, judgedTree: TreeSha): StoredChange => 
 let database: Database;
 let visibility: Visibility;
 beforeEach(async () => {
-  database = await openSqliteDatabase({ path: ':memory:', durability: 'process-death' });
+  database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
   visibility = createVisibility(database);
 });
 afterEach(() => database.close());
@@ -71,18 +71,40 @@ describe('a repository', () => {
     expect(isHidden('octo/one')).toBe(true);
   });
 
+  /** As whoever sees a repository at its forge does. */
+  const see = async (name: string, isPrivate: boolean, id = 1): Promise<void> => {
+    await visibility.seen(host, repository(name, isPrivate, id), visibility.mark());
+    const at = { host, repositoryId: id, name, oldName: null, atMs: 1 };
+    visibility.named(host, { id, name }, await database.repositories.seen(at));
+  };
+
   it('stays hidden under every name that it had, until another one has that', async () => {
-    await visibility.seen(host, repository('octo/one', true), 0);
-    await visibility.seen(host, repository('octo/two', true), 0);
+    await see('octo/one', true);
+    await see('octo/two', true);
     expect([isHidden('octo/one'), isHidden('octo/two')]).toEqual([true, true]);
     expect(visibility.owners()).toMatchObject([{ name: 'octo/two' }]);
-    await visibility.seen(host, repository('octo/one', false, 2), visibility.mark());
+    await see('octo/one', false, 2);
     expect([isHidden('octo/one'), isHidden('octo/two')]).toEqual([false, true]);
     await restart();
     expect([isHidden('octo/one'), isHidden('octo/two')]).toEqual([false, true]);
-    // What is kept under this name is of the private one as long as nobody has seen where that went.
+    // What is kept under this name is of the private one as long as that has not moved.
     await visibility.seen(host, repository('octo/two', false, 3), visibility.mark());
     expect(isHidden('octo/two')).toBe(true);
+    await see('octo/two', false, 3);
+    const ofWhom = (name: string, id?: number) => visibility.ownerOf(`${host}/${name}`, id);
+    for (const _ of ['now', 'after a restart']) {
+      expect([isHidden('octo/two'), isHidden('#1/set-aside')]).toEqual([false, true]);
+      // By its number, whatever name somebody had in mind.
+      expect([ofWhom('octo/two', 1), ofWhom('octo/two', 3)]).toEqual([`${host}#1`, null]);
+      expect(visibility.aside()).toEqual([`${host}/#1/set-aside`]);
+      await restart();
+    }
+    // What comes late, of the time when it had that name, hides nothing of the new one.
+    visibility.told(host, repository('octo/two', true));
+    expect([isHidden('octo/two'), ofWhom('octo/two', 3)]).toEqual([false, null]);
+    await visibility.write();
+    await restart();
+    expect([isHidden('octo/two'), ofWhom('x/y', 1)]).toEqual([false, `${host}#1`]);
   });
 });
 

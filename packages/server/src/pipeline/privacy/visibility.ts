@@ -2,10 +2,16 @@
 // hides at once; only a look at the forge shows again.
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { ChangeListing, Database } from '../../database/database.ts';
-import { drvHashOf, type PrivateRepository, type RepositoryOwner } from '../../database/privacy.ts';
-import { repositoryKey } from '../../database/repositories.ts';
-import type { EventRepository } from '../../forge/forge-event.ts';
+import {
+  drvHashOf,
+  type KeptRepository,
+  type PrivateRepository,
+  type RepositoryOwner,
+} from '../../database/privacy.ts';
+import { type NamedRepository, partsOfKept, repositoryKey } from '../../database/repositories.ts';
+import type { EventRepository, ForgeRepositoryId } from '../../forge/forge-event.ts';
 import { hostedName } from '../../forge/hosted-forge.ts';
+import { HiddenNames, type KnownOwner, nobody, type PrivateOwner } from './hidden-names.ts';
 import {
   createPrivateDerivations,
   type OwnerKey,
@@ -14,27 +20,25 @@ import {
   type WantedDrv,
 } from './private-derivations.ts';
 
+export type { PrivateOwner } from './hidden-names.ts';
 export type { OwnerKey } from './private-derivations.ts';
 
 /** Asked for each answer and each event: it reads memory. */
 export interface Visible {
-  /** Null where everybody may see it. @param repository under which its changes are kept: `github.com/owner/repo` */
-  ownerOf(repository: string): OwnerKey | null;
+  /**
+   * Null where everybody may see it.
+   * @param repository under which its changes are kept: `github.com/owner/repo`
+   * @param repositoryId whose they are, where they say so: names are taken by others
+   */
+  ownerOf(repository: string, repositoryId?: number): OwnerKey | null;
   /** Null where everybody may see it; else whoever may see one of these repositories. */
   ownersOf(drv: DrvPath): readonly OwnerKey[] | null;
   /** All private repositories, each with its name of now and those that it had. */
   owners(): readonly PrivateOwner[];
+  /** Under which that is kept whose repository has no name any more: nobody sees it. */
+  aside(): readonly string[];
   /** False: everybody may see every derivation. */
   hidesDerivations(): boolean;
-}
-
-export interface PrivateOwner {
-  readonly key: OwnerKey;
-  readonly host: string;
-  /** `owner/repo` */
-  readonly name: string;
-  /** Under which its changes may be kept. */
-  readonly keptNames: readonly string[];
 }
 
 /** Who wants derivations, told around their getting rows. */
@@ -55,24 +59,12 @@ export interface Visibility extends Visible {
   write(): Promise<void>;
   /** The forge was asked. @param since what was told after that mark is newer */
   seen(host: string, repository: EventRepository, since: number): Promise<void>;
-  wantedBy(change: Pick<ChangeListing, 'kind' | 'repository'>): WantedBy;
-}
-
-interface Known {
-  readonly owner: RepositoryOwner;
-  name: string;
-  readonly names: Map<string, string>;
-  toldAt: number;
+  /** Rows have moved: what is kept under that name is of this one since now. */
+  named(host: string, repository: ForgeRepositoryId, moved: Pick<NamedRepository, 'aside'>): void;
+  wantedBy(change: Pick<ChangeListing, 'kind' | 'repository' | 'repositoryId'>): WantedBy;
 }
 
 type Stored = Pick<Database, 'privacy' | 'changes' | 'jobsets' | 'derivations' | 'repositories'>;
-
-/** Somebody may have submitted it by its address: `https://github.com/owner/repo.git` is `github.com/owner/repo`. */
-const plainNameOf = (repository: string): string =>
-  repository
-    .replace(/^[a-z+]+:\/\/(?:[^/@]*@)?/i, '')
-    .replace(/^[^/@:]+@([^/:]+):/, '$1/')
-    .replace(/(?:\.git)?\/*$/, '');
 
 function* asNew(wanted: Iterable<WantedDrv>): Generator<WantedDrv> {
   for (const { path } of wanted) yield { path, hasRow: false };
@@ -83,9 +75,7 @@ const everyKind = ['branch', 'offered', 'group', 'baseline', 'submitted'] as con
 class KnownVisibility implements Visibility {
   readonly #database: Stored;
   readonly #derivations: PrivateDerivations;
-  readonly #byOwner = new Map<OwnerKey, Known>();
-  /** By `host/owner/repo` in lower case. */
-  readonly #byName = new Map<string, OwnerKey>();
+  readonly #names = new HiddenNames();
   readonly #unwritten = new Map<string, PrivateRepository>();
   #clock = 0;
   #writing: Promise<void> = Promise.resolve();
@@ -96,17 +86,18 @@ class KnownVisibility implements Visibility {
   }
 
   async load(): Promise<void> {
+    const all = await this.#database.repositories.list();
+    this.#names.load(all);
     for (const one of await this.#database.privacy.repositories()) this.#hide(one, true);
-    for (const { host, repositoryId, name } of await this.#database.repositories.list()) {
-      const known = this.#byOwner.get(ownerKeyOf({ host, repositoryId }));
+    for (const { host, repositoryId, name } of all) {
+      const known = this.#names.find(ownerKeyOf({ host, repositoryId }));
       if (known !== undefined) known.name = name;
     }
     await this.#derivations.load();
   }
 
-  ownerOf(repository: string): OwnerKey | null {
-    if (this.#byName.size === 0) return null;
-    return this.#byName.get(repositoryKey(plainNameOf(repository))) ?? null;
+  ownerOf(repository: string, repositoryId?: number): OwnerKey | null {
+    return this.#names.ownerOf(repository, repositoryId);
   }
 
   ownersOf(drv: DrvPath): readonly OwnerKey[] | null {
@@ -118,9 +109,11 @@ class KnownVisibility implements Visibility {
   }
 
   owners(): readonly PrivateOwner[] {
-    return Array.from(this.#byOwner, ([key, { owner, name, names }]) => {
-      return { key, host: owner.host, name, keptNames: [...names.values()] };
-    });
+    return this.#names.owners();
+  }
+
+  aside(): readonly string[] {
+    return this.#names.aside();
   }
 
   mark(): number {
@@ -134,11 +127,12 @@ class KnownVisibility implements Visibility {
   #told(host: string, { id, name, isPrivate }: EventRepository, isNow: boolean): boolean {
     // Nobody knows which one it is.
     if (!isPrivate || id === 0) return false;
-    const repository = { host, repositoryId: id, name };
     this.#clock += 1;
-    const isNews = this.#hide(repository, isNow);
-    if (isNews) this.#unwritten.set(repositoryKey(hostedName(host, name)), repository);
-    return isNews;
+    const written = this.#hide({ host, repositoryId: id, name }, isNow);
+    if (written === null) return false;
+    const repository = { host, repositoryId: id, name: written };
+    this.#unwritten.set(repositoryKey(hostedName(host, written)), repository);
+    return true;
   }
 
   /** One after the other: what is written twice at once would be looked up twice. */
@@ -149,21 +143,27 @@ class KnownVisibility implements Visibility {
   }
 
   async seen(host: string, repository: EventRepository, since: number): Promise<void> {
-    const { id, name, isPrivate } = repository;
-    const owner = { host, repositoryId: id };
+    const { id, isPrivate } = repository;
     if (isPrivate) {
       this.#told(host, repository, true);
       return this.write();
     }
-    const known = this.#byOwner.get(ownerKeyOf(owner));
+    const known = this.#names.find(ownerKeyOf({ host, repositoryId: id }));
     if (known !== undefined && known.toldAt <= since) await this.#show(known, since);
-    await this.#forgetOther(owner, name);
   }
 
-  wantedBy({ kind, repository }: Pick<ChangeListing, 'kind' | 'repository'>): WantedBy {
+  named(host: string, { id, name }: ForgeRepositoryId, moved: Pick<NamedRepository, 'aside'>): void {
+    this.#names.named({ host, repositoryId: id, name }, moved);
+  }
+
+  wantedBy({ kind, ...kept }: Pick<ChangeListing, 'kind' | 'repository' | 'repositoryId'>): WantedBy {
+    const itself = ownerKeyOf({
+      host: partsOfKept(kept.repository)?.host ?? '',
+      repositoryId: kept.repositoryId ?? 0,
+    });
     const ownerNow = (): RepositoryOwner | null => {
-      const key = this.ownerOf(repository);
-      return key === null ? null : (this.#byOwner.get(key)?.owner ?? null);
+      const key = this.#ownerOf(kept);
+      return key === null ? null : (this.#names.find(key === nobody ? itself : key)?.owner ?? null);
     };
     let isClaimed = false;
     return {
@@ -177,7 +177,7 @@ class KnownVisibility implements Visibility {
         // It became private meanwhile, and which of these had rows before is lost: what others want is shown again by them.
         if (owner !== null && !isClaimed) await this.#derivations.claim(owner, asNew(wanted));
         // Whoever submits something by hand says nothing of who may see it elsewhere.
-        if (owner === null && kind !== 'submitted') await this.#derivations.release(wanted);
+        if (this.#ownerOf(kept) === null && kind !== 'submitted') await this.#derivations.release(wanted);
       },
     };
   }
@@ -191,22 +191,15 @@ class KnownVisibility implements Visibility {
     }
   }
 
-  /** @param isNow false: it may have had this name before, and have another one by now */
-  #hide({ host, repositoryId, name }: PrivateRepository, isNow: boolean): boolean {
-    const owner = { host, repositoryId };
-    const key = ownerKeyOf(owner);
-    const known = this.#byOwner.get(key) ?? { owner, name, names: new Map<string, string>(), toldAt: 0 };
-    this.#byOwner.set(key, known);
-    const kept = hostedName(host, name);
-    const isNews = known.names.get(repositoryKey(kept)) !== kept;
-    if (isNow || isNews) known.name = name;
-    known.toldAt = this.#clock;
-    known.names.set(repositoryKey(kept), kept);
-    this.#byName.set(repositoryKey(kept), key);
-    return isNews;
+  #hide(repository: PrivateRepository, isNow: boolean): string | null {
+    return this.#names.hide(repository, { isNow, at: this.#clock });
   }
 
-  async #show(known: Known, since: number): Promise<void> {
+  #ownerOf({ repository, repositoryId }: KeptRepository): OwnerKey | null {
+    return this.#names.ownerOf(repository, repositoryId);
+  }
+
+  async #show(known: KnownOwner, since: number): Promise<void> {
     const { owner, names } = known;
     await this.#database.privacy.show(owner);
     if (known.toldAt > since) {
@@ -216,39 +209,24 @@ class KnownVisibility implements Visibility {
       }
       return this.write();
     }
-    const key = ownerKeyOf(owner);
-    this.#byOwner.delete(key);
-    for (const name of names.keys()) {
-      if (this.#byName.get(name) === key) this.#byName.delete(name);
-      this.#unwritten.delete(name);
-    }
+    this.#names.show(ownerKeyOf(owner));
+    for (const name of names.keys()) this.#unwritten.delete(name);
     this.#derivations.disown(owner);
-  }
-
-  /** A public one has the name that a private one had. What is kept under it is not the private one's, where that has moved. */
-  async #forgetOther({ host, repositoryId }: RepositoryOwner, name: string): Promise<void> {
-    const kept = repositoryKey(hostedName(host, name));
-    const other = this.#byOwner.get(this.#byName.get(kept) ?? '');
-    if (other === undefined || other.owner.repositoryId === repositoryId) return;
-    if (repositoryKey(other.name) === repositoryKey(name)) return;
-    await this.#database.privacy.forgetName(host, name);
-    other.names.delete(kept);
-    this.#byName.delete(kept);
   }
 
   /**
    * What only this repository has wanted while it was public is its own now, as far as the jobsets tell that are kept.
    */
-  async #claimWhatWasPublic({ host, repositoryId, name }: PrivateRepository): Promise<void> {
-    const { changes, privacy } = this.#database;
-    const repository = hostedName(host, name);
-    const page = await changes.list({ repository, kinds: everyKind, limit: 1 });
-    if (page.changes.length === 0) return;
+  async #claimWhatWasPublic({ host, repositoryId }: PrivateRepository): Promise<void> {
+    const { privacy } = this.#database;
+    const key = ownerKeyOf({ host, repositoryId });
+    if (!(await this.#hasChanges(key))) return;
     const jobsets = await privacy.jobsets();
-    const isOpen = (one: string): boolean => this.ownerOf(one) === null;
+    const isOpen = (one: KeptRepository): boolean => this.#ownerOf(one) === null;
+    const isOwn = (one: KeptRepository): boolean => this.#ownerOf(one) === key;
     const own = new Set<string>();
     for (const { id, repositories } of jobsets) {
-      if (!repositories.includes(repository) || repositories.some(isOpen)) continue;
+      if (!repositories.some(isOwn) || repositories.some(isOpen)) continue;
       for await (const hash of this.#wantedOf(id)) own.add(hash);
     }
     if (own.size === 0) return;
@@ -257,6 +235,14 @@ class KnownVisibility implements Visibility {
       for await (const hash of this.#wantedOf(id)) own.delete(hash);
     }
     await this.#derivations.claimAll({ host, repositoryId }, [...own]);
+  }
+
+  async #hasChanges(key: OwnerKey): Promise<boolean> {
+    for (const repository of this.#names.find(key)?.names.values() ?? []) {
+      const page = await this.#database.changes.list({ repository, kinds: everyKind, limit: 1 });
+      if (page.changes.length > 0) return true;
+    }
+    return false;
   }
 
   async *#wantedOf(id: Parameters<Stored['jobsets']['records']>[0]): AsyncGenerator<string> {

@@ -61,13 +61,16 @@ export interface GateToWant {
   readonly gate: Gate;
   /** Those with lower numbers are sent first. @default 1, and 0 where somebody has to press a button */
   readonly priority?: number;
+  /** The forge's number of the repository, where it is known. */
+  readonly repositoryId?: number | undefined;
 }
 
-export const wantedGateOf = ({ host, place, gate, priority }: GateToWant): WantedGate => {
+export const wantedGateOf = ({ host, place, gate, priority, repositoryId }: GateToWant): WantedGate => {
   const awaitsSomebody = gate.state.kind === 'concluded' && gate.state.conclusion === 'action-required';
   return {
     host,
     repository: place.repository,
+    ...(repositoryId !== undefined && { repositoryId }),
     headSha: gate.headSha,
     name: gate.name,
     wantedJson: JSON.stringify(gate satisfies z.input<typeof KeptGate>),

@@ -292,7 +292,10 @@ class GateReporter implements Reporter {
     const gates =
       row.state === 'queued' || row.state === 'judging' ? wantedNow : settle(id, wantedNow, before);
     const place = { repository, baseBranch };
-    const wanted = gates.map((gate) => wantedGateOf({ host, place, gate, priority: priorityOf(gate) }));
+    const { repositoryId } = row;
+    const wanted = gates.map((gate) =>
+      wantedGateOf({ host, place, gate, priority: priorityOf(gate), repositoryId }),
+    );
     await database.gates.want(wanted, clock());
     wake();
   }
