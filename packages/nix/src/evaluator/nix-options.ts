@@ -52,7 +52,7 @@ export const evaluationArguments = (
   { request, confinement }: Pick<Prepared, 'request' | 'confinement'>,
 ): string[] => [
   ...Object.entries(settings).flatMap(([name, value]) => ['--option', name, value]),
-  ...(request.target.kind === 'file' ? ['-I', `eka-ci-tree=${confinement.tree}`] : []),
+  ...(request.target.kind === 'file' ? ['-I', `eka-ci-tree=${confinement.readable}`] : []),
 ];
 
 /** Arguments of `nix-instantiate` for a worker. */

@@ -1,4 +1,5 @@
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runChild } from '@eka-ci/process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -87,6 +88,48 @@ describe('the sandbox of evaluation', () => {
     const ours = /Seccomp_filters:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '';
     expect(await filtersIn(false)).toBe(String(Number(ours) + 1));
     expect(await filtersIn(true)).toBe(ours);
+  });
+
+  it('keeps the store from being copied as a whole', async ({ skip }) => {
+    mkdirSync(join(store.nix.storeDir, '.links'), { recursive: true });
+    const copied = `builtins.fetchTree { type = "path"; path = builtins.storeDir; rev = "${'1'.repeat(40)}"; }`;
+    const tree = await store.tree({
+      'flake.nix': `{ outputs = _: { checks.x86_64-linux.a = derivation { name = "a"; system = "x"; builder = "b"; args = builtins.attrNames (builtins.readDir (${copied})); }; }; }`,
+    });
+    const target = {
+      kind: 'flake',
+      output: 'checks',
+      systems: ['x86_64-linux'],
+      rev: null,
+      lastModified: null,
+    } as const;
+    const asked = { ...request(tree, 'preferred'), target };
+    const seen = await collectEvaluation(createStockEvaluator(store.nix), asked);
+    if (seen.warnings.length > 0) return skip('no user namespaces here');
+    // 2.8 copies it; newer ones do not take it for locked.
+    expect(JSON.stringify(seen.records)).toMatch(/Permission denied|unlocked/);
+  });
+
+  it('runs no program that a repository in the tree names', async ({ skip }) => {
+    const hook = join(store.nix.storeDir, 'hooked');
+    const tree = await store.tree({
+      'default.nix': `derivation { name = "own"; system = "x"; builder = "b"; src = builtins.fetchGit { url = toString ./own; }; }`,
+      'own/file': 'x',
+    });
+    const own = join(tree, 'own');
+    const git = (...args: string[]): void => {
+      execFileSync('git', ['-C', own, '-c', 'user.name=a', '-c', 'user.email=a@b', ...args], {
+        stdio: 'pipe',
+      });
+    };
+    git('init', '--quiet');
+    git('add', 'file');
+    git('commit', '--quiet', '--message=x');
+    git('config', 'core.fsmonitor', `echo > ${hook}; false`);
+    const seen = await collectEvaluation(createStockEvaluator(store.nix), request(tree, 'preferred'));
+    if (seen.warnings.length > 0) return skip('no user namespaces here');
+    expect(existsSync(hook)).toBe(false);
+    expect(JSON.stringify(seen)).not.toContain('"kind":"derivation"');
   });
 
   it('gives every tree the same place, so that even a path turned into text is equal', async ({ skip }) => {

@@ -26,6 +26,8 @@ export interface ConfinementOptions {
 export interface Confinement {
   /** The tree as those processes see it. */
   readonly tree: string;
+  /** The same, or a folder of it that holds nothing of others: code asks the parent of its tree what kind of thing that is. */
+  readonly readable: string;
   readonly env: Readonly<Record<string, string>>;
   /** The command that runs `command` confined. */
   wrap(command: readonly string[]): readonly string[];
@@ -78,12 +80,21 @@ const showPrograms = (program: string): string[] => {
     .flatMap((path) => ['--ro-bind', path, path]);
 };
 
+/**
+ * Nix 2.8 takes `{ type = "path"; path = "/nix/store"; rev = …; }` for locked, also in a flake, and copies what it names.
+ * What it cannot read in there ends that at once; nothing that is evaluated needs this folder of the store's own.
+ */
+const keepFromCopies = ({ storeDir }: NixInstallation): string[] => {
+  const links = join(storeDir, '.links');
+  return existsSync(links) ? ['--perms', '0000', '--tmpfs', links] : [];
+};
+
 const showStore = (
   nix: NixInstallation,
   { allowImportFromDerivation, writable }: ConfinementOptions,
 ): string[] => {
   const write = (path: string): string[] => ['--bind', path, path];
-  const extra = writable.flatMap(write);
+  const extra = [...keepFromCopies(nix), ...writable.flatMap(write)];
   if (nix.access === 'daemon') {
     const socket = dirname(nix.daemonSocket);
     return ['--ro-bind', nix.storeDir, nix.storeDir, '--ro-bind', socket, socket, ...extra];
@@ -162,7 +173,14 @@ const confine = async (
   const bare = [bwrap, ...sandboxArguments(nix, options)];
   const confinement = {
     tree: treeInside,
-    env: { ...childEnvironment(nix, homeInside, confInside), TMPDIR: '/tmp' },
+    readable: dirname(treeInside),
+    env: {
+      ...childEnvironment(nix, homeInside, confInside),
+      TMPDIR: '/tmp',
+      // What was fetched may hold a repository, whose configuration names programs: without network there is no other
+      // for `fetchGit`, and so git finds none.
+      ...(options.allowNetwork ? {} : { GIT_DIR: '/dev/null' }),
+    },
   };
   const bytes = makeFilter(nix, options);
   if (bytes === null) {
@@ -182,10 +200,11 @@ const confine = async (
 const goWithout = async (nix: NixInstallation, options: ConfinementOptions): Promise<Confinement> => {
   const folder = mkdtempSync(join(temporaryFolder(nix), 'eka-ci-evaluation-'));
   const [home, conf] = [join(folder, 'home'), join(folder, 'conf')];
+  // Nix compares what it may read with what links lead to.
+  const tree = realpathSync(options.tree);
   await Promise.all([mkdir(home), mkdir(conf)]);
   return {
-    // Nix compares what it may read with what links lead to.
-    tree: realpathSync(options.tree),
+    ...{ tree, readable: tree },
     env: childEnvironment(nix, home, conf),
     wrap: (command) => command,
     dispose: () => rm(folder, { recursive: true, force: true }),

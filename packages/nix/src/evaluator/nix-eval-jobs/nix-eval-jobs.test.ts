@@ -119,6 +119,7 @@ describe('the program nix-eval-jobs', () => {
     };
     const confinement = {
       tree: '/build/source',
+      readable: '/build',
       env: {},
       wrap: (c: readonly string[]) => c,
       dispose: async () => {},

@@ -69,8 +69,14 @@ in {
 }
 `;
 
-/** Tries to forge records, with guesses of the nonce, and to read what is the server's. */
-export const hostileSet = (confDir: string): string => {
+interface OfOthers {
+  readonly confDir: string;
+  /** A path of the store that is not this evaluation's. */
+  readonly secret: string;
+}
+
+/** Tries to forge records, with guesses of the nonce, and to read what is the server's or somebody else's. */
+export const hostileSet = ({ confDir, secret }: OfOthers): string => {
   const facts = String.raw`{\"drvPath\":\"/nix/store/00000000000000000000000000000000-forged.drv\",\"known\":true}`;
   const nonces = ['NN', '0'.repeat(32), '${builtins.getEnv "NONCE"}', ''];
   const lines = nonces.flatMap((nonce) => [
@@ -86,9 +92,11 @@ in {
   honest = ${traced};
   probe = builtins.trace ("probed " + builtins.concatStringsSep " " [
     (builtins.getEnv "EKA_CI_CANARY") (builtins.getEnv "NIX_CONFIG") "conf=\${see ${confDir}/nix.conf}" "etc=\${see /etc/nix}" "home=\${see /root}" "shadow=\${see /etc/shadow}"
-    "path=\${builtins.getEnv "NIX_PATH"}" "store=\${see builtins.storeDir}"
+    "path=\${builtins.getEnv "NIX_PATH"}"
   ]) ${drv('probe')};
-  lists = builtins.seq (builtins.readDir builtins.storeDir) ${drv('lists')};
+  beside = builtins.seq (builtins.readDir (dirOf ./.)).source ${drv('beside')};
+  lists = builtins.trace (toString (builtins.attrNames (builtins.readDir builtins.storeDir))) ${drv('lists')};
+  reads = builtins.seq (builtins.readFile "${secret}") ${drv('reads')};
   own = builtins.seq (builtins.readFile "\${./.}/default.nix") (import "\${./.}/more.nix");
 }
 `;
