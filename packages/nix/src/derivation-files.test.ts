@@ -90,6 +90,12 @@ describe('a closure of derivation files', () => {
       code: 'DRV_FILE_BROKEN',
       cause: { code: 'DRV_CUT_SHORT' },
     });
+    truncateSync(file, 33 * 1024 * 1024);
+    await expect(readAll(request)).rejects.toMatchObject({
+      ...blame,
+      code: 'DRV_FILE_BROKEN',
+      message: expect.stringMatching(/larger than 32 MiB/) as string,
+    });
     unlinkSync(file);
     await expect(readAll(request)).rejects.toMatchObject({ ...blame, code: 'DRV_FILE_MISSING' });
     await expect(readAll(request)).rejects.toThrow(/-d\.drv \(an input of .*-b\.drv\): is not in the store/);

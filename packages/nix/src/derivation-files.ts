@@ -13,7 +13,7 @@ export type DerivationFileFault =
   | 'DRV_FILE_MISSING'
   /** It is there and cannot be opened or read, or it is no regular file. */
   | 'DRV_FILE_UNREADABLE'
-  /** It is not one whole derivation; `cause` is the DerivationError. */
+  /** It is not one whole derivation, and `cause` is the DerivationError; or it is too large to be looked at. */
   | 'DRV_FILE_BROKEN'
   /** It is named as an input, and is no path of this store. */
   | 'DRV_FILE_FOREIGN';
@@ -37,12 +37,23 @@ export class DerivationFileError extends Error {
   }
 }
 
+/** The largest that there are have some megabytes. To parse 200 takes seconds, and two gigabytes of memory. */
+export const maxDerivationBytes = 32 * 1024 * 1024;
+export const tooLarge = `is larger than ${maxDerivationBytes / 1024 / 1024} MiB`;
+
+class TooLargeError extends Error {
+  constructor() {
+    super(tooLarge);
+    this.name = 'TooLargeError';
+  }
+}
+
 /** `nonblocking` and no links: a store may hold anything under a name that ends with `.drv`. */
 const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
  * Gives a function that reads a whole file, one character a byte. One buffer serves all its calls: with the
- * file's size not asked for, a small file costs three system calls.
+ * file's size not asked for, a small file costs three system calls. @throws system errors; for what is too large
  */
 export const createFileReader = (initialSize = 256 * 1024): ((file: string) => string) => {
   let buffer = Buffer.allocUnsafeSlow(initialSize);
@@ -55,6 +66,7 @@ export const createFileReader = (initialSize = 256 * 1024): ((file: string) => s
         length += count;
         // A regular file gives less than asked only at its end.
         if (count === 0 || length < buffer.length) return buffer.toString('latin1', 0, length);
+        if (length >= maxDerivationBytes) throw new TooLargeError();
         const larger = Buffer.allocUnsafeSlow(buffer.length * 2);
         buffer.copy(larger);
         buffer = larger;
@@ -95,7 +107,8 @@ interface Wanted {
 }
 
 const detailOf = (error: unknown): { code: DerivationFileFault; detail: string } => {
-  if (error instanceof DerivationError) return { code: 'DRV_FILE_BROKEN', detail: error.message };
+  if (error instanceof DerivationError || error instanceof TooLargeError)
+    return { code: 'DRV_FILE_BROKEN', detail: error.message };
   const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error);
   if (reason === 'ENOENT') {
     return {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -14,6 +14,8 @@ describe('a path that is said to be of a derivation', () => {
     symlinkSync(pathOf('plain'), pathOf('link'));
     symlinkSync('/dev/zero', pathOf('endless'));
     mkdirSync(pathOf('folder'));
+    writeFileSync(pathOf('large'), '');
+    truncateSync(pathOf('large'), 33 * 1024 * 1024);
   });
   afterAll(() => rmSync(store, { recursive: true }));
 
@@ -28,6 +30,7 @@ describe('a path that is said to be of a derivation', () => {
     ['link', /no file of a derivation/],
     ['endless', /no file of a derivation/],
     ['folder', /no file of a derivation/],
+    ['large', /larger than 32 MiB/],
     ['gone', /there is no derivation/],
     ['../x', /./],
   ])('is refused where it is none: %s', (name, reason) => {

@@ -4,6 +4,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 import type { DrvPath } from '@eka-ci/core/ids';
 import { DerivationError, parseDerivation, textOf } from '../derivation.ts';
 import { detach } from '../derivation-facts.ts';
+import { maxDerivationBytes, tooLarge } from '../derivation-files.ts';
 import { derivationNameOf, parseDrvPath, StorePathError } from '../store-path.ts';
 
 export interface EvaluatedDerivation {
@@ -30,16 +31,13 @@ const factsOf = (drvPath: DrvPath, text: string): EvaluatedDerivation => {
   };
 };
 
-/** The largest there are have some megabytes. */
-const maxFileBytes = 256 * 1024 * 1024;
-
 /** What bears such a name in the store may be anything: a link out of it, say, to a device that has no end. Null then. */
 const readFile = (path: DrvPath): string | null => {
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
   const file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   try {
     const found = fstatSync(file);
-    return found.isFile() && found.size <= maxFileBytes ? readFileSync(file, 'latin1') : null;
+    return found.isFile() && found.size <= maxDerivationBytes ? readFileSync(file, 'latin1') : null;
   } finally {
     closeSync(file);
   }
@@ -53,7 +51,8 @@ export const readEvaluatedDerivation = (path: string, storeDir: string): ReadFac
   try {
     const drvPath = parseDrvPath(path, storeDir);
     const text = readFile(drvPath);
-    if (text === null) return { kind: 'refused', reason: `${path} is no file of a derivation` };
+    if (text === null)
+      return { kind: 'refused', reason: `${path} is no file of a derivation, or ${tooLarge}` };
     return { kind: 'read', facts: factsOf(drvPath, text) };
   } catch (error) {
     if (error instanceof StorePathError || error instanceof DerivationError) {
