@@ -43,6 +43,26 @@ it('the units leave the loopback of a sandbox alone, and let the runner make con
   expect(settingOf(run, 'ProtectControlGroups')).toBe('false');
 });
 
+const numberIn = (file: string, pattern: RegExp): number =>
+  Number(
+    pattern.exec(readFileSync(join(root, 'packages/server/src', file), 'utf8'))?.[1]?.replaceAll('_', ''),
+  );
+
+it('a unit may run longer than any check and any evaluation may that has the usual time', () => {
+  const schema = 'config/server-config-schema.ts';
+  const longestCheck = numberIn(
+    schema,
+    /max_timeout_seconds: wholeNumber\(1, [\d_]+\)\s*\.default\(([\d_]+)\)/,
+  );
+  const evaluation = numberIn(schema, /timeout_seconds: wholeNumber\(1, 604_800\)\.default\(([\d_]+)\)/);
+  const hours = Number(/^(\d+)h$/.exec(settingOf(run, 'RuntimeMaxSec'))?.[1]);
+  expect(Math.max(longestCheck, evaluation) + 30 * 60).toBeLessThanOrEqual(hours * 3600);
+});
+
+it('what is in a unit of the sandbox cannot ask for another one', () => {
+  expect(textOf(run)).toContain(`\nInaccessiblePaths=-${settingOf(socket, 'ListenStream')}\n`);
+});
+
 const hasAnalyze = spawnSync('systemd-analyze', ['--version']).status === 0;
 
 it.skipIf(!hasAnalyze)('systemd finds nothing to say about them', () => {

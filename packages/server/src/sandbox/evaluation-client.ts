@@ -39,9 +39,12 @@ export interface RunnerEvaluatorDeps {
 
 const defaultGraceMs = 2 * 60_000;
 
+const longestReason = 8000;
+
 /** It says nothing of the code: asked again it may evaluate. */
 const broken = (error: unknown): EvaluationEnd => {
-  const message = error instanceof Error ? error.message : String(error);
+  const why = error instanceof Error ? error.message : String(error);
+  const message = why.slice(0, longestReason).toWellFormed();
   return endFailed({ kind: 'killed', message: `not evaluated: ${message}`, position: null });
 };
 

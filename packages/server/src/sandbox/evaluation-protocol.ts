@@ -3,7 +3,7 @@
 import type { EvaluationRecord } from '@eka-ci/core/evaluation';
 import type { EvaluationEnd, EvaluationEvent } from '@eka-ci/nix/evaluator/evaluator';
 import { z } from 'zod';
-import { protocolVersion } from './runner-protocol.ts';
+import { Bounds, protocolVersion } from './runner-protocol.ts';
 
 const count = z.int().positive();
 const amount = z.int().nonnegative();
@@ -123,8 +123,7 @@ const End = z.discriminatedUnion('kind', [
 export const EvaluationAnswer = z.strictObject({
   version: z.literal(protocolVersion),
   end: End,
-  /** For the log: what holds the evaluation back where it runs. */
-  bounds: z.array(z.string()),
+  bounds: Bounds,
 });
 export type EvaluationAnswer = z.infer<typeof EvaluationAnswer>;
 

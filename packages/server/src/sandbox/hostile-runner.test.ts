@@ -10,8 +10,9 @@ import { type Collected, collectEvaluation } from '@eka-ci/nix/evaluator/testing
 import type { NixInstallation } from '@eka-ci/nix/installation';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRunnerEvaluator } from './evaluation-client.ts';
-import type { RunnerConnection } from './runner-client.ts';
+import { createRunnerClient, type RunnerConnection } from './runner-client.ts';
 import { encodeFrame, type FrameKind } from './runner-protocol.ts';
+import { runScript } from './sandbox.contract.ts';
 import { connectRunner } from './socket/socket-connection.ts';
 
 let tree: string;
@@ -94,6 +95,9 @@ function* endlessly(bytes: Buffer): Generator<Buffer> {
   for (;;) yield bytes;
 }
 
+const mib = 1024 * 1024;
+const zeros = (count: number): string => `[${Array(count).fill(0).join()}]`;
+
 const drv = `/no/store/${'0'.repeat(32)}-a.drv`;
 
 describe('a runner that is not to be believed', () => {
@@ -120,6 +124,21 @@ describe('a runner that is not to be believed', () => {
     ['warns without end', endlessly(event({ type: 'warning', message: 'x' })), /more than 100 warnings/],
     ['logs without end', endlessly(event({ type: 'log', line: 'x' })), /more than 5000 lines/],
     ['logs a line without end', [event({ type: 'log', line: 'x'.repeat(2001) })], /understand each other/],
+    [
+      'has an event of many parts',
+      [event({ type: 'log', line: 'x'.repeat(5 * mib) })],
+      /an event has 5\d{6} bytes/,
+    ],
+    [
+      'has an answer of many parts',
+      [answer({ kind: 'refused', why: zeros(mib) })],
+      /an answer has 2\d{6} bytes/,
+    ],
+    [
+      'has bounds of another type',
+      [answer({ kind: 'refused', why: '' }, { bounds: JSON.parse(zeros(10_000)) as unknown })],
+      /^[^]{50,1100}$/,
+    ],
     ['has an answer that is none', [answer({ kind: 'complete' })], /understand each other/],
     [
       'has the answer of a check',
@@ -195,5 +214,49 @@ describe('a runner that is not to be believed', () => {
       server.close();
       for (const path of [folder, join(tree, 'large')]) rmSync(path, { recursive: true });
     }
+  });
+});
+
+describe('a runner of a check that is not to be believed', () => {
+  const runBy = async (script: Script) => {
+    const connect = async () => scripted(script);
+    const sandbox = createRunnerClient({ connect, seesFolders: false, graceMs: 50 });
+    const { result, output } = await runScript(sandbox, tree, 'true', { limits: { timeoutMs: 50 } });
+    return { result, bytes: output.length };
+  };
+  const refused = (why: RegExp): unknown => ({ kind: 'refused', why: matching(why) });
+  const output = frame('output', 'x'.repeat(mib / 2));
+  const cancelled = { kind: 'cancelled', durationMs: 1 };
+
+  it('has the time of the check, and no more', async () => {
+    const why = /^the sandbox gave no answer in 0\.1 s$/;
+    expect((await runBy({ says: [], stays: true })).result).toEqual(refused(why));
+    const late = { version: 2, result: cancelled, bounds: [] };
+    const connection = scripted({ says: [], stays: true });
+    const connect = async (): Promise<RunnerConnection> => ({
+      ...connection,
+      close: async () => {
+        connection.input.push(frame('answer', late));
+        connection.input.push(null);
+      },
+    });
+    const sandbox = createRunnerClient({ connect, seesFolders: false, graceMs: 50 });
+    const outcome = await runScript(sandbox, tree, 'true', { limits: { timeoutMs: 50 } });
+    expect(outcome.result).toEqual(refused(why));
+  });
+
+  it('has the output of the check, and no more', async () => {
+    expect(await runBy({ says: endlessly(output) })).toEqual({
+      result: refused(/more than 1 MiB of output/),
+      bytes: mib,
+    });
+  });
+
+  it.each([
+    ['of many parts', { bounds: [zeros(mib)] }, /an answer has 2\d{6} bytes$/],
+    ['of parts of another type', { bounds: JSON.parse(zeros(10_000)) as unknown }, /^[^]{50,1100}$/],
+  ])('has an answer %s', async (_what, more, why) => {
+    const { result } = await runBy({ says: [frame('answer', { version: 2, result: cancelled, ...more })] });
+    expect(result).toEqual(refused(why));
   });
 });

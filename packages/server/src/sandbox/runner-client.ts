@@ -32,7 +32,15 @@ export interface RunnerClientDeps {
   readonly seesFolders: boolean;
   /** Told once, by the first run that was answered: what holds a command back where the runner is. */
   readonly onBounds?: (bounds: readonly string[]) => void;
+  /** Beyond the time of the command: for the tree to arrive, and for all to end. @default half an hour */
+  readonly graceMs?: number;
 }
+
+const defaultGraceMs = 30 * 60_000;
+/** What a runner waits longer for each that it shows. */
+const perStorePathMs = 50;
+/** Of Node: a longer one would go off at once. */
+const longestTimerMs = 2 ** 31 - 1;
 
 type Answer = Pick<RunnerAnswer, 'result' | 'bounds'>;
 
@@ -48,11 +56,15 @@ export const isRefusedWrite = (error: unknown): boolean =>
 
 const readAnswer = async (
   connection: RunnerConnection,
-  onOutput: (chunk: Uint8Array) => void,
+  { onOutput, limits }: Pick<SandboxedRun, 'onOutput' | 'limits'>,
 ): Promise<Answer> => {
+  let left = limits.maxOutputMib * 1024 * 1024;
   for await (const { kind, body } of readFrames(connection.input)) {
-    if (kind === 'output') onOutput(body);
-    else if (kind === 'answer') return parseMessage(RunnerAnswer, body, 'runner');
+    if (kind === 'output') {
+      left -= body.length;
+      if (left < 0) throw new RunnerProtocolError(`it told more than ${limits.maxOutputMib} MiB of output`);
+      onOutput(body);
+    } else if (kind === 'answer') return parseMessage(RunnerAnswer, body, 'runner');
     else throw new RunnerProtocolError(`${kind} from a runner`);
   }
   throw new RunnerProtocolError(`it went away without an answer. ${connection.complaint()}`.trim());
@@ -72,7 +84,7 @@ const send = async ({ connection, request, asked, signal }: Talk): Promise<void>
 
 const talk = (to: Talk): Promise<Answer> => {
   const { connection, asked } = to;
-  const answer = readAnswer(connection, asked.onOutput);
+  const answer = readAnswer(connection, asked);
   const sent = send(to).then(
     () => answer,
     async (error: unknown) => {
@@ -94,6 +106,24 @@ const nothingToDo: Omit<SandboxedRun, 'tree' | 'storePaths'> = {
 };
 
 type Ask = (asked: SandboxedRun, signal: AbortSignal) => Promise<Answer>;
+
+/** A runner that is silent for ever must not have one of the few seats of checks for ever. */
+const startPatience = (
+  { limits, storePaths }: SandboxedRun,
+  { graceMs = defaultGraceMs }: RunnerClientDeps,
+  onEnd: () => void,
+) => {
+  const patienceMs = limits.timeoutMs + graceMs + storePaths.length * perStorePathMs;
+  let why: Error | null = null;
+  const timer = setTimeout(
+    () => {
+      why = new Error(`the sandbox gave no answer in ${patienceMs / 1000} s`);
+      onEnd();
+    },
+    Math.min(patienceMs, longestTimerMs),
+  );
+  return { end: () => clearTimeout(timer), spent: (): Error | null => why };
+};
 
 const checkWith = async (
   ask: Ask,
@@ -146,17 +176,22 @@ export const createRunnerClient = (deps: RunnerClientDeps): Sandbox => {
     const started = performance.now();
     // Closing never rejects, and is awaited below.
     const onAbort = (): void => void connection.close().catch(() => {});
+    const patience = startPatience(asked, deps, onAbort);
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     try {
       const answer = await talk({ connection, request: requestOf(asked), asked, signal });
+      // A runner that was told to end has an answer, too.
+      const spent = patience.spent();
+      if (spent !== null) throw spent;
       // A runner that lost us in the middle of a tree calls that a fault.
       if (signal.aborted && answer.result.kind === 'refused') throw signal.reason;
       return answer;
     } catch (error) {
       const durationMs = Math.round(performance.now() - started);
-      return signal.aborted ? bare({ kind: 'cancelled', durationMs }) : refusal(error);
+      return signal.aborted ? bare({ kind: 'cancelled', durationMs }) : refusal(patience.spent() ?? error);
     } finally {
+      patience.end();
       signal.removeEventListener('abort', onAbort);
       await connection.close();
     }

@@ -44,6 +44,9 @@ export type RunnerRequest = z.infer<typeof RunnerRequest>;
 
 const durationMs = z.number().nonnegative();
 
+/** For the log: what holds back what is run there. */
+export const Bounds = z.array(z.string().max(1000)).max(100);
+
 export const RunnerAnswer = z.strictObject({
   version: z.literal(protocolVersion),
   result: z.discriminatedUnion('kind', [
@@ -62,7 +65,7 @@ export const RunnerAnswer = z.strictObject({
     }),
     z.strictObject({ kind: z.literal('refused'), why: z.string() }),
   ]),
-  bounds: z.array(z.string()),
+  bounds: Bounds,
 });
 export type RunnerAnswer = z.infer<typeof RunnerAnswer>;
 
@@ -90,11 +93,15 @@ export interface Frame {
   readonly body: Buffer;
 }
 
+/** What is wrong may be said of each of a million parts. */
+const longestDetail = 1000;
+
 /** Thrown for bytes that are no frame, and for a stream that ends within one. */
 export class RunnerProtocolError extends Error {
   readonly code = 'SANDBOX_PROTOCOL';
   constructor(message: string) {
-    super(`the sandbox's runner and the server do not understand each other: ${message}`);
+    const detail = message.slice(0, longestDetail).toWellFormed();
+    super(`the sandbox's runner and the server do not understand each other: ${detail}`);
     this.name = 'RunnerProtocolError';
   }
 }
@@ -109,6 +116,9 @@ const parseJson = (body: Buffer): unknown => {
   }
 };
 
+/** A refusal in words is the largest. To take apart what is larger would keep everybody else on the server waiting. */
+const maxAnswerBytes = 1024 * 1024;
+
 /**
  * A request or an answer.
  * @param from whose it is
@@ -119,6 +129,8 @@ export const parseMessage = <Message>(
   body: Buffer,
   from: 'server' | 'runner',
 ): Message => {
+  if (from === 'runner' && body.length > maxAnswerBytes)
+    throw new RunnerProtocolError(`an answer has ${body.length} bytes`);
   const json = parseJson(body);
   // The answers of the first version had no number.
   const version = Versioned.safeParse(json).data?.version ?? 1;

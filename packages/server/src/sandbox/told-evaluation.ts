@@ -19,7 +19,11 @@ export interface ToldEvaluation {
 /** More than ten times what the largest package set there is comes to; an evaluator has the same bound on attributes. */
 const most = { bytes: 1024 ** 3, records: 1_000_000, lines: 5000, warnings: 100 };
 
+/** Some times what a record has at most. What is larger would keep everybody else waiting while it is taken apart. */
+const maxEventBytes = 4 * 1024 * 1024;
+
 const parseEvent = (body: Buffer): ToldEvent => {
+  if (body.length > maxEventBytes) throw new RunnerProtocolError(`an event has ${body.length} bytes`);
   const event = ToldEvent.safeParse(parseJson(body));
   if (!event.success) throw new RunnerProtocolError(z.prettifyError(event.error));
   return event.data;
