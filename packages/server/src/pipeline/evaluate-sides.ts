@@ -8,6 +8,7 @@ import { resolveJobFile } from '../config/job-file.ts';
 import { type StartGate, untilOpen } from './builds/start-gate.ts';
 import { type CombinedSides, combineSides } from './combine-sides.ts';
 import { type Evaluation, evaluateJob } from './evaluate.ts';
+import type { EvaluationRoom } from './evaluation-room.ts';
 import type { Job } from './jobs.ts';
 import type { JobsetQuestion, KeptJobsets } from './kept-jobsets.ts';
 import type { JudgedJobPair } from './load-jobs.ts';
@@ -24,6 +25,8 @@ export type Side = 'base' | 'judged';
 export interface EvaluateSidesDeps {
   readonly evaluator: Evaluator;
   readonly limits: SideLimits;
+  /** Of all jobs of the change; each side's own, so that neither can fail the other. */
+  readonly rooms: Readonly<Record<Side, EvaluationRoom>>;
   /** Exports a tree where nobody has asked for it yet, and gives its folder. */
   readonly exportTree: (side: Side) => Promise<string>;
   /** Has what that tree locks in the store, where its evaluation could not fetch it, and says what is missing. */
@@ -108,7 +111,7 @@ const evaluateTree = async (
   const missing = await deps.prefetch(side, signal);
   const progress = createProgress(deps, job.name, side);
   const evaluation = await evaluateJob(
-    { evaluator: deps.evaluator, onProgress: progress.update },
+    { evaluator: deps.evaluator, onProgress: progress.update, room: deps.rooms[side] },
     {
       job: job.name,
       systems: job.systems,

@@ -1,6 +1,7 @@
 // Stage: one job at one tree → its complete jobset, or why there is none.
 import type { EvaluationFailure, EvaluationRecord, Jobset } from '@eka-ci/core/evaluation';
 import type { EvaluationRequest, Evaluator } from '@eka-ci/nix/evaluator/evaluator';
+import { createEvaluationRoom, type EvaluationRoom } from './evaluation-room.ts';
 
 export interface JobEvaluation {
   readonly job: string;
@@ -22,6 +23,8 @@ export type Evaluation =
 export interface EvaluateDeps {
   readonly evaluator: Evaluator;
   readonly onProgress: (progress: EvaluationProgress) => void;
+  /** @default one of its own */
+  readonly room?: EvaluationRoom;
 }
 
 const isWanted = (record: EvaluationRecord, systems: readonly string[] | null): boolean =>
@@ -34,7 +37,7 @@ const byAttr = (a: EvaluationRecord, b: EvaluationRecord): number => {
 
 /** @throws the signal's reason when it aborts; StartError when the evaluator cannot be started */
 export const evaluateJob = async (
-  { evaluator, onProgress }: EvaluateDeps,
+  { evaluator, onProgress, room = createEvaluationRoom() }: EvaluateDeps,
   { job, request, systems }: JobEvaluation,
   signal: AbortSignal,
 ): Promise<Evaluation> => {
@@ -49,9 +52,16 @@ export const evaluateJob = async (
     }
     const event = next.value;
     switch (event.type) {
-      case 'record':
-        if (isWanted(event.record, systems)) records.push(event.record);
+      case 'record': {
+        if (!isWanted(event.record, systems)) break;
+        const failure = room.take(event.record);
+        if (failure !== null) {
+          await events.return({ kind: 'failed', failure });
+          return { kind: 'failed', failure, warnings };
+        }
+        records.push(event.record);
         break;
+      }
       case 'progress':
         onProgress(event);
         break;

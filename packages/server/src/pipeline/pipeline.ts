@@ -22,6 +22,7 @@ import type { CheckStage } from './checks/run-checks.ts';
 import type { CombinedSides } from './combine-sides.ts';
 import { type EvaluateSidesDeps, evaluateSides, type SideLimits } from './evaluate-sides.ts';
 import type { EvaluationLine } from './evaluation-line.ts';
+import { createEvaluationRoom } from './evaluation-room.ts';
 import type { GraphLease, SharedGraph } from './graph/shared-graph.ts';
 import { withBuilds } from './hooks/builds-of-jobs.ts';
 import type { Job } from './jobs.ts';
@@ -301,6 +302,7 @@ const planChange = (
   const evaluation: EvaluateSidesDeps = {
     evaluator: deps.evaluator,
     limits: request.limits,
+    rooms: { base: createEvaluationRoom(), judged: createEvaluationRoom() },
     sandbox: request.sandbox,
     exportTree,
     prefetch,
