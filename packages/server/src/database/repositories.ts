@@ -57,11 +57,29 @@ export const isAside = (name: string): boolean => name.startsWith('#');
 /** @param repository under which changes are kept: `github.com/owner/repo` */
 export const isKeptAside = (repository: string): boolean => /^[^/]*\/#/.test(repository);
 
-/** Somebody may have submitted it by its address: `https://github.com/owner/repo.git` is `github.com/owner/repo`. */
+/** A forge is known by the host of its web address: other protocols' ports say nothing, nor does the usual one of the web. */
+const plainHost = (scheme: string, host: string): string => {
+  const usual = new Map([
+    ['http', '80'],
+    ['https', '443'],
+  ]).get(scheme.toLowerCase());
+  return host.replace(usual === undefined ? /:\d*$/ : new RegExp(`:(?:${usual})?$`), '').replace(/\.$/, '');
+};
+
+/**
+ * Somebody may have submitted it by its address: `https://github.com/owner/repo.git` is `github.com/owner/repo`, and so is
+ * whatever else git takes for it.
+ */
 export const plainNameOf = (repository: string): string =>
   repository
-    .replace(/^[a-z+]+:\/\/(?:[^/@]*@)?/i, '')
-    .replace(/^[^/@:]+@([^/:]+):/, '$1/')
+    .replace(/^(?:git\+)?([a-z+]+):\/\/(?:[^/@]*@)?([^/]*)/i, (_, scheme: string, host: string) =>
+      plainHost(scheme, host),
+    )
+    .replace(
+      /^(?:[^/@:]+@([^/:]+):|([^/@:]+):(?!\d+(?:\/|$)))/,
+      (_, ...hosts: string[]) => `${hosts[0] ?? hosts[1] ?? ''}/`,
+    )
+    .replace(/\/{2,}/g, '/')
     .replace(/(?:\.git)?\/*$/, '');
 
 /** `github.com/owner/repo` as host and name; null for what has not both. */
