@@ -163,7 +163,8 @@ export interface Mirror {
    * Writes a tree's files, byte for byte as committed, to `<parent>/source` without `.git`, and gives that path.
    * It appears only when it is complete. Symbolic links are written as they are, also those that lead out of the
    * tree; folders of submodules are empty (`submodules` names them); Git LFS pointers stay pointers.
-   * @throws GitError GIT_EXPORT_EXISTS, GIT_UNSAFE_TREE (a name such as `.git` or `..`), GIT_PATH_TOO_LONG
+   * @throws GitError GIT_EXPORT_EXISTS, GIT_UNSAFE_TREE (a name such as `.git` or `..`), GIT_PATH_TOO_LONG,
+   * GIT_TREE_TOO_LARGE (more than 8 GiB, or a million files and folders)
    */
   exportTree(tree: TreeSha, parent: string): Promise<string>;
   /** Paths at which other repositories are mounted, and whose files no export contains. */
@@ -195,6 +196,7 @@ export type GitErrorCode =
   | 'GIT_NOT_A_FILE'
   | 'GIT_UNSAFE_TREE'
   | 'GIT_PATH_TOO_LONG'
+  | 'GIT_TREE_TOO_LARGE'
   | 'GIT_EXPORT_EXISTS'
   | 'GIT_URL_INVALID'
   | 'GIT_AUTHENTICATION_FAILED'

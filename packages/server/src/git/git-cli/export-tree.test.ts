@@ -1,4 +1,5 @@
 import {
+  existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -214,6 +215,18 @@ describe('exportTree', () => {
     ]);
     expect(await failureOf(mirror.exportTree(longer, out))).toContain('GIT_PATH_TOO_LONG');
     expect(readdirSync(out)).toEqual([]);
+  });
+
+  it('refuses a tree that is larger than any package set, before it writes any of it', async () => {
+    const { repository, mirror } = await setUp();
+    const blob = repository.gitWith('\0'.repeat(4 * 1024 * 1024), 'hash-object', '-w', '--stdin');
+    const entries = Array.from({ length: 2100 }, (_, at) => `100644 blob ${blob}\tf${at}\0`);
+    const large = rawTree(repository, entries.join(''));
+    const out = join(folder(), 'out');
+    expect(await failureOf(mirror.exportTree(large, out))).toMatch(
+      /^GIT_TREE_TOO_LARGE: the commit is larger than 8192 MiB/,
+    );
+    expect(existsSync(out)).toBe(false);
   });
 
   it('overwrites nothing', async () => {

@@ -12,6 +12,7 @@ import { exportRemoteCommit } from './remote-commit.ts';
 import type { Repository } from './repository.ts';
 import { findDefaultBranch, listBranches, resolveRevision } from './revision.ts';
 import { type GitContext, runGit } from './run-git.ts';
+import { judgedBounds, measureTree } from './tree-bounds.ts';
 import { listChangedPaths, listSubmodules, readTreeFile } from './tree-contents.ts';
 import { findMergeBase, mergeOnTrial } from './trial-merge.ts';
 import { inspectWorkingTree } from './working-tree.ts';
@@ -48,7 +49,7 @@ const exists = async (path: string): Promise<boolean> => {
   return found !== null;
 };
 
-const createMirror = (repository: Repository): Mirror => ({
+const createMirror = (context: GitContext, repository: Repository): Mirror => ({
   resolve: (revision) => resolveRevision(repository, revision),
   defaultBranch: () => findDefaultBranch(repository),
   mergeBase: (a, b) => findMergeBase(repository, a, b),
@@ -59,7 +60,10 @@ const createMirror = (repository: Repository): Mirror => ({
       throw await blameFullDisk(error, [repository.folder]);
     }
   },
-  exportTree: (tree, parent) => exportTree(repository, tree, resolve(parent)),
+  exportTree: async (tree, parent) => {
+    await measureTree(context, { gitDir: repository.folder, tree }, judgedBounds);
+    return exportTree(repository, tree, resolve(parent));
+  },
   submodules: (tree) => listSubmodules(repository, tree),
   changedPaths: (a, b) => listChangedPaths(repository, a, b),
   readFile: (tree, path, maxBytes) => readTreeFile(repository, tree, { path, maxBytes }),
@@ -99,7 +103,7 @@ const askingContext = (deps: GitCliDeps, signal: AbortSignal | undefined): GitCo
 const openOrRemove = async (context: GitContext, source: GitSource, folder: string): Promise<Mirror> => {
   const isNew = !(await exists(folder));
   try {
-    return createMirror(await open(context, source, folder));
+    return createMirror(context, await open(context, source, folder));
   } catch (error) {
     const failure = await blameFullDisk(error, [folder]);
     if (isNew) await rm(folder, { recursive: true, force: true });

@@ -1,11 +1,18 @@
 // What a tree would become on disk, judged before it is written: a pack says nothing of it, for one file under many
 // names, or trees of one tree, are stored but once.
 import type { TreeSha } from '@eka-ci/core/ids';
-import { GitError } from '../git.ts';
+import { GitError, type GitErrorCode } from '../git.ts';
 import { type GitContext, streamGitOutput } from './run-git.ts';
 
 /** Of a written tree over the bound on a pack: text is packed to about a quarter, so what was meant for use fits. */
 export const mostGrowth = 8;
+
+/** Of a tree to judge: some times what the largest package sets have. What fills the disk more is nobody's package set. */
+export const judgedBounds: TreeBounds = {
+  maxBytes: 1024 * 1024 * 1024,
+  maxEntries: 1_000_000,
+  code: 'GIT_TREE_TOO_LARGE',
+};
 
 /** Some times what the largest package sets have; every one costs a block of the disk besides its content. */
 const usualEntries = 200_000;
@@ -54,6 +61,8 @@ export interface TreeBounds {
   readonly maxEntries?: number;
   /** @default however many there are: nobody wants to know of them */
   readonly maxSubmodules?: number;
+  /** Of what is thrown beyond them. @default GIT_FETCH_FAILED */
+  readonly code?: GitErrorCode;
 }
 
 export interface MeasuredTree {
@@ -67,7 +76,7 @@ export interface MeasuredTree {
 export const measureTree = async (
   context: GitContext,
   { gitDir, tree }: { readonly gitDir: string; readonly tree: TreeSha },
-  { maxBytes, maxEntries = usualEntries, maxSubmodules }: TreeBounds,
+  { maxBytes, maxEntries = usualEntries, maxSubmodules, code = 'GIT_FETCH_FAILED' }: TreeBounds,
 ): Promise<MeasuredTree> => {
   const most = maxBytes * mostGrowth;
   let bytes = 0;
@@ -88,11 +97,11 @@ export const measureTree = async (
     return bytes <= most && entries <= maxEntries && !isCrowded();
   });
   if (entries > maxEntries)
-    throw new GitError('GIT_FETCH_FAILED', `the commit has more than ${maxEntries} files and folders`);
+    throw new GitError(code, `the commit has more than ${maxEntries} files and folders`);
   if (bytes > most) {
     const message = `the commit is larger than ${Math.floor(most / 1024 / 1024)} MiB when it is written`;
-    throw new GitError('GIT_FETCH_FAILED', message);
+    throw new GitError(code, message);
   }
-  if (isCrowded()) throw new GitError('GIT_FETCH_FAILED', `it has more than ${maxSubmodules} submodules`);
+  if (isCrowded()) throw new GitError(code, `it has more than ${maxSubmodules} submodules`);
   return { entries, bytes, gitlinks };
 };
