@@ -10,6 +10,7 @@ import { errorCodeOf } from '../lib/error-code.ts';
 import { createLoggers, type Logger } from '../lib/logger.ts';
 import { explainSystemError } from '../lib/system-error.ts';
 import { createWorkFolder } from '../lib/work-folder.ts';
+import { letYoungObjectsGrow } from '../lib/young-objects.ts';
 import { startServer } from '../start-server.ts';
 import type { ServerOptions } from '../wiring/server-options.ts';
 
@@ -150,6 +151,7 @@ const serveOnce = async (version: string): Promise<void> => {
       const server = await startServer(optionsFor(options, place, version), deps);
       try {
         send({ type: 'listening', socketPath: place.socketPath });
+        letYoungObjectsGrow();
         await Promise.race([notWanted, fault.promise]);
       } finally {
         await server.stop();

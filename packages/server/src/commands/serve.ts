@@ -1,7 +1,6 @@
 // `eka-ci-server`: serves until it is told to end. Configuration in, exit status out.
 import { flushCompileCache } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
 import { endAllChildren } from '@eka-ci/process';
 import { compileBranchGlob } from '../config/branch-glob.ts';
 import { defaultMachinesFile } from '../config/machines-file.ts';
@@ -14,6 +13,7 @@ import { errorCodeOf } from '../lib/error-code.ts';
 import { createLoggers, type Logger } from '../lib/logger.ts';
 import { createSecretMask, type SecretMask } from '../lib/secret-mask.ts';
 import { explainSystemError } from '../lib/system-error.ts';
+import { letYoungObjectsGrow } from '../lib/young-objects.ts';
 import type { RunningServer } from '../server.ts';
 import { startServer } from '../start-server.ts';
 import type { ServerOptions } from '../wiring/server-options.ts';
@@ -234,8 +234,7 @@ export const serve = async (
   process.stdout.write(`eka-ci-server listens on ${addressOf(server.listening)}\n`);
   // A process that is killed would keep nothing for the next start.
   flushCompileCache();
-  // V8's own, held back by eka-ci-server.mjs until here.
-  setFlagsFromString('--semi-space-growth-factor=2');
+  letYoungObjectsGrow();
   const lost = await Promise.race([ending.then(() => null), server.lost.then((error) => ({ error }))]);
   if (lost === null) loggerFor('scheduler').info('ending: what is being judged is queued again');
   else
