@@ -18,13 +18,18 @@ export const systemDirectories: readonly string[] = [
 ];
 
 /** By which names are looked up and certificates checked. */
-export const networkFiles: readonly string[] = [
+export const lookupFiles: readonly string[] = [
   '/etc/resolv.conf',
   '/etc/hosts',
   '/etc/nsswitch.conf',
   '/etc/services',
   '/etc/ssl',
   '/etc/pki',
+];
+
+/** These, and what of them is elsewhere. */
+export const networkFiles: readonly string[] = [
+  ...lookupFiles,
   // Of NixOS, where the others are links to it. Not the whole: that is the configuration of the machine.
   '/etc/static/ssl',
   '/etc/static/pki',

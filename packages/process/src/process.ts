@@ -6,6 +6,7 @@ import type { Readable, Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { withOwnerDeath } from './owner-death.ts';
 
+export { showAsIs, showTarget } from './bubblewrap.ts';
 export { findProgram, isExecutable } from './find-program.ts';
 export { findMarked, killMarked, type ProcessMark, signalMarked } from './marked-processes.ts';
 export { filteredArchitecture, seccompFilter, withFilter } from './seccomp.ts';

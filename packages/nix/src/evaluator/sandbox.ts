@@ -1,10 +1,19 @@
 // Puts an evaluator into bubblewrap: it sees the system's programs, the tree at one constant path, and the store.
-import { existsSync, lstatSync, mkdtempSync, readlinkSync, realpathSync } from 'node:fs';
+import { existsSync, mkdtempSync, realpathSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { filteredArchitecture, findProgram, runChild, seccompFilter, withFilter } from '@eka-ci/process';
+import {
+  filteredArchitecture,
+  findProgram,
+  runChild,
+  seccompFilter,
+  showAsIs,
+  showTarget,
+  withFilter,
+} from '@eka-ci/process';
 import type { NixInstallation } from '../installation.ts';
+import { lookupFiles, systemDirectories } from '../system-programs.ts';
 
 /** Where every tree is inside the sandbox, so that nothing of its place on this machine gets into derivations. */
 const treeInside = '/build/source';
@@ -39,34 +48,8 @@ export type Confining =
   | { readonly kind: 'unconfined'; readonly confinement: Confinement; readonly warning: string }
   | { readonly kind: 'refused'; readonly reason: string };
 
-const systemDirectories = [
-  '/usr',
-  '/bin',
-  '/sbin',
-  '/lib',
-  '/lib32',
-  '/lib64',
-  '/libx32',
-  '/run/current-system',
-  '/nix/store',
-];
-const networkFiles = [
-  '/etc/resolv.conf',
-  '/etc/hosts',
-  '/etc/nsswitch.conf',
-  '/etc/services',
-  '/etc/ssl',
-  '/etc/pki',
-  '/etc/static',
-];
-
-/** A link stays a link: what it points to is bound, or is of no use. */
-const showAsIs = (path: string): string[] => {
-  if (!existsSync(path)) return [];
-  return lstatSync(path).isSymbolicLink()
-    ? ['--symlink', readlinkSync(path), path]
-    : ['--ro-bind', path, path];
-};
+const shownDirectories = [...systemDirectories, '/run/current-system', '/nix/store'];
+const shownForNetwork = [...lookupFiles, '/etc/static'];
 
 /** A Nix that is installed outside of the system's directories and of the store: its programs and libraries. */
 const showPrograms = (program: string): string[] => {
@@ -74,7 +57,7 @@ const showPrograms = (program: string): string[] => {
   const prefix = dirname(dirname(real));
   const folders = ['bin', 'lib', 'lib64', 'libexec', 'share/nix'].map((name) => join(prefix, name));
   const wanted = new Set([dirname(program), ...folders]);
-  const isShown = (path: string): boolean => systemDirectories.some((shown) => path.startsWith(`${shown}/`));
+  const isShown = (path: string): boolean => shownDirectories.some((shown) => path.startsWith(`${shown}/`));
   return [...wanted]
     .filter((path) => !isShown(path) && existsSync(path))
     .flatMap((path) => ['--ro-bind', path, path]);
@@ -106,8 +89,8 @@ const showStore = (
 
 const showNetwork = (nix: NixInstallation): string[] => {
   const certificates = nix.env['NIX_SSL_CERT_FILE'];
-  const files = certificates === undefined ? networkFiles : [...networkFiles, certificates];
-  return files.filter((path) => existsSync(path)).flatMap((path) => ['--ro-bind', realpathSync(path), path]);
+  const files = certificates === undefined ? shownForNetwork : [...shownForNetwork, certificates];
+  return files.flatMap(showTarget);
 };
 
 const namespaces = ['user', 'pid', 'ipc', 'uts', 'cgroup-try'].map((name) => `--unshare-${name}`);
@@ -123,7 +106,7 @@ export const sandboxArguments = (nix: NixInstallation, options: ConfinementOptio
     namespaces,
     options.allowNetwork ? [] : ['--unshare-net'],
     ['--die-with-parent', '--new-session', '--cap-drop', 'ALL'],
-    systemDirectories.flatMap(showAsIs),
+    shownDirectories.flatMap(showAsIs),
     // Nix's garbage collector reads its stacks' bounds from /proc; in its own process namespace it shows no other.
     ['--proc', '/proc', '--dev', '/dev', ...showScratch(options), '--dir', confInside],
     showPrograms(nix.programs.instantiate),

@@ -1,6 +1,6 @@
 // What a confined command sees of the machine: bubblewrap's arguments, from the root directory up.
-import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import { networkFiles, systemDirectories } from '@eka-ci/nix/system-programs';
+import { showAsIs, showTarget } from '@eka-ci/process';
 import type { SandboxUser } from './sandbox-user.ts';
 import type { Shown } from './store-view.ts';
 
@@ -20,17 +20,6 @@ export interface ConfinedPlace {
   readonly allowNetwork: boolean;
   readonly maxMemoryMib: number;
 }
-
-/** A link stays a link: what it points to is bound, or is of no use. */
-const showAsIs = (path: string): string[] => {
-  if (!existsSync(path)) return [];
-  return lstatSync(path).isSymbolicLink()
-    ? ['--symlink', readlinkSync(path), path]
-    : ['--ro-bind', path, path];
-};
-
-const showNetwork = (): string[] =>
-  networkFiles.filter((path) => existsSync(path)).flatMap((path) => ['--ro-bind', realpathSync(path), path]);
 
 const bytesIn = (mib: number): string => String(Math.max(1, Math.floor(mib)) * 1024 * 1024);
 
@@ -74,7 +63,7 @@ export const bubblewrapArguments = (place: ConfinedPlace): string[] =>
     // Each at once with all that is mounted in it: bubblewrap looks through all mounts for every single one.
     place.shown.flatMap(({ from, at }) => ['--ro-bind', from, at]),
     ['--ro-bind', place.passwd, '/etc/passwd', '--ro-bind', place.group, '/etc/group'],
-    place.allowNetwork ? showNetwork() : [],
+    place.allowNetwork ? networkFiles.flatMap(showTarget) : [],
     ['--bind', place.tree, treeInside, '--chdir', treeInside],
     // Much of what is in /proc asks for a user's id alone.
     ['--remount-ro', '/proc', '--remount-ro', '/dev', '--remount-ro', '/'],
