@@ -49,7 +49,7 @@ class TooLargeError extends Error {
 }
 
 /** `nonblocking` and no links: a store may hold anything under a name that ends with `.drv`. */
-const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+export const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
  * Gives a function that reads a whole file, one character a byte. One buffer serves all its calls: with the

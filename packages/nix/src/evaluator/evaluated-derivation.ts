@@ -1,10 +1,10 @@
 // What a record says of its derivation is read from the `.drv` file itself: evaluated code can put any `outPath`,
 // `system` or `name` beside a `drvPath`, and a plan that believed it could be told that nothing changed.
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import type { DrvPath } from '@eka-ci/core/ids';
 import { DerivationError, parseDerivation, textOf } from '../derivation.ts';
 import { detach } from '../derivation-facts.ts';
-import { maxDerivationBytes, tooLarge } from '../derivation-files.ts';
+import { maxDerivationBytes, openFlags, tooLarge } from '../derivation-files.ts';
 import { derivationNameOf, parseDrvPath, StorePathError } from '../store-path.ts';
 
 export interface EvaluatedDerivation {
@@ -33,8 +33,7 @@ const factsOf = (drvPath: DrvPath, text: string): EvaluatedDerivation => {
 
 /** What bears such a name in the store may be anything: a link out of it, say, to a device that has no end. Null then. */
 const readFile = (path: DrvPath): string | null => {
-  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
-  const file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  const file = openSync(path, openFlags);
   try {
     const found = fstatSync(file);
     return found.isFile() && found.size <= maxDerivationBytes ? readFileSync(file, 'latin1') : null;

@@ -5,6 +5,7 @@ import type { EvaluationFailure } from '@eka-ci/core/evaluation';
 import type { NixInstallation } from '../installation.ts';
 import type { EvaluationEnd, EvaluationEvent, EvaluationRequest } from './evaluator.ts';
 import { flakeUrl, storeFlakeSource } from './flake-source.ts';
+import { RootingError, type RootKeeper } from './gc-roots.ts';
 import type { Confinement, Sandbox } from './sandbox.ts';
 
 export interface PreparedFlake {
@@ -39,6 +40,20 @@ const refusal = (reason: string): EvaluationFailure => ({
     'Install bubblewrap and allow unprivileged user namespaces.',
   position: null,
 });
+
+/** The end of an evaluation that came to `end`: without roots there is no jobset. */
+export const endRooted = async (
+  roots: RootKeeper,
+  end: Extract<EvaluationEnd, { kind: 'complete' }>,
+): Promise<EvaluationEnd> => {
+  try {
+    await roots.finish();
+    return end;
+  } catch (error) {
+    if (!(error instanceof RootingError)) throw error;
+    return endFailed({ kind: 'other', message: error.message, position: null });
+  }
+};
 
 interface PreparationDeps {
   readonly nix: NixInstallation;

@@ -29,6 +29,15 @@ const only = (lock: ReadLockFile): LockedInput => {
   return input;
 };
 
+/** Of a flake. */
+const packages = {
+  kind: 'flake',
+  output: 'packages',
+  systems: ['s'],
+  rev: null,
+  lastModified: null,
+} as const;
+
 describe('a hash', () => {
   it('is the same in every spelling', () => {
     const hex = createHash('sha256').update('x').digest('hex');
@@ -278,21 +287,14 @@ describe('what was downloaded', () => {
     });
     const flake = `{ inputs.dep.url = "github:o/r"; outputs = { dep, ... }: { packages.s.a = derivation { name = dep.name; system = "s"; builder = "/bin/sh"; }; }; }`;
     const tree = await store.tree({ 'flake.nix': flake, 'flake.lock': lock });
-    const target = {
-      kind: 'flake',
-      output: 'packages',
-      systems: ['s'],
-      rev: null,
-      lastModified: null,
-    } as const;
-    const before = await evaluate(tree, target);
+    const before = await evaluate(tree, packages);
     const [failed] = before.records;
     if (failed?.kind !== 'failed') throw new Error('it was evaluated without its input');
     expect(failed.failure.kind).toBe('network');
     expect(failed.failure.message).toContain('evaluation.allow_network');
     const input = only(readFlakeLock(lock, store.nix.storeDir));
     expect(await add(input, folder)).toEqual({ kind: 'added' });
-    const after = await evaluate(tree, target);
+    const after = await evaluate(tree, packages);
     expect(after.records).toMatchObject([{ kind: 'derivation', name: 'from-the-input' }]);
     const roots = join(store.folder, 'locked-roots');
     expect(await createInputStore(store.nix).keep([input], roots)).toBe(true);
@@ -335,14 +337,7 @@ describe('what was downloaded', () => {
     expect(await readdir(store.nix.storeDir)).toEqual(before);
     await rm(join(tree, 'lib', 'sub', 'more'));
     expect(await inputs.addTree(asked, signal)).toEqual({ kind: 'added' });
-    const target = {
-      kind: 'flake',
-      output: 'packages',
-      systems: ['s'],
-      rev: null,
-      lastModified: null,
-    } as const;
-    const { records } = await evaluate(flakeTree, target);
+    const { records } = await evaluate(flakeTree, packages);
     expect(records).toMatchObject([{ kind: 'derivation', name: 'from-below' }]);
   });
 

@@ -7,8 +7,8 @@ import type {
   EvaluationRequest,
   Evaluator,
 } from '@eka-ci/nix/evaluator/evaluator';
-import { createRootKeeper, RootingError, type RootKeeper } from '@eka-ci/nix/evaluator/gc-roots';
-import { createStop, endFailed, timeoutFailure } from '@eka-ci/nix/evaluator/preparation';
+import { createRootKeeper, type RootKeeper } from '@eka-ci/nix/evaluator/gc-roots';
+import { createStop, endFailed, endRooted, timeoutFailure } from '@eka-ci/nix/evaluator/preparation';
 import type { NixInstallation } from '@eka-ci/nix/installation';
 import { z } from 'zod';
 import { errorCodeOf } from '../lib/error-code.ts';
@@ -124,16 +124,8 @@ async function* readEvents(
   }
 }
 
-const finish = async ({ roots }: Conversation, end: EvaluationEnd): Promise<EvaluationEnd> => {
-  if (end.kind === 'failed') return end;
-  try {
-    await roots.finish();
-    return end;
-  } catch (error) {
-    if (!(error instanceof RootingError)) throw error;
-    return endFailed({ kind: 'other', message: error.message, position: null });
-  }
-};
+const finish = async ({ roots }: Conversation, end: EvaluationEnd): Promise<EvaluationEnd> =>
+  end.kind === 'failed' ? end : endRooted(roots, end);
 
 /** What it still says is of no interest, but it must be able to say it, to come to its end. */
 const drain = async (frames: AsyncGenerator<Frame>): Promise<void> => {

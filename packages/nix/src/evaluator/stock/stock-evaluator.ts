@@ -3,12 +3,13 @@ import type { EvaluationFailure } from '@eka-ci/core/evaluation';
 import type { NixInstallation } from '../../installation.ts';
 import { type Channel, createChannel } from '../channel.ts';
 import type { EvaluationEnd, EvaluationEvent, Evaluator } from '../evaluator.ts';
-import { createRootKeeper, RootingError, type RootKeeper } from '../gc-roots.ts';
+import { createRootKeeper, type RootKeeper } from '../gc-roots.ts';
 import { createLogLimit } from '../log-limit.ts';
 import { type NixSettings, workerArguments } from '../nix-options.ts';
 import {
   createStop,
   endFailed,
+  endRooted,
   evaluatePrepared,
   type Prepared,
   type Stop,
@@ -53,13 +54,7 @@ const finish = async (
     return endFailed(timeoutFailure(request, reached));
   }
   if (failure !== null) return endFailed(failure);
-  try {
-    await roots.finish();
-    return { kind: 'complete', records, processes, peakMib };
-  } catch (error) {
-    if (!(error instanceof RootingError)) throw error;
-    return endFailed({ kind: 'other', message: error.message, position: null });
-  }
+  return endRooted(roots, { kind: 'complete', records, processes, peakMib });
 };
 
 export const createStockEvaluator = (nix: NixInstallation, deps: StockEvaluatorDeps = {}): Evaluator => {
