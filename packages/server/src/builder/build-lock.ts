@@ -1,9 +1,11 @@
 // Whether a builder that a daemon runs for us is gone. While it runs, the daemon's process for our connection holds a lock on
 // each output, and Linux shows every lock and its holder to everybody. Nix 2.34 may free the lock a moment before the
 // builder's end, and all of them end the process after it, so both are waited for.
+
 import { readFile, stat } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import type { DrvPath } from '@eka-ci/core/ids';
+import { fieldOf } from '../lib/process-stat.ts';
 import { readDerivation } from './judge-build.ts';
 
 export interface HeldLock {
@@ -52,7 +54,7 @@ export const findHeldLocks = async (drv: DrvPath): Promise<readonly HeldLock[]> 
 /** One that has ended and was not waited for yet is gone; so is one that we may not see, of which the id may be 0. */
 const isRunning = async (pid: string): Promise<boolean> => {
   const text = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => null);
-  return text !== null && !/^[ZX]/.test(text.slice(text.lastIndexOf(')') + 2));
+  return text !== null && !['Z', 'X'].includes(fieldOf(text)(3));
 };
 
 const isAnyHeld = async (held: readonly HeldLock[]): Promise<boolean> => {

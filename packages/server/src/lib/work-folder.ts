@@ -1,4 +1,5 @@
 // A private temporary folder that goes when its work ends, or, after a crash, when the next one is made.
+
 import { randomUUID } from 'node:crypto';
 import {
   chmod,
@@ -15,6 +16,7 @@ import {
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { errorCodeOf } from './error-code.ts';
+import { startIn } from './process-stat.ts';
 
 export interface WorkFolder {
   readonly path: string;
@@ -87,11 +89,8 @@ const readOr = (path: string, otherwise: string): Promise<string> =>
 /** Says nothing, for what this system does not tell. */
 const untold = '-';
 
-/** When a process started, in the kernel's own count: field 22 of proc(5)'s stat, counted from the command's end. */
-const startOf = async (pid: number | 'self'): Promise<string> => {
-  const stat = await readOr(`/proc/${pid}/stat`, '');
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? untold;
-};
+const startOf = async (pid: number | 'self'): Promise<string> =>
+  startIn(await readOr(`/proc/${pid}/stat`, '')) || untold;
 
 /** Who works in a folder: a process, and where and since when its id means that process. */
 interface Owner {

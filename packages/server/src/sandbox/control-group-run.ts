@@ -1,5 +1,6 @@
 // A control group of one run's own (cgroups(7), version 2), where the groups below ours are ours to make: it bounds what
 // no look at processes can see, and ends all that is in it at once.
+
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
@@ -13,6 +14,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startIn } from '../lib/process-stat.ts';
 import { ourControlGroup, readOr } from './control-group.ts';
 import type { SandboxLimits } from './sandbox.ts';
 
@@ -126,11 +128,8 @@ const choosePlace = ({
   return { parent, moves };
 };
 
-/** When a process started: with it, an id is a process's own. Field 22 of proc(5)'s stat, counted from its command's end. */
-const startOf = ({ root }: ControlGroupHost, pid: string): string => {
-  const stat = readOr(join(root, `proc/${pid}/stat`));
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-};
+const startOf = ({ root }: ControlGroupHost, pid: string): string =>
+  startIn(readOr(join(root, `proc/${pid}/stat`)));
 
 /** Ids mean something within one namespace of them. */
 const namespaceOf = ({ root }: ControlGroupHost): string => {

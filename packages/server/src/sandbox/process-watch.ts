@@ -1,5 +1,7 @@
 // What the processes of a sandbox use together: memory, processor time, how many they are. Read from /proc.
+
 import { readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { fieldOf } from '../lib/process-stat.ts';
 
 export interface ProcessUse {
   readonly processes: number;
@@ -72,11 +74,9 @@ interface Ticks {
   readonly waitedFor: number;
 }
 
-/** Fields 14 to 17 and 22 of proc(5)'s stat, counted from the end of the command, which may hold anything. */
 const ticksOf = (pid: number): Ticks => {
-  const stat = readOr(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const field = (number: number): number => Number(fields[number - 3] ?? 0);
+  const stat = fieldOf(readOr(`/proc/${pid}/stat`));
+  const field = (number: number): number => Number(stat(number));
   return {
     process: `${pid} ${field(22)}`,
     own: field(14) + field(15),
