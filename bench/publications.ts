@@ -1,5 +1,6 @@
 // `publications`: what a judgement of a whole package set hands on to a cache, from the roots to rows of pushes. How long others
 // wait for their turn meanwhile, in this process and at the database; against the same read in one piece.
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +14,7 @@ import { RepositoryConfigSchema } from '@eka-ci/server/config/repository-config-
 import type { Database } from '@eka-ci/server/database/database';
 import { openSqliteDatabase } from '@eka-ci/server/database/kysely/sqlite/sqlite-database';
 import { judgedResult } from '@eka-ci/server/database/testing/samples';
+import { later } from '@eka-ci/server/lib/later';
 import {
   type JudgedRoots,
   publicationOf,
@@ -112,10 +114,7 @@ const openQueue = (database: Database) => {
     owner: 'bench',
     clock: Date.now,
     random: Math.random,
-    later: (delayMs, run) => {
-      const timer = setTimeout(run, delayMs);
-      return () => clearTimeout(timer);
-    },
+    later,
     onEvent: () => {},
   });
 };

@@ -1,5 +1,6 @@
 // pushes: a thousand roots to a binary cache that is killed under them, until all are there; and what pushing costs builds that
 // run meanwhile.
+
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DrvGraph, type NodeId } from '@eka-ci/core/drv-graph';
@@ -13,6 +14,7 @@ import { createNixCopyCache } from '@eka-ci/server/cache/nix-copy/nix-copy-cache
 import { createDestinationGuard } from '@eka-ci/server/config/destination-guard';
 import type { Database } from '@eka-ci/server/database/database';
 import { openSqliteDatabase } from '@eka-ci/server/database/kysely/sqlite/sqlite-database';
+import { later } from '@eka-ci/server/lib/later';
 import { writePublication } from '@eka-ci/server/pipeline/publish/publication-parts';
 import { createPushQueue, type PushQueueEvent } from '@eka-ci/server/pipeline/publish/push-queue';
 import { createPushRoots } from '@eka-ci/server/pipeline/publish/push-roots';
@@ -119,10 +121,7 @@ const openQueue = (store: PrivateStore, database: Database, cache: BenchCache) =
     owner: 'bench',
     clock: Date.now,
     random: Math.random,
-    later: (delayMs, run) => {
-      const timer = setTimeout(run, delayMs);
-      return () => clearTimeout(timer);
-    },
+    later,
     onEvent: (event) => events.push(event),
   });
   return { queue, events };

@@ -1,6 +1,7 @@
 // Stage: what hosted forges tell and show → changes. What was acknowledged is a row until it is done, and each forge is
 // asked how things are now: the order of what it told, and what of it was lost, do not matter.
 import type { Database, Delivery } from '../database/database.ts';
+import { type Later, later as realLater } from '../lib/later.ts';
 import { createForgeIntake, type ForgeIntake, type ForgeIntakeDeps } from './hosted/forge-intake.ts';
 import {
   type HostedPayload,
@@ -11,7 +12,6 @@ import {
 } from './hosted/hosted-delivery.ts';
 import type { HostedIntakeEvent } from './hosted/hosted-event.ts';
 import type { HostedRepositoryStatus } from './hosted/hosted-statuses.ts';
-import type { Later } from './hosted/lanes.ts';
 
 export type { HostedTaken } from './hosted/hosted-taken.ts';
 
@@ -81,11 +81,6 @@ const pageSize = 500;
 /** Of what is only looked through. */
 const heardPageSize = 5000;
 const readAgainMs = 5000;
-
-const realLater: Later = (delayMs, run) => {
-  const timer = setTimeout(run, delayMs);
-  return () => clearTimeout(timer);
-};
 
 class StoredHostedIntake implements HostedIntake {
   readonly #database: Pick<Database, 'deliveries'>;

@@ -1,9 +1,11 @@
 // One command in bubblewrap, from its start to its result: the timers, the counters, and the one who ends it.
+
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Child, startChild } from '@eka-ci/process';
+import { longestTimerMs } from '../lib/later.ts';
 import { memoryFolders } from './bubblewrap-arguments.ts';
 import type { RunGroup } from './control-group-run.ts';
 import type { DiskWatch } from './disk-watch.ts';
@@ -28,8 +30,6 @@ export interface ConfinedRun {
 }
 
 const watchEveryMs = 100;
-/** Of Node: a longer one would go off at once. */
-const longestTimerMs = 2 ** 31 - 1;
 /** For bubblewrap and the first process, on a machine that has much to do. */
 const usualPatienceMs = 60_000;
 /** For what ends by itself once its first process is killed. */

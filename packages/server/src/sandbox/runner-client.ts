@@ -1,9 +1,11 @@
 // The server's side of a sandbox that is a runner somewhere: one connection for each run.
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { errorCodeOf } from '../lib/error-code.ts';
+import { longestTimerMs } from '../lib/later.ts';
 import {
   parseMessage,
   protocolVersion,
@@ -39,8 +41,6 @@ export interface RunnerClientDeps {
 const defaultGraceMs = 30 * 60_000;
 /** What a runner waits longer for each that it shows. */
 const perStorePathMs = 50;
-/** Of Node: a longer one would go off at once. */
-const longestTimerMs = 2 ** 31 - 1;
 
 type Answer = Pick<RunnerAnswer, 'result' | 'bounds'>;
 

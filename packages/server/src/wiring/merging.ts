@@ -1,4 +1,5 @@
 // What people want merged: kept as rows, and merged when it is green.
+import { later } from '../lib/later.ts';
 import type { Logger } from '../lib/logger.ts';
 import {
   createMergeDesk,
@@ -51,10 +52,7 @@ export const openMerging = (
     isApproved: async (change) => (await packagesUnapproved({ database, rights }, change))?.length === 0,
     clock: Date.now,
     random: Math.random,
-    later: (delayMs, run) => {
-      const timer = setTimeout(run, delayMs);
-      return () => clearTimeout(timer);
-    },
+    later,
     onEvent(event) {
       mergeMetrics.told(event);
       sayEvent(logger, event);

@@ -1,5 +1,7 @@
 // What is pushed to caches, counted and told.
+
 import { buildTimePaths } from '../cache/build-time-paths.ts';
+import { later } from '../lib/later.ts';
 import type { PublishRules } from '../pipeline/publish/publication.ts';
 import { createPushLog } from '../pipeline/publish/push-log.ts';
 import { type BuildTimePathsOf, createPushQueue, type PushQueue } from '../pipeline/publish/push-queue.ts';
@@ -33,10 +35,7 @@ export const openPublishing = (
     owner,
     clock: Date.now,
     random: Math.random,
-    later: (delayMs, run) => {
-      const timer = setTimeout(run, delayMs);
-      return () => clearTimeout(timer);
-    },
+    later,
     onEvent(event) {
       pushMetrics.told(event);
       say(event);

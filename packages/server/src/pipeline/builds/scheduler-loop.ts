@@ -7,6 +7,7 @@ import { settleCancelled } from '@eka-ci/core/build-settlement';
 import type { NodeId } from '@eka-ci/core/drv-graph';
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { ChangeListing, RecordedTransition } from '../../database/database.ts';
+import { breathe } from '../../lib/breathe.ts';
 import { admitDemand } from './admit-demand.ts';
 import { OpenDemand } from './open-demand.ts';
 import type { SlotsInUse } from './placement.ts';
@@ -40,8 +41,6 @@ const cancelMessage = 'it was cancelled before it was started';
 const defaultKeptNodes = 100_000;
 /** So much of one turn is done in one breath: others must not wait for what a whole package set wants. */
 const doneAtOnce = 4000;
-
-const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** A crash between two parts is as any other: what is not settled is taken up again. */
 const recordInParts = async (

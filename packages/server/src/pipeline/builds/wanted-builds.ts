@@ -3,6 +3,7 @@ import { BuildFrontier } from '@eka-ci/core/build-frontier';
 import { BuildOrder, type DemandId } from '@eka-ci/core/build-order';
 import { DrvGraph, DrvGraphError, type NodeId } from '@eka-ci/core/drv-graph';
 import { drvNodeOf } from '@eka-ci/core/graph/copy-node';
+import { breathe } from '../../lib/breathe.ts';
 import type { OpenDemand } from './open-demand.ts';
 import { NeedKinds, needsOf } from './placement.ts';
 
@@ -13,8 +14,6 @@ interface Entry {
 
 /** A graph as large as a package set is not copied in one breath. */
 const copiedAtOnce = 2000;
-
-const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 export class WantedBuilds {
   readonly kinds = new NeedKinds();

@@ -1,8 +1,10 @@
 // The intake of one hosted forge: what it told and what it shows → the changes here, each effect once.
+
 import type { BackOff } from '@eka-ci/core/back-off';
 import type { ChangeListing, Database, Delivery } from '../../database/database.ts';
 import type { BaselineRule } from '../../forge/forge.ts';
 import { type HostedForge, hostedName } from '../../forge/hosted-forge.ts';
+import type { Later } from '../../lib/later.ts';
 import type { ApprovalPolicy } from '../approval/approval-policy.ts';
 import type { ForgottenRights } from '../people/rights-memory.ts';
 import type { Visibility } from '../privacy/visibility.ts';
@@ -16,7 +18,7 @@ import { createHostedStatuses, type HostedStatuses } from './hosted-statuses.ts'
 import type { HostedTaken } from './hosted-taken.ts';
 import { describeWork, type Ended, type HostedWork, type PlacedWork, workOf } from './hosted-work.ts';
 import { judgeAgain } from './judge-again.ts';
-import { createLanes, type LaneEnd, type Lanes, type LaneWork, type Later } from './lanes.ts';
+import { createLanes, type LaneEnd, type Lanes, type LaneWork } from './lanes.ts';
 import { lookAt, nameOfSight } from './look.ts';
 import { createNaming, type Naming } from './naming.ts';
 import { createOpenChanges, type OpenChanges } from './open-changes.ts';

@@ -1,8 +1,7 @@
 // Work by repository: some repositories at once, one thing of each at a time, and the longer a pause the more often it fails.
-import { type BackOff, pauseAfter } from '@eka-ci/core/back-off';
 
-/** Calls `run` once after so long, unless what it gave is called before. */
-export type Later = (delayMs: number, run: () => void) => () => void;
+import { type BackOff, pauseAfter } from '@eka-ci/core/back-off';
+import type { Later } from '../../lib/later.ts';
 
 /** What is to be done, once for all that asked for it. */
 export interface LaneWork<Work, Asked> {

@@ -1,7 +1,7 @@
 // When a forge is asked for everything: at the start, from time to time, and when what we may reach has changed. Never
 // twice at once, and the less often the more often it fails.
 import { type BackOff, pauseAfter } from '@eka-ci/core/back-off';
-import type { Later } from './lanes.ts';
+import type { Later } from '../../lib/later.ts';
 
 export interface SweepsDeps {
   /** @param lookedAt names of what is looked at beside it from its begin on */

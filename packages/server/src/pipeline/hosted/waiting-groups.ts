@@ -1,7 +1,8 @@
 // Groups of a merge queue that wait for approval: looked at again when somebody let one of their changes go.
+
+import type { Later } from '../../lib/later.ts';
 import type { PlacedWork } from './hosted-work.ts';
 import { lookWork } from './hosted-work.ts';
-import type { Later } from './lanes.ts';
 import type { OpenChanges } from './open-changes.ts';
 
 export interface WaitingGroupsDeps {

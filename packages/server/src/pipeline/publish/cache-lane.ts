@@ -1,8 +1,10 @@
 // The pushes of one cache: so many at a time, and where the cache fails one, after a pause that grows.
+
 import { type BackOff, pauseAfter } from '@eka-ci/core/back-off';
 import type { PushFault } from '../../cache/cache.ts';
 import type { StoredPush } from '../../database/database.ts';
 import { errorCodeOf } from '../../lib/error-code.ts';
+import type { Later } from '../../lib/later.ts';
 import { type BatchDeps, type FailedBatch, type PublishingCache, pushBatch } from './push-batch.ts';
 
 export type LaneEvent =
@@ -23,8 +25,7 @@ export interface LaneDeps extends BatchDeps {
   /** At least 0 and less than 1. */
   readonly random: () => number;
   readonly onEvent: (event: LaneEvent) => void;
-  /** Calls `run` once after so long, unless what it gave is called before. */
-  readonly later: (delayMs: number, run: () => void) => () => void;
+  readonly later: Later;
   /** How long what is claimed stays this server's without being renewed. @default 60000 */
   readonly leaseMs?: number;
 }

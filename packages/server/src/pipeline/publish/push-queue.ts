@@ -1,8 +1,10 @@
 // Stage: what judgements hand on → rows → the caches. All of it resumes from rows; no verdict waits for any of it.
+
 import { type BackOff, pauseAfter } from '@eka-ci/core/back-off';
 import type { DrvPath, StorePath } from '@eka-ci/core/ids';
 import type { StoreQueries } from '@eka-ci/nix/store-queries';
 import type { Database, PushCounts } from '../../database/database.ts';
+import type { Later } from '../../lib/later.ts';
 import { type CacheLane, type LaneEvent, startCacheLane } from './cache-lane.ts';
 import type { PublishingCache, PushEnding, Sent } from './push-batch.ts';
 import type { PushRoots } from './push-roots.ts';
@@ -33,7 +35,7 @@ export interface PushQueueDeps {
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   readonly random: () => number;
-  readonly later: (delayMs: number, run: () => void) => () => void;
+  readonly later: Later;
   /** Must not throw. */
   readonly onEvent: (event: PushQueueEvent) => void;
   /** @default 60000 */

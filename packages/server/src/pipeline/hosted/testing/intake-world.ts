@@ -3,6 +3,7 @@ import type { ChangeListing, Database, Delivery } from '../../../database/databa
 import type { ForgeEvent, OfferedChange } from '../../../forge/forge-event.ts';
 import { createFakeHostedForge, type FakeHostedForge, fakeSha } from '../../../forge/hosted-forge.fake.ts';
 import { hostedName } from '../../../forge/hosted-forge.ts';
+import type { Later } from '../../../lib/later.ts';
 import {
   createHostedIntake,
   type HostedIntake,
@@ -11,7 +12,6 @@ import {
 } from '../../hosted-intake.ts';
 import { hostedKey, isOfHost, writePayload } from '../hosted-delivery.ts';
 import type { HostedIntakeEvent } from '../hosted-event.ts';
-import type { Later } from '../lanes.ts';
 import type { HostedKind } from '../open-here.ts';
 
 const minuteMs = 60_000;
