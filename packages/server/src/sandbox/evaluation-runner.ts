@@ -15,7 +15,7 @@ import { type EvaluationAsked, type RunnerEnd, tellEvent } from './evaluation-pr
 import { type Frame, writeFrame } from './runner-protocol.ts';
 import { receiveTree } from './tree-stream.ts';
 
-export interface EvaluationPlace {
+export interface EvaluationHost {
   readonly frames: AsyncGenerator<Frame>;
   readonly output: Writable;
   /** Nix is found by it, and gets of it what it needs. */
@@ -60,7 +60,7 @@ interface Evaluating {
 const evaluateTree = async (
   { evaluator, roots }: Evaluating,
   { target, limits, allowImportFromDerivation, allowNetwork, sandbox }: EvaluationAsked,
-  { output, folder, signal }: EvaluationPlace,
+  { output, folder, signal }: EvaluationHost,
 ): Promise<EvaluationEnd> => {
   const events = evaluator.evaluate(
     {
@@ -105,22 +105,22 @@ const warnOfVersion = async (output: Writable, ours: string, asked: string): Pro
 /** Never rejects. */
 export const runEvaluation = async (
   asked: EvaluationAsked,
-  place: EvaluationPlace,
+  host: EvaluationHost,
 ): Promise<HeldEvaluation> => {
-  const { frames, folder, output, signal } = place;
+  const { frames, folder, output, signal } = host;
   let roots: TemporaryRoots | null = null;
   const release = async (): Promise<void> => roots?.release();
   try {
     const [tmp, cache] = [join(folder, 'tmp'), join(folder, 'cache')];
     await Promise.all([mkdir(tmp), mkdir(cache), mkdir(join(folder, 'tree'))]);
-    const nix = await findNix({ ...place.env, TMPDIR: tmp, XDG_CACHE_HOME: cache });
+    const nix = await findNix({ ...host.env, TMPDIR: tmp, XDG_CACHE_HOME: cache });
     const evaluator = chooseAsAsked(nix, asked);
     if (typeof evaluator === 'string') return { end: refused(evaluator), release };
-    await receiveTree(frames, treeIn(folder), place.disk);
-    place.onTree();
+    await receiveTree(frames, treeIn(folder), host.disk);
+    host.onTree();
     roots = await openTemporaryRoots(nix, signal);
     await warnOfVersion(output, nix.version, asked.nix.version);
-    return { end: await evaluateTree({ evaluator, roots }, asked, place), release };
+    return { end: await evaluateTree({ evaluator, roots }, asked, host), release };
   } catch (error) {
     return { end: sayWhy(error), release };
   }
