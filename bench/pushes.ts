@@ -6,10 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DrvGraph, type NodeId } from '@eka-ci/core/drv-graph';
 import type { CommitSha, DrvPath, StorePath, TreeSha } from '@eka-ci/core/ids';
 import { readDerivationClosure } from '@eka-ci/nix/derivation-files';
-import { createStoreQueries } from '@eka-ci/nix/store-queries';
 import { createPrivateStore, type PrivateStore } from '@eka-ci/nix/testing/private-store';
 import { runChild } from '@eka-ci/process';
-import { openNixDaemon } from '@eka-ci/server/builder/nix-daemon/open-daemon';
+import { type OpenDaemon, openNixDaemon } from '@eka-ci/server/builder/nix-daemon/open-daemon';
 import { createNixCopyCache } from '@eka-ci/server/cache/nix-copy/nix-copy-cache';
 import { createDestinationGuard } from '@eka-ci/server/config/destination-guard';
 import type { Database } from '@eka-ci/server/database/database';
@@ -94,7 +93,21 @@ const publish = async (database: Database, roots: ReadonlyMap<DrvPath, StorePath
   await database.changes.finish({ id, owner: 'bench' }, result, 4);
 };
 
-const openQueue = (store: PrivateStore, database: Database, cache: BenchCache) => {
+/** As a server opens it. */
+const openDaemon = async ({ nix }: PrivateStore): Promise<OpenDaemon> => {
+  const daemon = await openNixDaemon(nix);
+  if (daemon.kind !== 'open') throw new Error(daemon.why);
+  return daemon;
+};
+
+interface QueueParts {
+  readonly store: PrivateStore;
+  readonly daemon: OpenDaemon;
+  readonly database: Database;
+  readonly cache: BenchCache;
+}
+
+const openQueue = ({ store, daemon, database, cache }: QueueParts) => {
   const events: PushQueueEvent[] = [];
   const { nix } = store;
   const none = { values: new Map<string, never>(), warnings: [], leaseMs: null };
@@ -106,6 +119,7 @@ const openQueue = (store: PrivateStore, database: Database, cache: BenchCache) =
           { id: 'bench', destination: cache.url, timeoutMs: 600_000 },
           {
             nix,
+            queries: daemon.queries,
             credentials: { load: async () => none, forget: () => {} },
             guard: createDestinationGuard({ allowPrivate: true }),
           },
@@ -115,7 +129,7 @@ const openQueue = (store: PrivateStore, database: Database, cache: BenchCache) =
         concurrency: 4,
       },
     ],
-    store: createStoreQueries(nix),
+    store: daemon.queries(),
     buildTimePathsOf: async () => [],
     roots: createPushRoots(nix, join(store.folder, 'push-roots')),
     owner: 'bench',
@@ -149,7 +163,8 @@ const pushUnderRestarts = async (store: PrivateStore, { smoke }: RunOptions): Pr
     durability: 'power-loss',
   });
   const cache = await openCache(join(store.folder, 'cache-arrival'));
-  const { queue, events } = openQueue(store, database, cache);
+  const daemon = await openDaemon(store);
+  const { queue, events } = openQueue({ store, daemon, database, cache });
   let restarts = 0;
   const ended = new AbortController();
   const kills = smoke ? 1 : 10;
@@ -181,6 +196,7 @@ const pushUnderRestarts = async (store: PrivateStore, { smoke }: RunOptions): Pr
     ended.abort();
     await killing;
     await queue.stop();
+    await daemon.close();
     await database.close();
     await cache.stop();
   }
@@ -192,8 +208,7 @@ const runBuilds = async (
   database: Database,
   roots: readonly DrvPath[],
 ): Promise<number> => {
-  const daemon = await openNixDaemon(store.nix);
-  if (daemon.kind !== 'open') throw new Error(daemon.why);
+  const daemon = await openDaemon(store);
   try {
     const graph = new DrvGraph();
     const wanted: NodeId[] = [];
@@ -223,7 +238,8 @@ const compareBuilds = async (store: PrivateStore, { smoke, repetitions }: RunOpt
     durability: 'power-loss',
   });
   const cache = await openCache(join(store.folder, 'cache-builds'));
-  const { queue } = openQueue(store, database, cache);
+  const daemon = await openDaemon(store);
+  const { queue } = openQueue({ store, daemon, database, cache });
   await queue.start();
   let built: readonly DrvPath[] = [];
   let pushed = 0;
@@ -255,6 +271,7 @@ const compareBuilds = async (store: PrivateStore, { smoke, repetitions }: RunOpt
     return sides;
   } finally {
     await queue.stop();
+    await daemon.close();
     await database.close();
     await cache.stop();
   }

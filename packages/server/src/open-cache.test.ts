@@ -3,6 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { createStoreQueries } from '@eka-ci/nix/store-queries';
 import { createPrivateStore, type PrivateStore } from '@eka-ci/nix/testing/private-store';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createSecondMachine, whyNoSecondMachine } from './builder/remote/testing/second-machine.ts';
@@ -68,7 +69,12 @@ const pushWith = async (toml: string, env: Machine['env']): Promise<BuiltChain> 
   const guard = createDestinationGuard({ allowPrivate: config.security.allow_private_cache_hosts });
   const credentials = createCredentials(testHost({}, { env: env ?? process.env }));
   const chain = await buildChain(store);
-  const cache = openCache(entry, { nix: store.nix, credentials, guard });
+  const cache = openCache(entry, {
+    nix: store.nix,
+    queries: (asking) => createStoreQueries(store.nix, asking),
+    credentials,
+    guard,
+  });
   expect(await cache.push({ paths: [chain.root] }, calm)).toMatchObject({ kind: 'pushed', sentPaths: 3 });
   return chain;
 };

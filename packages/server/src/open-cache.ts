@@ -11,11 +11,11 @@ import type { Credentials } from './credentials/credentials.ts';
 /** @param entry as ekaci.toml has it */
 export const openCache = (
   entry: ServerConfig['caches'][number],
-  { nix, credentials, guard }: Pick<CacheDeps, 'nix' | 'guard'> & { readonly credentials: Credentials },
+  { credentials, ...surroundings }: Omit<CacheDeps, 'credentials'> & { readonly credentials: Credentials },
 ): Cache => {
   const { id, destination, credentials: source } = entry;
   const settings = { id, destination, timeoutMs: entry.timeout_seconds * 1000 };
-  const deps = { nix, guard, credentials: createCacheCredentials(credentials, { source, destination }) };
+  const deps = { ...surroundings, credentials: createCacheCredentials(credentials, { source, destination }) };
   switch (entry.cache_type) {
     case 'nix-copy':
       return createNixCopyCache(settings, deps);

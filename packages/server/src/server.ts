@@ -10,6 +10,7 @@ import { createNixStoreBuilder } from './builder/nix-store/nix-store-builder.ts'
 import { poolLocal } from './builder/pool/local-pool.ts';
 import { createBuilderPool } from './builder/pool/machine-pool.ts';
 import { createMachineOpener } from './builder/remote/open-machine.ts';
+import type { CacheDeps } from './cache/cache-deps.ts';
 import { createConfigHost } from './config/config-host.ts';
 import { createDestinationGuard } from './config/destination-guard.ts';
 import { type Credentials, createCredentials } from './credentials/credentials.ts';
@@ -168,7 +169,7 @@ const openForges = ({ github }: ServerOptions, credentials: Credentials): Hosted
 /** Where what was built goes. */
 const openCaches = (
   { publishing }: ServerOptions,
-  deps: { readonly nix: NixInstallation; readonly credentials: Credentials },
+  deps: Pick<CacheDeps, 'nix' | 'queries'> & { readonly credentials: Credentials },
 ): PublishingCache[] => {
   if (publishing === null) return [];
   const guard = createDestinationGuard({ allowPrivate: publishing.allowsPrivateHosts });
@@ -343,7 +344,7 @@ export const serveFrom = async ({ options, deps, nix, database }: Begun): Promis
       signIn: openSignIn(options),
       credentials,
       mask,
-      caches: openCaches(options, { nix, credentials }),
+      openCaches: (queries) => openCaches(options, { nix, queries, credentials }),
       sandbox: openSandbox({
         env: deps.env,
         folder: stateFolders(options.dbPath).checks,

@@ -1,5 +1,6 @@
 // What every driver is made from.
 import type { NixInstallation } from '@eka-ci/nix/installation';
+import type { StoreQueries } from '@eka-ci/nix/store-queries';
 import type { DestinationGuard } from '../config/destination-guard.ts';
 import type { CacheCredentials } from '../credentials/cache-credentials.ts';
 
@@ -14,6 +15,8 @@ export interface CacheSettings {
 export interface CacheDeps {
   /** The store that is pushed from. */
   readonly nix: NixInstallation;
+  /** Asks that store. */
+  readonly queries: (asking: { readonly signal: AbortSignal }) => Pick<StoreQueries, 'queryClosure'>;
   readonly credentials: CacheCredentials;
   readonly guard: DestinationGuard;
 }

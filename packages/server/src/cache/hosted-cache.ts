@@ -68,7 +68,7 @@ const withoutSecrets = (lines: readonly string[], values: LoadedCredentials['val
 const push = (store: HostedStore, { paths }: PushRequest, signal: AbortSignal): Promise<PushOutcome> =>
   withWebSession(store, signal, async (session) => {
     const { nix, kind } = store;
-    await closureOf(nix, paths, signal);
+    await closureOf(store, paths, signal);
     const there = await askNarinfos(session, paths, signal);
     const missing = paths.filter((path) => !there.has(path));
     if (missing.length === 0) return { kind: 'pushed', sentPaths: 0, sentBytes: 0 };

@@ -1,6 +1,7 @@
 // The caches of ekaci.toml, as `--check-config` shows them: whether each answers, and whether what pushes to it is installed.
 // Nothing is sent.
 import { findNix, type NixInstallation, NixNotFoundError } from '@eka-ci/nix/installation';
+import { createStoreQueries } from '@eka-ci/nix/store-queries';
 import { createDestinationGuard } from '../config/destination-guard.ts';
 import type { ServerConfig } from '../config/server-config.ts';
 import { CredentialError } from '../credentials/credential-error.ts';
@@ -32,7 +33,13 @@ const checkCache = async (
     throw error;
   }
   const guard = createDestinationGuard({ allowPrivate: config.security.allow_private_cache_hosts });
-  const health = await openCache(entry, { nix, credentials, guard }).check(signal);
+  const cache = openCache(entry, {
+    nix,
+    queries: (asking) => createStoreQueries(nix, asking),
+    credentials,
+    guard,
+  });
+  const health = await cache.check(signal);
   if (health.kind === 'faulty') {
     const told = [`${name}: ${health.why}`];
     return health.isPassing ? { ...nothing, warnings: told } : { ...nothing, errors: told };

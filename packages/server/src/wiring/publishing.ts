@@ -21,14 +21,14 @@ export const publishRulesOf = ({ publishing }: ServerOptions): PublishRules | un
 /** @param owner this server's name in the rows that it claims */
 export const openPublishing = (
   { database, nix, queries, pushMetrics }: ServerParts,
-  { options, deps, caches }: Opened,
+  { options, deps, openCaches }: Opened,
   owner: string,
 ): PushQueue => {
   const say = createPushLog(deps.loggerFor('cache_push'), { audits: options.publishing?.audits ?? false });
   const buildTimePathsOf: BuildTimePathsOf = (drvs, signal) => buildTimePaths(nix, drvs, signal);
   return createPushQueue({
     database,
-    caches,
+    caches: openCaches(queries),
     store: queries(),
     buildTimePathsOf,
     roots: createPushRoots(nix, stateFolders(options.dbPath).outputRoots),

@@ -64,7 +64,7 @@ export interface Opened {
   /** Of what the configuration holds, and of what credential sources give. */
   readonly mask: SecretMask;
   /** In the order of the configuration. */
-  readonly caches: readonly PublishingCache[];
+  readonly openCaches: (queries: OpenStore['queries']) => readonly PublishingCache[];
   /** Where checks are run. */
   readonly sandbox: Sandbox;
   readonly evaluation: OpenEvaluator;

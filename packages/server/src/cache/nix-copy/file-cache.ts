@@ -67,7 +67,7 @@ const push = async (store: FileStore, request: PushRequest, signal: AbortSignal)
   const { nix, url, folder, credentials } = store;
   const { storeDir } = nix;
   const { values } = await credentials.load(signal);
-  const closure = await closureOf(nix, request.paths, signal);
+  const closure = await closureOf(store, request.paths, signal);
   const there = await lookFor(folder, { storeDir, paths: closure.keys() });
   const missing = [...closure.keys()].filter((path) => !there.has(path));
   if (missing.length === 0) return { kind: 'pushed', sentPaths: 0, sentBytes: 0 };

@@ -15,6 +15,8 @@ export interface Relay {
   /** What went wrong first between here and the cache. */
   readonly fault: () => PushFault | null;
   readonly sent: () => PushProgress & { readonly sentBytes: number };
+  /** Names of files that the cache has taken. */
+  readonly written: () => ReadonlySet<string>;
   /** Ends what is under way. */
   close(): Promise<void>;
 }
@@ -57,7 +59,7 @@ const meansAbsent = (method: Method, status: number, s3Code: string): boolean =>
 
 interface Passing extends RelayDeps {
   readonly note: (fault: PushFault) => void;
-  readonly count: (bytes: number, paths: number) => void;
+  readonly count: (name: string, bytes: number) => void;
 }
 
 const passOn = async (
@@ -73,7 +75,7 @@ const passOn = async (
   );
   if (answer.status >= 200 && answer.status < 300) {
     // Before Nix knows: it may end as soon as it does.
-    if (method === 'PUT') count(bytes, isNarinfo(name) ? 1 : 0);
+    if (method === 'PUT') count(name, bytes);
     response.writeHead(answer.status, pick(answer.body));
     await pipeline(answer.body, response);
     return;
@@ -117,6 +119,7 @@ export const openRelay = async (deps: RelayDeps): Promise<Relay> => {
   const password = randomBytes(24).toString('base64url');
   const isOurs = createGate(password);
   const sent = { sentPaths: 0, sentBytes: 0 };
+  const written = new Set<string>();
   let first: PushFault | null = null;
   let isOpen = true;
   const passing: Passing = {
@@ -124,9 +127,12 @@ export const openRelay = async (deps: RelayDeps): Promise<Relay> => {
     note: (fault) => {
       first ??= fault;
     },
-    count: (bytes, paths) => {
+    count: (name, bytes) => {
       sent.sentBytes += bytes;
-      sent.sentPaths += paths;
+      if (isNarinfo(name)) {
+        sent.sentPaths += 1;
+        written.add(name);
+      }
       if (isOpen) deps.onProgress({ ...sent });
     },
   };
@@ -144,6 +150,7 @@ export const openRelay = async (deps: RelayDeps): Promise<Relay> => {
     netrc: `machine 127.0.0.1\nlogin ${user}\npassword ${password}\n`,
     fault: () => first,
     sent: () => ({ ...sent }),
+    written: () => written,
     close: () =>
       new Promise((resolve) => {
         isOpen = false;

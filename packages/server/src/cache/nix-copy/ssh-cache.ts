@@ -129,7 +129,7 @@ const push = (store: SshStore, request: PushRequest, signal: AbortSignal): Promi
   withReach(store, signal, async (way, { folder, values }) => {
     const { nix } = store;
     const { paths } = request;
-    const closure = await closureOf(nix, paths, signal);
+    const closure = await closureOf(store, paths, signal);
     // The store there takes signatures with the paths, and makes none.
     await signInStore({ nix, paths, values, folder }, signal);
     const count = createCopyCount(closure, request.onProgress);

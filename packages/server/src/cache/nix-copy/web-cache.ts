@@ -1,12 +1,13 @@
 // Binary caches over HTTP, and buckets of S3, which are that with signed requests: asked by this process, written by
 // `nix copy` through a relay.
+import type { StorePath } from '@eka-ci/core/ids';
 import { Secret } from '../../config/secret.ts';
 import { basicAuthorization, noAuthorization, revealed, revealedWord } from '../authorization.ts';
 import type { PushOutcome, PushRequest } from '../cache.ts';
 import { CacheError } from '../cache.ts';
 import { childEnvironment } from '../child-environment.ts';
 import { closureOf } from '../local-closure.ts';
-import { askNarinfos } from '../narinfo.ts';
+import { askNarinfos, narinfoName } from '../narinfo.ts';
 import { withPrivateFolder } from '../private-folder.ts';
 import { complaintFault, passing, refused } from '../push-fault.ts';
 import { writeSigningKey } from '../signing-key.ts';
@@ -97,6 +98,12 @@ interface WebStore extends WebSessionDeps {
   readonly url: StoreUrl;
 }
 
+interface Sending {
+  readonly outcome: PushOutcome;
+  /** Names of files. */
+  readonly written: ReadonlySet<string>;
+}
+
 const send = async (
   { nix, url }: WebStore,
   {
@@ -104,7 +111,7 @@ const send = async (
     request,
   }: { readonly session: WebSession; readonly request: PushRequest },
   signal: AbortSignal,
-): Promise<PushOutcome> => {
+): Promise<Sending> => {
   const { paths, onProgress = () => {} } = request;
   const relay = await openRelay({ client, base, onProgress, signal });
   try {
@@ -117,8 +124,9 @@ const send = async (
       const copy = { nix, to: storeUrlText(to), options, env, onEvent: () => {} };
       return copyPaths(copy, { paths, signal });
     });
-    if (complaints === null) return { kind: 'pushed', ...relay.sent() };
-    return relay.fault() ?? complaintFault(complaints, 'nix copy');
+    const written = relay.written();
+    if (complaints === null) return { outcome: { kind: 'pushed', ...relay.sent() }, written };
+    return { outcome: relay.fault() ?? complaintFault(complaints, 'nix copy'), written };
   } finally {
     await relay.close();
   }
@@ -126,15 +134,16 @@ const send = async (
 
 const push = (store: WebStore, request: PushRequest, signal: AbortSignal): Promise<PushOutcome> =>
   withWebSession(store, signal, async (session) => {
-    const closure = await closureOf(store.nix, request.paths, signal);
-    const there = await askNarinfos(session, closure.keys(), signal);
-    const missing = [...closure.keys()].filter((path) => !there.has(path));
-    if (missing.length === 0) return { kind: 'pushed', sentPaths: 0, sentBytes: 0 };
+    const closure = await closureOf(store, request.paths, signal);
     await checkCacheInfo(session, signal);
-    const outcome = await send(store, { session, request }, signal);
+    const { outcome, written } = await send(store, { session, request }, signal);
     if (outcome.kind !== 'pushed') return outcome;
-    const arrived = await askNarinfos(session, missing, signal);
-    const lost = missing.find((path) => !arrived.has(path));
+    const asked = new Set(request.paths);
+    const isDue = (path: StorePath): boolean =>
+      asked.has(path) || written.has(narinfoName(path, session.storeDir));
+    const due = [...closure.keys()].filter(isDue);
+    const arrived = await askNarinfos(session, due, signal);
+    const lost = due.find((path) => !arrived.has(path));
     return lost === undefined
       ? outcome
       : passing(`it took everything and does not have ${lost}: does it store what is put there?`);

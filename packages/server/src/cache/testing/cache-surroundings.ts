@@ -1,5 +1,6 @@
 // What a driver is made from, for tests: secrets in a map, that can be changed, and a guard that lets the loopback through.
 import type { NixInstallation } from '@eka-ci/nix/installation';
+import { createStoreQueries } from '@eka-ci/nix/store-queries';
 import { createDestinationGuard } from '../../config/destination-guard.ts';
 import { Secret } from '../../config/secret.ts';
 import type { CacheDeps } from '../cache-deps.ts';
@@ -25,6 +26,7 @@ export const cacheSurroundings = (
   return {
     deps: {
       nix,
+      queries: (asking) => createStoreQueries(nix, asking),
       guard: createDestinationGuard({ allowPrivate: true }),
       credentials: {
         load: async () => ({ values: held, warnings: [], leaseMs: null }),
