@@ -6,6 +6,7 @@ import type { StoredPush } from '../../database/database.ts';
 import { errorCodeOf } from '../../lib/error-code.ts';
 import type { Later } from '../../lib/later.ts';
 import { type BatchDeps, type FailedBatch, type PublishingCache, pushBatch } from './push-batch.ts';
+import { pushesAtOnce, pushGroups } from './push-groups.ts';
 
 export type LaneEvent =
   /** The first fault after none, or another kind of fault than the last. */
@@ -46,16 +47,14 @@ export interface CacheLane {
   stop(): Promise<void>;
 }
 
-/** A process of the driver and an exchange of questions for each: few enough to be tried again, enough to be quick. */
-const pushesAtOnce = 32;
 const idleMs = 30_000;
 const passingBackOff: BackOff = { firstMs: 2000, longestMs: 10 * 60_000 };
 /** Somebody has to change something; credentials that were rotated are found by the first of these. */
 const refusedBackOff: BackOff = { firstMs: 60_000, longestMs: 60 * 60_000 };
 const longestWishMs = 60 * 60_000;
 const timerSlackMs = 10;
-/** A cache that is down fails all that is in one go, and that says nothing of any of it. */
-const togetherTimes = 3;
+/** Together, of a cache that has just failed: so few are lost when it fails again, and twice as many go next if it does not. */
+const pushesAfterFault = 8;
 
 /** How long the cache asks to be left alone. */
 const wishOf = (fault: PushFault): number =>
@@ -79,6 +78,8 @@ class Lane implements CacheLane {
   #woken = Promise.withResolvers<void>();
   /** Pushes of which one at least cannot be pushed. */
   readonly #suspects = new Set<number>();
+  /** Pushes that are claimed in one go. */
+  #room = pushesAtOnce;
   /** In a row. */
   #faults = 0;
   #fault: { readonly kind: string; readonly why: string; readonly sinceMs: number } | null = null;
@@ -145,7 +146,7 @@ class Lane implements CacheLane {
   async #claim(): Promise<readonly StoredPush[]> {
     const { database, owner, clock } = this.#deps;
     const nowMs = clock();
-    const limit = this.#faults > 0 ? 1 : pushesAtOnce;
+    const limit = this.#faults > 0 ? 1 : this.#room;
     const untilMs = nowMs + this.#leaseMs;
     const claimed = await database.pushes.claim({ cache: this.cache, owner, nowMs, untilMs, limit });
     // Where this process stood still, or its clock was set, for longer than a lease: what runs is ours still.
@@ -181,13 +182,8 @@ class Lane implements CacheLane {
     this.#pause(pauseMs, pauseMs);
   }
 
-  /** What has failed again and again goes alone: it must not keep the others from where they belong. */
   async #carryOut(claimed: readonly StoredPush[]): Promise<void> {
-    const isAlone = ({ id, attempts }: StoredPush): boolean =>
-      attempts >= togetherTimes || this.#suspects.has(id);
-    const together = claimed.filter((push) => !isAlone(push));
-    const alone = claimed.filter(isAlone).map((push) => [push]);
-    const groups = [together, ...alone].filter((group) => group.length > 0);
+    const groups = pushGroups(claimed, ({ id }) => this.#suspects.has(id));
     const left = new Set(claimed.map(({ id }) => id));
     const lost = new AbortController();
     const renewing = this.#keepLease(left, lost);
@@ -249,8 +245,10 @@ class Lane implements CacheLane {
     const backOff = fault.kind === 'refused' && !isSuspicion ? refusedBackOff : passingBackOff;
     const atMs = clock();
     for (const [attempts, some] of Map.groupBy(pushes, (push) => push.attempts)) {
-      // Each by its own failures: what never goes must not stop the cache for the others every time that it is tried.
-      const pauseMs = Math.max(pauseAfter(backOff, attempts + 1, random()), wishOf(fault));
+      // What never goes must not stop the cache for the others every time that it is tried; but of what failed in company
+      // nobody knows whether it is that.
+      const failures = pushes.length > 1 ? 1 : attempts + 1;
+      const pauseMs = Math.max(pauseAfter(backOff, failures, random()), wishOf(fault));
       const ids = some.map(({ id }) => id);
       // A timer may be early by a little; what it wakes for is to be due then.
       const nextAtMs = atMs + pauseMs - timerSlackMs;
@@ -264,6 +262,7 @@ class Lane implements CacheLane {
     if (this.#pausedUntil !== null) return;
     const { clock, random, onEvent } = this.#deps;
     this.#faults += 1;
+    this.#room = pushesAfterFault;
     const backOff = fault.kind === 'refused' ? refusedBackOff : passingBackOff;
     const pauseMs = Math.max(pauseAfter(backOff, this.#faults, random()), wishOf(fault));
     this.#pause(pauseMs, Math.max(backOff.firstMs, wishOf(fault)));
@@ -277,6 +276,7 @@ class Lane implements CacheLane {
     if (this.#fault !== null) this.#deps.onEvent({ kind: 'cache-works', cache: this.cache });
     this.#faults = 0;
     this.#fault = null;
+    this.#room = Math.min(pushesAtOnce, this.#room * 2);
   }
 
   /** @param atLeastMs also where there is something new */

@@ -283,6 +283,19 @@ describe('a cache', () => {
     expect(cache.sent.size).toBe(4);
   });
 
+  it('that fails over one path of many takes the others within a minute, for few failures', async () => {
+    const roots = Array.from({ length: 300 }, () => newRoot());
+    const [bad] = roots;
+    cache.refuse(outputOf(bad!), { kind: 'passing', why: 'it is too large', retryAfterMs: null });
+    await world.judge(roots);
+    await open();
+    await world.pass(minuteMs);
+    expect(cache.sent).toEqual(sentOnce(roots.slice(1).map(outputOf)));
+    const failures = world.kinds().filter((kind) => kind === 'failed').length;
+    // Smaller groups each time, and it alone a few times.
+    expect(failures).toBeLessThan(30);
+  });
+
   it('that does not take one path takes the others', async () => {
     const bad = newRoot();
     const roots = [newRoot(), bad, newRoot()];
