@@ -84,9 +84,14 @@ const splitAtMark = (child: Child, mark: string, onBegin: () => void) => {
 const createEnd = (child: Child, group: RunGroup | null) => {
   let init: number | undefined;
   let force: NodeJS.Timeout | undefined;
+  const findInit = (): void => {
+    init ??= childrenOf(child.pid)[0];
+  };
   return {
+    /** The command has begun: bubblewrap tells how it ended before its first process, and whoever is left, has gone. */
+    begun: findInit,
     now: (): void => {
-      init ??= childrenOf(child.pid)[0];
+      findInit();
       group?.kill();
       // Before it has a first process, bubblewrap is to go; and its unfinished child, which holds our streams.
       if (init === undefined) return child.end('SIGKILL');
@@ -201,6 +206,7 @@ export const runConfined = async (run: ConfinedRun, signal: AbortSignal): Promis
   let timer = setTimeout(() => ending.now(), run.patienceMs ?? usualPatienceMs);
   const output = splitAtMark(child, mark, () => {
     clearTimeout(timer);
+    ending.begun();
     timer = setTimeout(() => end('timed-out'), timeoutMs);
   });
   const running: Running = { child, output, end };
