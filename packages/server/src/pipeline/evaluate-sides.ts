@@ -25,7 +25,7 @@ export type Side = 'base' | 'judged';
 export interface EvaluateSidesDeps {
   readonly evaluator: Evaluator;
   readonly limits: SideLimits;
-  /** Of all jobs of the change; each side's own, so that neither can fail the other. */
+  /** Of all jobs of the change, for what is evaluated and for what was kept. */
   readonly rooms: Readonly<Record<Side, EvaluationRoom>>;
   /** Exports a tree where nobody has asked for it yet, and gives its folder. */
   readonly exportTree: (side: Side) => Promise<string>;
@@ -153,8 +153,8 @@ const evaluateSide = async (
       ...{ maxMemoryMib: limits.maxMemoryMib, timeoutMs: limits.timeoutMs },
     },
   };
-  const jobset = await kept.find(question);
-  if (jobset !== null) return { kind: 'complete', jobset, warnings: [] };
+  const known = await kept.find(question, deps.rooms[side]);
+  if (known !== null) return known;
   const rootsDir = await kept.prepareRoots(question);
   const evaluation = await evaluateTree(deps, { job, side, workers, rootsDir }, signal);
   if (evaluation.kind === 'complete') await kept.keep(question, evaluation.jobset);

@@ -1,7 +1,7 @@
 // Stage: one job at one tree → its complete jobset, or why there is none.
 import type { EvaluationFailure, EvaluationRecord, Jobset } from '@eka-ci/core/evaluation';
 import type { EvaluationRequest, Evaluator } from '@eka-ci/nix/evaluator/evaluator';
-import { createEvaluationRoom, type EvaluationRoom } from './evaluation-room.ts';
+import type { EvaluationRoom } from './evaluation-room.ts';
 
 export interface JobEvaluation {
   readonly job: string;
@@ -23,8 +23,8 @@ export type Evaluation =
 export interface EvaluateDeps {
   readonly evaluator: Evaluator;
   readonly onProgress: (progress: EvaluationProgress) => void;
-  /** @default one of its own */
-  readonly room?: EvaluationRoom;
+  /** For what is kept of it: of one that failed nothing is. */
+  readonly room: EvaluationRoom;
 }
 
 const isWanted = (record: EvaluationRecord, systems: readonly string[] | null): boolean =>
@@ -37,17 +37,22 @@ const byAttr = (a: EvaluationRecord, b: EvaluationRecord): number => {
 
 /** @throws the signal's reason when it aborts; StartError when the evaluator cannot be started */
 export const evaluateJob = async (
-  { evaluator, onProgress, room = createEvaluationRoom() }: EvaluateDeps,
+  { evaluator, onProgress, room }: EvaluateDeps,
   { job, request, systems }: JobEvaluation,
   signal: AbortSignal,
 ): Promise<Evaluation> => {
   const records: EvaluationRecord[] = [];
   const warnings: string[] = [];
   const events = evaluator.evaluate(request, signal);
+  const giveBack = room.mark();
+  const failed = (failure: EvaluationFailure): Evaluation => {
+    giveBack();
+    return { kind: 'failed', failure, warnings };
+  };
   for (;;) {
     const next = await events.next();
     if (next.done === true) {
-      if (next.value.kind === 'failed') return { kind: 'failed', failure: next.value.failure, warnings };
+      if (next.value.kind === 'failed') return failed(next.value.failure);
       return { kind: 'complete', jobset: { job, records: records.toSorted(byAttr) }, warnings };
     }
     const event = next.value;
@@ -57,7 +62,7 @@ export const evaluateJob = async (
         const failure = room.take(event.record);
         if (failure !== null) {
           await events.return({ kind: 'failed', failure });
-          return { kind: 'failed', failure, warnings };
+          return failed(failure);
         }
         records.push(event.record);
         break;

@@ -3,7 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { type BuildClass, buildClasses } from '@eka-ci/core/build-order';
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { createEvaluationLine } from './evaluation-line.ts';
+import { createEvaluationLine, type EvaluationNeed, type EvaluationPlace } from './evaluation-line.ts';
 
 const asked = fc.record({
   class: fc.constantFrom(...buildClasses),
@@ -64,4 +64,38 @@ it('goes by class, then by age', async () => {
     run('old', 'open-change', 2),
   ]);
   expect(order).toEqual(['first', 'old', 'young', 'base']);
+});
+
+it('leaves whoever lacks something waiting, tells why once, and gives others their turns', async () => {
+  const line = createEvaluationLine();
+  const { signal } = new AbortController();
+  const order: string[] = [];
+  let there = false;
+  const watching: (() => void)[] = [];
+  const needs: EvaluationNeed = {
+    take: () => (there ? null : 'there is none'),
+    watch: (tell) => {
+      watching.push(tell);
+      return () => void watching.pop();
+    },
+    onWait: (reason) => void order.push(reason),
+  };
+  const run = (name: string, place: EvaluationPlace, abort = signal): Promise<void> =>
+    line.run(place, async () => void order.push(name), abort);
+  const first = run('first', { class: 'merge-queue', arrivedAtMs: 1, needs });
+  await run('second', { class: 'open-change', arrivedAtMs: 2 });
+  await run('third', { class: 'base-branch', arrivedAtMs: 3 });
+  expect(order).toEqual(['there is none', 'second', 'third']);
+  there = true;
+  watching[0]?.();
+  await first;
+  expect(order.slice(3)).toEqual(['first']);
+  expect(watching).toEqual([]);
+
+  there = false;
+  const gone = new AbortController();
+  const aborted = run('aborted', { class: 'merge-queue', arrivedAtMs: 4, needs }, gone.signal);
+  gone.abort(new Error('not wanted'));
+  await expect(aborted).rejects.toThrow('not wanted');
+  expect(watching).toEqual([]);
 });

@@ -1,10 +1,22 @@
 // One evaluation at a time: each already uses every worker it may, and two of the same base would do the work twice.
 import { type BuildClass, buildClasses } from '@eka-ci/core/build-order';
 
+/** What an evaluation needs beside its turn. While it is not to be had others have theirs. */
+export interface EvaluationNeed {
+  /** Takes it, or says for people, without a full stop, why it is not to be had now. Must not throw. */
+  take(): string | null;
+  /** Called whenever it may be to be had, until the function that is given back is called. */
+  watch(onChange: () => void): () => void;
+  /** Told why, once, when its turn comes and it is not to be had. Must not throw. */
+  onWait(reason: string): void;
+}
+
 export interface EvaluationPlace {
   readonly class: BuildClass;
   /** Milliseconds since 1970. */
   readonly arrivedAtMs: number;
+  /** Taken when `work` begins, or shortly before an abort keeps it from that: the caller gives it back. @default nothing */
+  readonly needs?: EvaluationNeed;
 }
 
 export interface EvaluationLine {
@@ -18,51 +30,82 @@ export interface EvaluationLine {
 interface Waiting {
   readonly rank: number;
   readonly arrivedAtMs: number;
+  readonly needs: EvaluationNeed | undefined;
+  isTold: boolean;
   readonly start: () => void;
 }
 
-const isBefore = (a: Waiting, b: Waiting): boolean =>
-  a.rank < b.rank || (a.rank === b.rank && a.arrivedAtMs < b.arrivedAtMs);
+const inOrder = (a: Waiting, b: Waiting): number => a.rank - b.rank || a.arrivedAtMs - b.arrivedAtMs;
 
-export const createEvaluationLine = (): EvaluationLine => {
-  const waiting = new Set<Waiting>();
-  let isBusy = false;
-  const next = (): void => {
-    let first: Waiting | undefined;
-    for (const one of waiting) if (first === undefined || isBefore(one, first)) first = one;
-    if (first === undefined) return;
-    waiting.delete(first);
-    isBusy = true;
-    first.start();
-  };
-  const turnOf = ({ class: buildClass, arrivedAtMs }: EvaluationPlace, signal: AbortSignal): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const onAbort = (): void => {
-        if (waiting.delete(one)) reject(signal.reason as Error);
-      };
-      const one: Waiting = {
-        rank: buildClasses.indexOf(buildClass),
-        arrivedAtMs,
-        start() {
-          signal.removeEventListener('abort', onAbort);
-          resolve();
-        },
-      };
-      signal.addEventListener('abort', onAbort);
-      waiting.add(one);
-      if (!isBusy) next();
-    });
-  return {
-    async run(place, work, signal) {
-      signal.throwIfAborted();
-      await turnOf(place, signal);
-      try {
-        signal.throwIfAborted();
-        return await work();
-      } finally {
-        isBusy = false;
-        next();
-      }
-    },
-  };
+/** The first that has what it needs, and those before it with what they lack. */
+const choose = (waiting: Iterable<Waiting>) => {
+  const lacking: (readonly [Waiting, why: string])[] = [];
+  for (const one of [...waiting].toSorted(inOrder)) {
+    const why = one.needs?.take() ?? null;
+    if (why === null) return { first: one, lacking };
+    lacking.push([one, why]);
+  }
+  return { first: null, lacking };
 };
+
+class Line implements EvaluationLine {
+  readonly #waiting = new Set<Waiting>();
+  #isBusy = false;
+
+  async run<Result>(
+    place: EvaluationPlace,
+    work: () => Promise<Result>,
+    signal: AbortSignal,
+  ): Promise<Result> {
+    signal.throwIfAborted();
+    await this.#turnOf(place, signal);
+    try {
+      signal.throwIfAborted();
+      return await work();
+    } finally {
+      this.#isBusy = false;
+      this.#next();
+    }
+  }
+
+  #turnOf({ class: buildClass, arrivedAtMs, needs }: EvaluationPlace, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        signal.removeEventListener('abort', onAbort);
+        unwatch?.();
+      };
+      const onAbort = (): void => {
+        if (!this.#waiting.delete(one)) return;
+        leave();
+        reject(signal.reason as Error);
+      };
+      const start = (): void => {
+        leave();
+        resolve();
+      };
+      const rank = buildClasses.indexOf(buildClass);
+      const one: Waiting = { rank, arrivedAtMs, needs, isTold: false, start };
+      signal.addEventListener('abort', onAbort);
+      const unwatch = needs?.watch(() => this.#next());
+      this.#waiting.add(one);
+      this.#next();
+    });
+  }
+
+  #next(): void {
+    if (this.#isBusy) return;
+    const { first, lacking } = choose(this.#waiting);
+    if (first !== null) {
+      this.#waiting.delete(first);
+      this.#isBusy = true;
+      first.start();
+    }
+    // Last: whoever is told may do whatever they like.
+    for (const [one, why] of lacking) {
+      if (!one.isTold) one.needs?.onWait(why);
+      one.isTold = true;
+    }
+  }
+}
+
+export const createEvaluationLine = (): EvaluationLine => new Line();

@@ -50,18 +50,25 @@ it.each([
   ['errors', failed, 2048],
 ])('ends an evaluation whose %s would fill the memory', async (_what, recordOf, most) => {
   const { evaluator, seen } = endless(recordOf);
-  const room = createEvaluationRoom(8 * 1024 * 1024);
+  const room = createEvaluationRoom({ bytes: 8 * 1024 * 1024, because: 'an eighth' });
   const evaluation = await evaluateJob({ evaluator, onProgress: () => {}, room }, job, signal);
   expect(evaluation).toMatchObject({
     kind: 'failed',
-    failure: { kind: 'other', message: expect.stringContaining('more than 8 MiB') as string },
+    failure: {
+      kind: 'other',
+      message: expect.stringContaining(
+        'more than 8 MiB of themselves (names, meta, errors), an eighth',
+      ) as string,
+    },
   });
   expect(seen.ended).toBe(true);
   expect(seen.records).toBeLessThanOrEqual(most);
+  // Of what failed nothing is kept.
+  expect(room.taken()).toBe(0);
 });
 
 it('is shared by those who have it', () => {
-  const room = createEvaluationRoom(2 * 1024 * 1024);
+  const room = createEvaluationRoom({ bytes: 2 * 1024 * 1024, because: 'an eighth' });
   expect([room.take(unavailable(1)), room.take(failed(2))]).toEqual([null, null]);
   expect(room.take(unavailable(3))).not.toBeNull();
 });

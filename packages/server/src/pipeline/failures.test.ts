@@ -17,6 +17,7 @@ import type { ForgeRepository } from '../forge/forge.ts';
 import { createGitCli } from '../git/git-cli/git-cli.ts';
 import { initTestRepository, type TestRepository, useTestFolder } from '../git/testing/test-repository.ts';
 import { findKnownFailures } from './builds/known-failures.ts';
+import { createEvaluationBudget } from './evaluation-budget.ts';
 import { createEvaluationLine } from './evaluation-line.ts';
 import { createSharedGraph } from './graph/shared-graph.ts';
 import { takeListing } from './intake.ts';
@@ -131,6 +132,7 @@ const serve = async (
         graph,
         evaluator: chooseEvaluator(store.nix),
         evaluations: createEvaluationLine(),
+        budget: createEvaluationBudget(),
         system: 'x86_64-linux',
         purpose: { class: 'open-change', arrivedAtMs: 0, change: null },
         onEvent,

@@ -10,6 +10,7 @@ import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-databas
 import { type BaselineBuild, baselineBuildOf, type ForgeRepository } from '../forge/forge.ts';
 import { createGitCli } from '../git/git-cli/git-cli.ts';
 import { initTestRepository, type TestRepository, useTestFolder } from '../git/testing/test-repository.ts';
+import { createEvaluationBudget } from './evaluation-budget.ts';
 import { createEvaluationLine } from './evaluation-line.ts';
 import { createSharedGraph } from './graph/shared-graph.ts';
 import { takeListing } from './intake.ts';
@@ -90,6 +91,7 @@ const serve = async (build: BaselineBuild = 'changed') => {
         scheduler,
         evaluator: chooseEvaluator(store.nix),
         evaluations: createEvaluationLine(),
+        budget: createEvaluationBudget(),
         graph,
         system: 'x86_64-linux',
         purpose: { class: 'base-branch', arrivedAtMs: 0, change: null },

@@ -3,12 +3,19 @@
 import { createHash } from 'node:crypto';
 import { access, mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { type EvaluationRecord, isPassing, type Jobset } from '@eka-ci/core/evaluation';
+import {
+  type EvaluationFailure,
+  type EvaluationRecord,
+  isPassing,
+  type Jobset,
+} from '@eka-ci/core/evaluation';
 import type { CommitSha, TreeSha } from '@eka-ci/core/ids';
 import type { Evaluator } from '@eka-ci/nix/evaluator/evaluator';
 import type { Database, JobsetKey, StoredJobset } from '../database/database.ts';
 import { errorCodeOf } from '../lib/error-code.ts';
 import { removeTree } from '../lib/work-folder.ts';
+import type { Evaluation } from './evaluate.ts';
+import type { EvaluationRoom } from './evaluation-room.ts';
 import type { Job } from './jobs.ts';
 
 export interface JobsetQuestion {
@@ -20,8 +27,11 @@ export interface JobsetQuestion {
 }
 
 export interface KeptJobsets {
-  /** Null when it was never answered, or the answer is of no use any more. */
-  find(question: JobsetQuestion): Promise<Jobset | null>;
+  /**
+   * Null when it was never answered, or the answer is of no use any more. A failure where there is no room for it: the
+   * memory was larger when it was kept, or other jobs say more now.
+   */
+  find(question: JobsetQuestion, room: EvaluationRoom): Promise<Evaluation | null>;
   /** The folder for the roots of an evaluation that is to be kept: empty, unless another judgement relies on it. */
   prepareRoots(question: JobsetQuestion): Promise<string>;
   /** Keeps it, unless another evaluation could give another answer. */
@@ -101,10 +111,17 @@ export const rootsName = /^[0-9a-f]{40}$/;
 const readRecords = async (
   jobsets: Database['jobsets'],
   { id }: StoredJobset,
-): Promise<EvaluationRecord[] | null> => {
+  room: EvaluationRoom,
+): Promise<EvaluationRecord[] | EvaluationFailure | null> => {
   const records: EvaluationRecord[] = [];
   try {
-    for await (const batch of jobsets.records(id)) records.push(...batch);
+    for await (const batch of jobsets.records(id)) {
+      for (const record of batch) {
+        const failure = room.take(record);
+        if (failure !== null) return failure;
+        records.push(record);
+      }
+    }
     return records;
   } catch (error) {
     if (errorCodeOf(error) === 'DATABASE_ROW_GONE') return null;
@@ -123,15 +140,19 @@ const beginUse = (deps: KeptJobsetsDeps, inUse: Set<ReadonlySet<string>>): Jobse
     return join(deps.rootsDir, name);
   };
   return {
-    async find(question) {
+    async find(question, room) {
       const stored = await jobsets.find(keyOf(question, deps));
       if (stored === null) return null;
       const roots = useRootsOf(question);
-      const records = await readRecords(jobsets, stored);
-      if (records === null) return null;
-      if ((await exists(roots)) && (await allExist(records))) {
-        return { job: question.job.name, records };
+      const giveBack = room.mark();
+      const read = await readRecords(jobsets, stored, room);
+      if (Array.isArray(read) && (await exists(roots)) && (await allExist(read))) {
+        const jobset = { job: question.job.name, records: read };
+        return { kind: 'complete', jobset, warnings: [] };
       }
+      giveBack();
+      if (read === null) return null;
+      if (!Array.isArray(read)) return { kind: 'failed', failure: read, warnings: [] };
       await jobsets.remove(stored.id);
       return null;
     },

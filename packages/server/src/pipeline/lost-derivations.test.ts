@@ -11,6 +11,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Database } from '../database/database.ts';
 import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-database.ts';
 import { DerivationLostError } from './builds/build.ts';
+import { createShellRoom } from './evaluation-room.ts';
 import { createKeptJobsets, type JobsetQuestion, type KeptJobsets } from './kept-jobsets.ts';
 import { onceMoreIfLost, refuseLost } from './lost-derivations.ts';
 
@@ -57,8 +58,8 @@ const once = <Result>(work: (jobsets: KeptJobsets | null) => Promise<Result>, si
 /** Finds what was kept, or evaluates to that attribute and keeps it. @returns the attribute that was found */
 const evaluate = async (jobsets: KeptJobsets | null, attr: string): Promise<string | null> => {
   if (jobsets === null) throw new Error('nothing is kept');
-  const found = await jobsets.find(question);
-  if (found !== null) return found.records[0]?.attr ?? '';
+  const found = await jobsets.find(question, createShellRoom());
+  if (found?.kind === 'complete') return found.jobset.records[0]?.attr ?? '';
   await jobsets.prepareRoots(question);
   await jobsets.keep(question, { job: 'packages', records: [recordOf(attr)] });
   return null;

@@ -21,8 +21,8 @@ import { judgeChecks } from './checks/judge-checks.ts';
 import type { CheckStage } from './checks/run-checks.ts';
 import type { CombinedSides } from './combine-sides.ts';
 import { type EvaluateSidesDeps, evaluateSides, type SideLimits } from './evaluate-sides.ts';
+import type { ChangeRoom, EvaluationBudget } from './evaluation-budget.ts';
 import type { EvaluationLine } from './evaluation-line.ts';
-import { createEvaluationRoom } from './evaluation-room.ts';
 import type { GraphLease, SharedGraph } from './graph/shared-graph.ts';
 import { withBuilds } from './hooks/builds-of-jobs.ts';
 import type { Job } from './jobs.ts';
@@ -54,6 +54,8 @@ export interface PipelineDeps {
   readonly kept: KeptJobsets | null;
   readonly builds: BuildStage;
   readonly evaluations: EvaluationLine;
+  /** Of what they say, for all changes of the process. */
+  readonly budget: EvaluationBudget;
   /** While it is shut no evaluation begins. */
   readonly gate: StartGate;
   /** Each judgement leases what it needs of it. */
@@ -290,19 +292,20 @@ interface ChangeToPlan {
   readonly jobs: JobsToJudge;
   readonly changeSet: ChangeSetKind;
   readonly lease: GraphLease;
+  readonly room: ChangeRoom;
   readonly exportTree: EvaluateSidesDeps['exportTree'];
   readonly prefetch: EvaluateSidesDeps['prefetch'];
 }
 
 const planChange = (
   stage: Omit<PlanStage, 'evaluation'>,
-  { request, checkout, jobs, exportTree, prefetch }: ChangeToPlan,
+  { request, checkout, jobs, room, exportTree, prefetch }: ChangeToPlan,
 ): Promise<(PlannedJob | UnjudgedJob)[]> => {
   const { deps } = stage;
   const evaluation: EvaluateSidesDeps = {
     evaluator: deps.evaluator,
     limits: request.limits,
-    rooms: { base: createEvaluationRoom(), judged: createEvaluationRoom() },
+    rooms: room.rooms(),
     sandbox: request.sandbox,
     exportTree,
     prefetch,
@@ -314,6 +317,21 @@ const planChange = (
     onEvent: deps.onEvent,
   };
   return planJobs({ ...stage, evaluation }, jobs);
+};
+
+/** Of all jobs, in its turn. What they said is held on to until the judgement ends. */
+const planInTurn = (
+  stage: Omit<PlanStage, 'evaluation'>,
+  change: ChangeToPlan,
+): Promise<(PlannedJob | UnjudgedJob)[]> => {
+  const { deps, signal } = stage;
+  const { room } = change;
+  const needs = room.need((reason) => {
+    const message = `the evaluation of this change waits: ${reason}`;
+    deps.onEvent({ type: 'notice', level: 'warning', message });
+  });
+  const plan = () => planChange(stage, change).finally(() => room.settle());
+  return deps.evaluations.run({ ...deps.builds.purpose, needs }, plan, signal);
 };
 
 interface PlannedChange {
@@ -334,8 +352,7 @@ const planAndBuild = async (
     await deps.keepPackages?.(findPackages(planned, lease.graph));
     return { planned, plans: [], built: null };
   }
-  const plan = () => planChange({ deps, lease, signal }, change);
-  const planned = await deps.evaluations.run(deps.builds.purpose, plan, signal);
+  const planned = await planInTurn({ deps, lease, signal }, change);
   const plans = plansOf(planned);
   await deps.keepPackages?.(findPackages([...planned, ...removed(jobs)], lease.graph));
   if (!request.build) return { planned, plans, built: null };
@@ -370,7 +387,7 @@ const publish = async (
 };
 
 const judgeOn = async (
-  deps: PipelineDeps & { readonly lease: GraphLease },
+  deps: PipelineDeps & { readonly lease: GraphLease; readonly room: ChangeRoom },
   request: PipelineRequest,
   signal: AbortSignal,
 ): Promise<Judgement> => {
@@ -381,14 +398,14 @@ const judgeOn = async (
   const changeSet =
     request.everyTree === true ? null : await changeSetOf(checkout, jobs, request.skipPaths ?? []);
   const exportTree = createTreeExport(checkout, request.folder);
-  const { lease } = deps;
+  const { lease, room } = deps;
   const { graph } = lease;
   const { sandbox, folder, inputReader, place, allowNetwork: hasNetwork = false } = request;
   const prefetch = prefetchSides(deps, {
     ...{ checkout, sandbox, folder, hasNetwork, isOnBranch: place?.isOnBranch ?? false },
     ...(inputReader !== undefined && { inputReader }),
   });
-  const change = { request, checkout, jobs, changeSet, lease, exportTree, prefetch };
+  const change = { request, checkout, jobs, changeSet, lease, room, exportTree, prefetch };
   const [{ planned, plans, built }, checked] = await besides(
     signal,
     (both) =>
@@ -456,9 +473,11 @@ export const runPipeline = async (
   signal: AbortSignal,
 ): Promise<Judgement> => {
   const lease = deps.graph.lease();
+  const room = deps.budget.open();
   try {
-    return await judgeOn({ ...deps, lease }, request, signal);
+    return await judgeOn({ ...deps, lease, room }, request, signal);
   } finally {
     lease.release();
+    room.release();
   }
 };

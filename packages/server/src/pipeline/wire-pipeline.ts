@@ -9,6 +9,7 @@ import type { Git } from '../git/git.ts';
 import type { BuildPurpose, BuildStage } from './builds/build.ts';
 import { createOutputRoots } from './builds/output-roots.ts';
 import { openGate, type StartGate } from './builds/start-gate.ts';
+import type { EvaluationBudget } from './evaluation-budget.ts';
 import type { EvaluationLine } from './evaluation-line.ts';
 import type { KeptJobsets } from './kept-jobsets.ts';
 import type { PipelineDeps } from './pipeline.ts';
@@ -23,6 +24,7 @@ export interface PipelineParts {
   readonly scheduler: BuildStage['scheduler'];
   readonly evaluator: Evaluator;
   readonly evaluations: EvaluationLine;
+  readonly budget: EvaluationBudget;
   readonly graph: PipelineDeps['graph'];
   /** The one that flakes' outputs are taken for. */
   readonly system: string;
@@ -59,8 +61,8 @@ export const wireBuilds = (parts: BuildParts): BuildStage => {
 
 /** The pipeline of one judgement, which ends with the signal. */
 export const wirePipeline = (parts: PipelineParts): PipelineDeps => {
-  const { nix, git, database, kept, evaluator, evaluations, graph, system, gate = openGate, onEvent } = parts;
-  const { keepPackages, prefetch, checks, publishing } = parts;
+  const { nix, git, database, kept, evaluator, evaluations, budget, graph, system, onEvent } = parts;
+  const { gate = openGate, keepPackages, prefetch, checks, publishing } = parts;
   return {
     git,
     evaluator,
@@ -68,6 +70,7 @@ export const wirePipeline = (parts: PipelineParts): PipelineDeps => {
     kept,
     builds: wireBuilds(parts),
     evaluations,
+    budget,
     graph,
     gate,
     nameRules: { splitName: splitDrvName, compareVersions },

@@ -23,6 +23,7 @@ import { createLogCompression } from '../pipeline/builds/log-compression.ts';
 import type { OrderedBuilds } from '../pipeline/builds/ordered-builds.ts';
 import type { Scheduler } from '../pipeline/builds/scheduler.ts';
 import type { ChangeCounts } from '../pipeline/change-counts.ts';
+import { createEvaluationBudget } from '../pipeline/evaluation-budget.ts';
 import { createEvaluationLine } from '../pipeline/evaluation-line.ts';
 import { createGraphLog } from '../pipeline/graph/graph-log.ts';
 import { createSharedGraph, type SharedGraph } from '../pipeline/graph/shared-graph.ts';
@@ -138,6 +139,7 @@ export const openParts = async (opened: Opened) => {
       : null,
     evaluator: opened.evaluation.evaluator,
     evaluations: createEvaluationLine(),
+    budget: createEvaluationBudget(),
     // Of what strangers lock nothing is private, whatever caches may be.
     prefetch: createPrefetch({
       guard: createDestinationGuard({ allowPrivate: false, lookup: (name) => lookUpByDns(name) }),

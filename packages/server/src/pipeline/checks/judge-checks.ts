@@ -13,6 +13,7 @@ import { type StartGate, untilOpen } from '../builds/start-gate.ts';
 import { type Evaluation, evaluateJob } from '../evaluate.ts';
 import { type EvaluateSidesDeps, evaluationRules } from '../evaluate-sides.ts';
 import type { EvaluationLine } from '../evaluation-line.ts';
+import { createShellRoom } from '../evaluation-room.ts';
 import type { SharedGraph } from '../graph/shared-graph.ts';
 import { type AskedCheck, describeLessTime, withinTime, withoutNetwork } from './asked-checks.ts';
 import { type CheckStage, type ChecksToRun, runChecks } from './run-checks.ts';
@@ -88,7 +89,8 @@ const evaluateShell =
           rootsDir: join(folder, 'shell-roots'),
         };
         const evaluation = { job: 'development shell', systems: null, request };
-        return evaluateJob({ evaluator: deps.evaluator, onProgress: () => {} }, evaluation, signal);
+        const room = createShellRoom();
+        return evaluateJob({ evaluator: deps.evaluator, onProgress: () => {}, room }, evaluation, signal);
       },
       signal,
     );

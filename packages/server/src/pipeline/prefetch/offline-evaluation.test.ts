@@ -15,6 +15,7 @@ import type { Database } from '../../database/database.ts';
 import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { createGitCli } from '../../git/git-cli/git-cli.ts';
 import { initTestRepository, type TestRepository, useTestFolder } from '../../git/testing/test-repository.ts';
+import { createEvaluationBudget } from '../evaluation-budget.ts';
 import { createEvaluationLine } from '../evaluation-line.ts';
 import { createSharedGraph } from '../graph/shared-graph.ts';
 import { takeListing } from '../intake.ts';
@@ -115,6 +116,7 @@ const judge = async (defaultNix: string, allowNetwork: readonly string[] = []) =
         ...{ nix: store.nix, git, database, kept: null, scheduler, prefetch, onEvent, signal },
         evaluator: chooseEvaluator(store.nix),
         evaluations: createEvaluationLine(),
+        budget: createEvaluationBudget(),
         graph: createSharedGraph({ files: store.nix, database, capacity: 1000, clock }),
         system: 'x86_64-linux',
         purpose: { class: 'open-change', arrivedAtMs: 0, change: null },
