@@ -68,7 +68,7 @@ const partsOf = (
   if (extent === 'syntax') return [];
   const machines: ConfigPart = () => checkMachines(host, config.builders.machines_file);
   const hooks: ConfigPart = async () => checkHooks(config, env['PATH']);
-  const sandbox: ConfigPart = () => checkSandbox(env);
+  const sandbox: ConfigPart = () => checkSandbox({ env, config });
   if (extent === 'no-credentials') return [machines, hooks, sandbox];
   // Shared by the parts that follow: no source is asked twice. One that gives nothing is told here, and nowhere else.
   const credentials = createCredentials({ env, readFile: (path) => host.readFile(path) });

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { describeControlGroup } from './control-group.ts';
+import { describeControlGroup, memoryBoundIn } from './control-group.ts';
 
 it.each([
   [
@@ -28,6 +28,10 @@ it.each([
     for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
     const words = expected.map((bound) => `${bound} for all of the unit by its control group`);
     expect(describeControlGroup(root)).toEqual(words);
+    const memoryMib = /^(\d+) MiB/.exec(words.join())?.[1];
+    expect(memoryBoundIn(['system calls by a filter', ...describeControlGroup(root)])).toBe(
+      memoryMib === undefined ? null : Number(memoryMib),
+    );
   } finally {
     rmSync(root, { recursive: true });
   }

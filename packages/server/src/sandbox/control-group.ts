@@ -33,6 +33,8 @@ const smallestIn = (folders: readonly string[], name: string): number | null => 
   return bounds.length === 0 ? null : Math.min(...bounds.map(Number));
 };
 
+const ofUnit = 'for all of the unit by its control group';
+
 /** In words, an empty list where nothing is bounded. What holds is the smallest bound of our group and those above it. */
 export const describeControlGroup = (root = '/'): string[] => {
   const ours = ourControlGroup(root);
@@ -44,5 +46,12 @@ export const describeControlGroup = (root = '/'): string[] => {
     ...(memory === null ? [] : [`${Math.floor(memory / 1024 / 1024)} MiB of memory`]),
     ...(tasks === null ? [] : [`${tasks} processes and threads`]),
   ];
-  return bounds.length === 0 ? [] : [`${bounds.join(' and ')} for all of the unit by its control group`];
+  return bounds.length === 0 ? [] : [`${bounds.join(' and ')} ${ofUnit}`];
+};
+
+/** In MiB, from such words among others: a runner of another user tells nothing else. Null where nothing is bounded. */
+export const memoryBoundIn = (bounds: readonly string[]): number | null => {
+  const words = new RegExp(`^(\\d{1,15}) MiB of memory (?:and .* )?${ofUnit}$`);
+  const found = bounds.flatMap((bound) => words.exec(bound)?.[1] ?? []);
+  return found.length === 0 ? null : Math.min(...found.map(Number));
 };

@@ -1,5 +1,5 @@
 // Where the runner of a unit of its own listens, if there is one.
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 
 /** Of the socket unit in the NixOS module. Below /run, where only root makes files. */
 const usualSocket = '/run/eka-ci-sandbox.sock';
@@ -22,3 +22,7 @@ export const sandboxSocketOf = (env: NodeJS.ProcessEnv): string | null => {
   if (named !== '') return named;
   return mayConnect(usualSocket) ? usualSocket : null;
 };
+
+/** A unit's socket that is passed over, for this user may not connect. */
+export const barredSocketOf = (env: NodeJS.ProcessEnv): string | null =>
+  sandboxSocketOf(env) === null && existsSync(usualSocket) ? usualSocket : null;
