@@ -161,7 +161,7 @@ const measureOnePiece = async (judged: JudgedRoots) => {
   const whole = await publicationOf(judged, rules);
   const drvs = new Set<DrvPath>();
   const turns = await watchTurns(async () => {
-    for (const { roots } of readPublication(JSON.stringify(whole))?.jobs ?? []) {
+    for (const { roots } of readPublication({ json: JSON.stringify(whole), repository: null })?.jobs ?? []) {
       for (const { drv } of roots) drvs.add(drv);
     }
   });

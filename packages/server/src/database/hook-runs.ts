@@ -18,7 +18,7 @@ export type EndedHookState = Exclude<HookRunState, 'waiting' | 'running'>;
 
 /** On whose behalf a hook runs. */
 export interface HookCause {
-  /** The forge's host in front, where there is one. */
+  /** `owner/repo`. Read again, it is as that repository is called by then. */
   readonly repository: string;
   /** Where the build is, as permissions see it: a branch, or `pull/` and a number. */
   readonly branch: string;

@@ -39,8 +39,8 @@ export const publicationContract = (open: () => Promise<Database>): void => {
     await finish(second, { readers: ['pushes'], json: '{"b":2}' });
     const [one, two] = await publications.waiting('pushes', 10);
     expect([one, two]).toEqual([
-      { id: one?.id, changeId: first, json: '{"a":1}', atMs: 2000 },
-      { id: two?.id, changeId: second, json: '{"b":2}', atMs: 2000 },
+      { id: one?.id, changeId: first, repository: 'o/r', json: '{"a":1}', atMs: 2000 },
+      { id: two?.id, changeId: second, repository: 'o/r', json: '{"b":2}', atMs: 2000 },
     ]);
     expect(await publications.waiting('pushes', 1)).toEqual([one]);
     expect(await publications.waiting('hooks', 10)).toEqual([one]);

@@ -15,6 +15,8 @@ export interface StoredPublication {
   /** In the order in which they were kept; of one judgement in the order of its parts. */
   readonly id: number;
   readonly changeId: string;
+  /** Under which the change is kept by now; null where it is forgotten. */
+  readonly repository: string | null;
   readonly json: string;
   /** Milliseconds since 1970: when its change was judged. */
   readonly atMs: number;

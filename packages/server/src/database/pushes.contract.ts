@@ -18,6 +18,7 @@ const wanted = (more: Partial<WantedPush> = {}): WantedPush => {
     outputs: [drv.slice(0, -4) as StorePath],
     repository: 'owner/set',
     branch: 'main',
+    changeId: null,
     publicationId: 1,
     priority: branch,
     ...more,

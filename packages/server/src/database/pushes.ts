@@ -17,9 +17,11 @@ export interface WantedPush {
   readonly drv: DrvPath;
   /** One at least; the first tells it from others. */
   readonly outputs: readonly [StorePath, ...StorePath[]];
-  /** Of the place whose permissions let it through: `owner/repo`. */
+  /** Of the place whose permissions let it through: `owner/repo`. Read again, it is as that repository is called by then. */
   readonly repository: string;
   readonly branch: string;
+  /** On whose behalf; null in what earlier versions wrote. */
+  readonly changeId: string | null;
   /** Whose roots keep the outputs from garbage collection. */
   readonly publicationId: number;
   /** Those with lower numbers come first. */

@@ -1,5 +1,5 @@
 // Repositories that get other names, as every database driver must keep them.
-import type { CommitSha } from '@eka-ci/core/ids';
+import type { CommitSha, StorePath } from '@eka-ci/core/ids';
 import { expect, it } from 'vitest';
 import type { Database, StoredChange } from './database.ts';
 import { newPath } from './testing/samples.ts';
@@ -50,6 +50,16 @@ export const repositoryContract = (database: () => Database): void => {
     await reviews.save(review(`${host}/octo/old`, 'kept'));
     await reviews.save(review(`${host}/octo/new`, 'gives way'));
 
+    const { hookRuns, pushes } = database();
+    const drv = newPath('moved-1.0');
+    const cause = { repository: 'octo/old', branch: 'main' };
+    const run = { ...cause, drv, attempt: 1, buildState: 'succeeded', job: 'j', commitSha: head } as const;
+    const push = { ...cause, cache: 'of-names', drv, publicationId: 1, priority: 0 };
+    for (const changeId of ['moves', 'stays', 'is forgotten']) {
+      await hookRuns.want([{ ...run, hook: changeId, changeId }], 1);
+      await pushes.want([{ ...push, outputs: [`${drv}-${changeId}` as StorePath], changeId }], 1);
+    }
+
     expect(await seen(1, 'octo/old')).toBeNull();
     expect(await seen(1, 'octo/new')).toBe('octo/old');
     expect(await seen(1, 'octo/new')).toBeNull();
@@ -65,6 +75,13 @@ export const repositoryContract = (database: () => Database): void => {
       ['EkaCI', 'kept', '{"repository":"octo/new","baseBranch":"main"}'],
       ['EkaCI: packages', 'kept', '{"repository":"octo/new","baseBranch":"main"}'],
     ]);
+    const claimed = await pushes.claim({ cache: 'of-names', owner: 'o', nowMs: 1, untilMs: 2, limit: 9 });
+    for (const rows of [await hookRuns.of(drv), claimed]) {
+      const byChange = new Map(rows.map(({ changeId, repository }) => [changeId, repository]));
+      expect(Object.fromEntries(byChange)).toEqual({
+        ...{ moves: 'octo/new', stays: 'octo/old', 'is forgotten': 'octo/old' },
+      });
+    }
     expect(await reviews.of(`${host}/octo/old`, 7)).toEqual([]);
     expect(await reviews.of(`${host}/octo/new`, 7)).toMatchObject([{ reviewerLogin: 'kept' }]);
     expect(await named()).toEqual([[1, 'octo/new', 'octo/old']]);

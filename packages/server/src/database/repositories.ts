@@ -82,6 +82,16 @@ export const plainNameOf = (repository: string): string =>
     .replace(/\/{2,}/g, '/')
     .replace(/(?:\.git)?\/*$/, '');
 
+/**
+ * The same repository as it is called now, of what was written down without its host.
+ * @param kept under which its change is kept; null where nobody knows any more
+ */
+export const plainNameNow = (name: string, kept: string | null): string => {
+  const parts = kept === null || kept === name ? null : partsOfKept(kept);
+  // Without a host in front nobody gives it another name.
+  return parts?.name.includes('/') === true ? parts.name : name;
+};
+
 /** `github.com/owner/repo` as host and name; null for what has not both. */
 export const partsOfKept = (repository: string): { readonly host: string; readonly name: string } | null => {
   const at = repository.indexOf('/');

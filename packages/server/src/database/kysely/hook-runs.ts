@@ -2,6 +2,8 @@
 import type { CommitSha, DrvPath } from '@eka-ci/core/ids';
 import { type SqlBool, sql } from 'kysely';
 import type { HookRunState, HookRuns, StoredHookRun } from '../hook-runs.ts';
+import { plainNameNow } from '../repositories.ts';
+import { type KeptNames, keptNames } from './named.ts';
 import { insertRows, type Session, type SqlValue, takeNumbers } from './session.ts';
 import type { HookRunTable } from './tables.ts';
 
@@ -11,14 +13,14 @@ export type HookRunCalls = HookRuns;
 const isWaiting = sql<SqlBool>`state = 'waiting'`;
 const isRunning = sql<SqlBool>`state = 'running'`;
 
-const runOf = (row: HookRunTable): StoredHookRun => ({
+const runOf = (row: HookRunTable, kept: KeptNames): StoredHookRun => ({
   id: row.id,
   hook: row.hook,
   // The casts are the edge: only this file writes these columns, from the same types.
   drv: row.drv as DrvPath,
   attempt: row.attempt,
   buildState: row.build_state as StoredHookRun['buildState'],
-  repository: row.repository,
+  repository: plainNameNow(row.repository, kept.get(row.change_id) ?? null),
   branch: row.branch,
   job: row.job,
   commitSha: row.commit_sha as CommitSha,
@@ -33,6 +35,14 @@ const runOf = (row: HookRunTable): StoredHookRun => ({
   message: row.message,
   logFile: row.log_file,
 });
+
+const runsOf = async (session: Session, rows: readonly HookRunTable[]): Promise<StoredHookRun[]> => {
+  const kept = await keptNames(
+    session,
+    rows.map((row) => row.change_id),
+  );
+  return rows.map((row) => runOf(row, kept));
+};
 
 const columns = [
   ...[
@@ -88,8 +98,8 @@ const want: MethodOf<'want'> = async (session, runs, atMs) => {
 const update = ({ kysely }: Session, id: number, set: Partial<HookRunTable>) =>
   kysely.updateTable('hook_runs').set(set).where('id', '=', id);
 
-const interruptRunning: MethodOf<'interruptRunning'> = async ({ kysely }, atMs) => {
-  const rows = await kysely
+const interruptRunning: MethodOf<'interruptRunning'> = async (session, atMs) => {
+  const rows = await session.kysely
     .updateTable('hook_runs')
     .set({
       state: 'interrupted',
@@ -99,7 +109,10 @@ const interruptRunning: MethodOf<'interruptRunning'> = async ({ kysely }, atMs) 
     .where(isRunning)
     .returningAll()
     .execute();
-  return rows.map(runOf).toSorted((a, b) => a.id - b.id);
+  return runsOf(
+    session,
+    rows.toSorted((a, b) => a.id - b.id),
+  );
 };
 
 const countOf = async ({ kysely }: Session, which: typeof isWaiting): Promise<number> => {
@@ -123,7 +136,7 @@ export const hookRunCalls = (session: Session): HookRunCalls => ({
       .orderBy('id')
       .limit(limit)
       .execute();
-    return rows.map(runOf);
+    return runsOf(session, rows);
   },
   async nextDueMs() {
     const row = await session.kysely
@@ -158,7 +171,10 @@ export const hookRunCalls = (session: Session): HookRunCalls => ({
   interruptRunning: (atMs) => interruptRunning(session, atMs),
   async of(drv) {
     const rows = await session.kysely.selectFrom('hook_runs').selectAll().where('drv', '=', drv).execute();
-    return rows.map(runOf).toSorted((a, b) => b.id - a.id);
+    return runsOf(
+      session,
+      rows.toSorted((a, b) => b.id - a.id),
+    );
   },
   counts: async () => ({
     waiting: await countOf(session, isWaiting),

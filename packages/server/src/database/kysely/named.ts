@@ -64,3 +64,25 @@ export const keptNow = async (
   const { host, name } = parts;
   return `${host}/${await nameNow(session, { host, repositoryId }, name)}`;
 };
+
+/** Under which changes are kept, by their ids; those that are forgotten are not in it. */
+export type KeptNames = ReadonlyMap<string, string>;
+
+const askedAtOnce = 256;
+
+export const keptNames = async (
+  { kysely }: Session,
+  changeIds: readonly (string | null)[],
+): Promise<KeptNames> => {
+  const ids = [...new Set(changeIds)].filter((id) => id !== null);
+  const kept = new Map<string, string>();
+  for (let at = 0; at < ids.length; at += askedAtOnce) {
+    const rows = await kysely
+      .selectFrom('changes')
+      .select(['id', 'repository'])
+      .where('id', 'in', ids.slice(at, at + askedAtOnce))
+      .execute();
+    for (const { id, repository } of rows) kept.set(id, repository);
+  }
+  return kept;
+};

@@ -1,5 +1,6 @@
 // What judgements hand on to caches and to hooks.
 import type { NewPublication, PublicationReader, Publications, StoredPublication } from '../publications.ts';
+import { keptNames } from './named.ts';
 import { type Session, takeNumbers } from './session.ts';
 
 export type PublicationCalls = Publications;
@@ -39,9 +40,14 @@ export const publicationCalls = (session: Session): PublicationCalls => ({
       .orderBy('id')
       .limit(Math.min(1000, Math.max(1, Math.trunc(limit))))
       .execute();
+    const kept = await keptNames(
+      session,
+      rows.map((row) => row.change_id),
+    );
     return rows.map((row) => ({
       id: row.id,
       changeId: row.change_id,
+      repository: kept.get(row.change_id) ?? null,
       json: row.publication_json,
       atMs: row.at_ms,
     }));

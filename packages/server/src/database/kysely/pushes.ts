@@ -2,6 +2,8 @@
 import type { DrvPath, StorePath } from '@eka-ci/core/ids';
 import { type RawBuilder, type SqlBool, sql } from 'kysely';
 import type { Pushes, PushState, StoredPush } from '../pushes.ts';
+import { plainNameNow } from '../repositories.ts';
+import { type KeptNames, keptNames } from './named.ts';
 import { type Session, takeNumbers } from './session.ts';
 import type { PushTable } from './tables.ts';
 import { chunksOf, startWaiting, unleased, wantPushes } from './want-pushes.ts';
@@ -21,13 +23,14 @@ const isWaiting = sql<SqlBool>`state = 'waiting'`;
 const isSettled = sql<SqlBool>`state <> 'waiting'`;
 
 /** The casts are the edge: only this folder writes these columns, from the same types. */
-const pushOf = (row: PushTable): StoredPush => ({
+const pushOf = (row: PushTable, kept: KeptNames): StoredPush => ({
   id: row.id,
   cache: row.cache,
   drv: row.drv as DrvPath,
   outputs: JSON.parse(row.outputs_json) as StoredPush['outputs'],
-  repository: row.repository,
+  repository: plainNameNow(row.repository, kept.get(row.change_id ?? '') ?? null),
   branch: row.branch,
+  changeId: row.change_id,
   publicationId: row.publication_id,
   priority: row.priority,
   state: row.state as PushState,
@@ -84,7 +87,7 @@ const claim: Method<'claim'> = async (session, { cache, owner, nowMs, untilMs, l
   const most = Math.min(1000, Math.max(1, Math.trunc(limit)));
   const due = await dueAmong(hasHope, most);
   if (due.length < most) due.push(...(await dueAmong(hasFailedOften, most - due.length)));
-  const claimed: StoredPush[] = [];
+  const claimed: PushTable[] = [];
   for (const { id } of due) {
     const row = await session.kysely
       .updateTable('pushes')
@@ -92,9 +95,13 @@ const claim: Method<'claim'> = async (session, { cache, owner, nowMs, untilMs, l
       .where('id', '=', id)
       .returningAll()
       .executeTakeFirstOrThrow();
-    claimed.push(pushOf(row));
+    claimed.push(row);
   }
-  return claimed;
+  const kept = await keptNames(
+    session,
+    claimed.map((row) => row.change_id),
+  );
+  return claimed.map((row) => pushOf(row, kept));
 };
 
 const held = (session: Session, ids: readonly number[], owner: string) =>

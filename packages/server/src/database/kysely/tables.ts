@@ -385,6 +385,8 @@ export interface PushTable {
   drv: string;
   repository: string;
   branch: string;
+  /** Null in what earlier versions wrote. */
+  change_id: string | null;
   publication_id: number;
   priority: number;
   sequence: number;

@@ -17,6 +17,7 @@ const wantedColumns = (push: WantedPush) => ({
   drv: push.drv,
   repository: push.repository,
   branch: push.branch,
+  change_id: push.changeId,
   publication_id: push.publicationId,
   priority: push.priority,
 });
@@ -57,7 +58,8 @@ const knownOf = async (
 };
 
 const freshColumns = [
-  ...['id', 'cache', 'output', 'outputs_json', 'drv', 'repository', 'branch', 'publication_id', 'priority'],
+  ...['id', 'cache', 'output', 'outputs_json', 'drv', 'repository', 'branch', 'change_id'],
+  ...['publication_id', 'priority'],
   ...['sequence', 'state', 'attempts', 'next_at_ms', 'waiting_since_ms', 'updated_at_ms'],
 ];
 
@@ -65,10 +67,13 @@ const freshColumns = [
 const insertFresh = async (session: Session, fresh: readonly WantedPush[], atMs: number): Promise<void> => {
   if (fresh.length === 0) return;
   const first = await takeNumbers(session, 'push', fresh.length);
-  const rows = fresh.map(({ cache, outputs, drv, repository, branch, publicationId, priority }, index) => [
-    ...[first + index, cache, outputs[0], JSON.stringify(outputs), drv, repository, branch, publicationId],
-    ...[priority, first + index, 'waiting', 0, 0, atMs, atMs],
-  ]);
+  const rows = fresh.map((push, index) => {
+    const { cache, outputs, drv, repository, branch, changeId, publicationId, priority } = push;
+    return [
+      ...[first + index, cache, outputs[0], JSON.stringify(outputs), drv, repository, branch, changeId],
+      ...[publicationId, priority, first + index, 'waiting', 0, 0, atMs, atMs],
+    ];
+  });
   await insertRows(session, { table: 'pushes', columns: freshColumns }, rows);
 };
 

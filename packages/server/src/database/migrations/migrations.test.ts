@@ -169,13 +169,16 @@ const expectThirteenthSamples = async (database: Database): Promise<void> => {
 };
 
 /** What the eleventh's say. */
-const expectTwelfthSamples = async (database: Database): Promise<void> => {
+const expectTwelfthSamples = async (database: Database, changeId: string | null): Promise<void> => {
+  const repository = 'github.com/owner/set';
   expect(await database.publications.waiting('pushes', 10)).toEqual([
-    { id: 1, changeId: 'c5', json: '{}', atMs: 8000 },
+    { id: 1, changeId: 'c5', repository, json: '{}', atMs: 8000 },
   ]);
   expect(await database.publications.waiting('hooks', 10)).toEqual([]);
   const claim = { cache: 'main', owner: 'y', nowMs: 9000, untilMs: 9999, limit: 10 };
-  expect(await database.pushes.claim(claim)).toMatchObject([{ id: 1, branch: 'main', attempts: 2 }]);
+  expect(await database.pushes.claim(claim)).toMatchObject([
+    { id: 1, repository: 'owner/set', branch: 'main', changeId, attempts: 2 },
+  ]);
 };
 
 const expectEleventhSamples = async (database: Database): Promise<void> => {
@@ -250,7 +253,7 @@ describe('migrations', () => {
         if (count >= 9) await expectNinthSamples(database);
         if (count >= 10) await expectTenthSamples(database);
         if (count >= 11) await expectEleventhSamples(database);
-        if (count >= 12) await expectTwelfthSamples(database);
+        if (count >= 12) await expectTwelfthSamples(database, count >= 17 ? 'c5' : null);
         if (count >= 13) await expectThirteenthSamples(database);
         if (count >= 14) await expectFourteenthSamples(database);
         await expectNewOffer(database);

@@ -15,6 +15,7 @@ import { keepHookRuns } from './0013-hook-runs.ts';
 import { keepCheckRuns } from './0014-check-runs.ts';
 import { keepPrivacy } from './0015-privacy.ts';
 import { keepRepositoryIds } from './0016-repository-ids.ts';
+import { tellChangesOfPushes } from './0017-pushes-of-changes.ts';
 import type { ColumnTypes, SchemaMigration } from './schema-migration.ts';
 
 export const migrations: readonly SchemaMigration[] = [
@@ -34,6 +35,7 @@ export const migrations: readonly SchemaMigration[] = [
   keepCheckRuns,
   keepPrivacy,
   keepRepositoryIds,
+  tellChangesOfPushes,
 ];
 
 export const columnTypes: Readonly<Record<'sqlite' | 'postgres', ColumnTypes>> = {

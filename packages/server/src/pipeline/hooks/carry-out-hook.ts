@@ -1,13 +1,13 @@
 // One run of a hook, from its row to its end and the row again: its credentials, its values, its program.
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isPermitted } from '../../config/permissions.ts';
 import type { Secret } from '../../config/secret.ts';
 import { CredentialError } from '../../credentials/credential-error.ts';
 import type { Credentials } from '../../credentials/credentials.ts';
 import type { Database, HookEnding, StoredHookRun } from '../../database/database.ts';
 import type { SecretMask } from '../../lib/secret-mask.ts';
 import type { LogCompression } from '../builds/log-compression.ts';
+import { isStillPermitted } from '../publish/publication.ts';
 import type { ConfiguredHook, HookEvent } from './hook-event.ts';
 import { hookLogFileOf } from './hook-log-file.ts';
 import { readHookValues } from './hook-values.ts';
@@ -122,7 +122,7 @@ export class HookWork {
     if (hook === undefined) {
       return { kind: 'never', hook: null, message: 'this server has no such hook any more' };
     }
-    if (!isPermitted(hook.permissions, run)) {
+    if (!isStillPermitted(hook.permissions, run)) {
       const message = `its permissions do not let ${run.branch} of ${run.repository} use it any more`;
       return { kind: 'never', hook, message };
     }

@@ -114,8 +114,8 @@ const logOf = (id = 'notify', attempt = 1): string =>
   readFileSync(join(folder, 'logs', hookLogFileOf(drv, attempt, id)), 'utf8');
 
 /** As a judgement hands it on, in one transaction with its verdict. */
-const publish = async (jobs: Publication['jobs']): Promise<void> => {
-  await database.changes.save(queuedChange('c1'));
+const publish = async (jobs: Publication['jobs'], repository = 'owner/set'): Promise<void> => {
+  await database.changes.save(queuedChange('c1', { repository }));
   await database.changes.claimNext({ owner: 'x', nowMs: 1, untilMs: 9e12 });
   const place = { repository: 'owner/set', branch: 'main', isOnBranch: true };
   const publications = await writePublication({ schemaVersion: 1, commit: 'c0ffee', place, jobs });
@@ -214,6 +214,49 @@ describe('what a judgement hands on', () => {
     await settled();
     expect(await runs()).toMatchObject([{ state: 'not-started', logFile: null }]);
     expect((await runs())[0]?.message).toContain('pull/7 of owner/set');
+  });
+
+  it('goes by the name that the repository has now, not by the one that it had when it was judged', async () => {
+    const host = 'forge.example';
+    const see = (repositoryId: number, name: string) =>
+      database.repositories.seen({ host, repositoryId, name, oldName: null, atMs: 1 });
+    const permissions = { allow_all: false, allowed_repos: ['owner/set'], allowed_branches: [] };
+    const hooks = [hook('true', { permissions }), hook('true', { id: 'all' })];
+    await see(1, 'owner/set');
+    await database.changes.save(queuedChange('c1', { repository: `${host}/owner/set` }));
+    await database.hookRuns.want([wanted(), wanted({ hook: 'all' })], nowMs);
+    await see(1, 'owner/elsewhere');
+    await open(hooks);
+    await settled(2);
+    const found = async () =>
+      (await runs()).map((one) => `${one.hook} ${one.attempt} ${one.repository} ${one.state}`).toSorted();
+    const first = ['all 1 owner/elsewhere succeeded', 'notify 1 owner/elsewhere not-started'];
+    expect(await found()).toEqual(first);
+    // Whoever has the name by now is another one, and nothing runs for what nobody can see.
+    await see(2, 'owner/elsewhere');
+    await database.hookRuns.want([wanted({ hook: 'all', attempt: 2 })], nowMs);
+    desk?.wake();
+    await settled(3);
+    expect(await found()).toContain('all 2 #1/set-aside not-started');
+  });
+
+  it('is not wanted for a place that was renamed before it was taken', async () => {
+    const host = 'forge.example';
+    const see = (name: string) =>
+      database.repositories.seen({ host, repositoryId: 1, name, oldName: null, atMs: 1 });
+    await see('owner/set');
+    await publish(
+      [job([{ drv, attempt: 1, state: 'succeeded', fixedOutput: false }], ['notify', 'new'])],
+      `${host}/owner/set`,
+    );
+    await see('owner/new');
+    const only = (name: string) => ({ allow_all: false, allowed_repos: [name], allowed_branches: [] });
+    await open([
+      hook('true', { permissions: only('owner/set') }),
+      hook('true', { id: 'new', permissions: only('owner/new') }),
+    ]);
+    await settled();
+    expect((await runs()).map((one) => `${one.hook} ${one.repository}`)).toEqual(['new owner/new']);
   });
 
   it('is given up where the server knows no such hook any more', async () => {

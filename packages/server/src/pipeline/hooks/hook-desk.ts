@@ -126,9 +126,10 @@ class Desk implements HookDesk {
     const { publications, hookRuns } = this.#deps.database;
     for (;;) {
       const waiting = await publications.waiting('hooks', publicationsAtOnce);
-      for (const { id, changeId, json } of waiting) {
+      for (const stored of waiting) {
+        const { id, changeId } = stored;
         if (this.#stopping) return;
-        const publication = readPublication(json);
+        const publication = readPublication(stored);
         if (publication === null) this.#deps.onEvent({ kind: 'unreadable', changeId });
         const runs = publication === null ? [] : wantHooks(publication, changeId, this.#hooks);
         let wanted = 0;

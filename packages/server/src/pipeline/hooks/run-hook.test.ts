@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findMarked, signalMarked } from '@eka-ci/process';
@@ -164,6 +164,24 @@ describe('what a hook prints', () => {
     expect(text.endsWith('[redacted]\nlast\n')).toBe(true);
     expect(text).toMatch(/EkaCI left out \d{9} bytes/);
     expect(text).not.toContain(canary.slice(0, 2));
+  });
+
+  it('ends when it is to end, though it has no end, ignores what it is told and has forked away', async () => {
+    const endless = `trap "" TERM; while :; do yes ${'x'.repeat(200)}; done`;
+    const ending = new AbortController();
+    const script = `${endless} & (setsid sh -c '${endless}' &); ${endless} >&2`;
+    const running = run(sh(script), {}, ending.signal);
+    const size = (): number => (existsSync(join(folder, 'hook.log')) ? log().length : 0);
+    await expect.poll(size, patience).toBeGreaterThan(4_000_000);
+    ending.abort();
+    const { end, printedBytes } = await running;
+    expect(end).toEqual({ kind: 'cancelled' });
+    expect(await left()).toEqual([]);
+    const text = log();
+    expect(text.length).toBeLessThan(6_000_000);
+    expect(text.length).toBeLessThan(printedBytes);
+    expect(text).toMatch(/EkaCI left out \d+ bytes/);
+    expect(text).toMatch(/\n\[EkaCI ended the hook: the server ends\]\n$/);
   });
 
   it('shows no part of a secret that a bound cuts', async () => {

@@ -1,8 +1,8 @@
 // A publication → the runs of hooks that follow from it. Pure.
 import type { CommitSha } from '@eka-ci/core/ids';
-import { isPermitted, type Permissions } from '../../config/permissions.ts';
+import type { Permissions } from '../../config/permissions.ts';
 import type { NewHookRun } from '../../database/database.ts';
-import type { Publication } from '../publish/publication.ts';
+import { isStillPermitted, type Publication } from '../publish/publication.ts';
 
 export type HookOccasion = 'success' | 'failure' | 'fod';
 
@@ -32,7 +32,7 @@ export const wantHooks = (
     for (const id of named) {
       const hook = hooks.get(id);
       // The publication may be older than the configuration that holds now.
-      if (hook === undefined || !isPermitted(hook.permissions, place)) continue;
+      if (hook === undefined || !isStillPermitted(hook.permissions, place)) continue;
       for (const build of builds.filter((one) => isOccasion(hook, one))) {
         const { drv, attempt, state: buildState } = build;
         const key = `${id} ${drv} ${attempt}`;

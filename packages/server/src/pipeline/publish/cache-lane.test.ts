@@ -11,7 +11,7 @@ it('looks sooner where there is something new, and not for each part of what it 
   const cache = createFakeCache();
   cache.fail({ kind: 'passing', why: 'it is down', retryAfterMs: null });
   const root = newRoot();
-  const place = { repository: 'o/r', branch: 'main', publicationId: 1, priority: 0 };
+  const place = { repository: 'o/r', branch: 'main', changeId: null, publicationId: 1, priority: 0 };
   await database.pushes.want([{ cache: cache.id, drv: root.drv, outputs: [outputOf(root)], ...place }], 0);
   let nowMs = 1000;
   const pauses: number[] = [];

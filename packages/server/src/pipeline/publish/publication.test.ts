@@ -100,7 +100,9 @@ describe('what is handed on', () => {
     expect(await publicationOf(odd, rules)).toBeNull();
   });
 
-  it('is read back as it was written, and nothing else is', async () => {
+  const read = (json: string, repository: string | null = null) => readPublication({ json, repository });
+
+  it('is read back as it was written, but for the name of its repository, and nothing else is', async () => {
     const publication = await publicationOf(judged(onMain, named), rules);
     if (publication === null) throw new Error('nothing');
     const builds = [{ drv: hello as DrvPath, attempt: 1, state: 'succeeded', fixedOutput: false }] as const;
@@ -112,16 +114,23 @@ describe('what is handed on', () => {
     if (asked === undefined) throw new Error('nothing');
     const { caches, hooks: names, roots, ...job } = asked;
     expect([pushes?.readers, hooks?.readers, others]).toEqual([['pushes'], ['hooks'], []]);
-    expect(readPublication(pushes?.json ?? '')).toEqual({
+    expect(read(pushes?.json ?? '')).toEqual({
       ...publication,
       jobs: [{ ...job, caches, roots, hooks: [] }],
     });
-    expect(readPublication(hooks?.json ?? '')).toEqual({
+    expect(read(hooks?.json ?? '')).toEqual({
       ...publication,
       jobs: [{ ...job, hooks: names, builds, caches: [], roots: [] }],
     });
-    expect(readPublication('{"schemaVersion":2}')).toBeNull();
-    expect(readPublication('{')).toBeNull();
+    const nameIn = (kept: string) => read(pushes?.json ?? '', kept)?.place.repository;
+    const { repository } = onMain;
+    expect([repository, `forge.example/${repository}`].map(nameIn)).toEqual([repository, repository]);
+    expect(['forge.example/o/new', 'forge.example/#7/set-aside'].map(nameIn)).toEqual([
+      'o/new',
+      '#7/set-aside',
+    ]);
+    expect(read('{"schemaVersion":2}')).toBeNull();
+    expect(read('{')).toBeNull();
   });
 });
 
@@ -208,8 +217,13 @@ describe('what is to be pushed of it', () => {
     expect(new Set(candidates.map(({ drv }) => drv))).toEqual(new Set([hello, alone, libc]));
     expect(floating).toEqual([]);
     const valid = new Set(candidates.flatMap(({ drv, outputs }) => (drv === alone ? outputs : [])));
-    const chosen = wantedPushes({ cache: 'release', publicationId: 3, place: onMain, candidates, valid });
-    expect(chosen.wanted).toMatchObject([{ drv: alone, branch: 'main', priority: 0, publicationId: 3 }]);
+    const chosen = wantedPushes({
+      ...{ cache: 'release', place: onMain, candidates, valid },
+      publication: { id: 3, changeId: 'c' },
+    });
+    expect(chosen.wanted).toMatchObject([
+      { drv: alone, branch: 'main', priority: 0, publicationId: 3, changeId: 'c' },
+    ]);
     expect(chosen.gone).toEqual([hello]);
   });
 

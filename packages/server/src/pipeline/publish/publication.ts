@@ -7,6 +7,8 @@ import { isBuildRow, type RebuildPlan } from '@eka-ci/core/rebuild-plan';
 import { z } from 'zod';
 import { isPermitted, type Permissions, type Place } from '../../config/permissions.ts';
 import type { RepositoryConfig } from '../../config/repository-config.ts';
+import type { StoredPublication } from '../../database/database.ts';
+import { isAside, plainNameNow } from '../../database/repositories.ts';
 import { breathing } from '../../lib/breathe.ts';
 
 const PublishedRoot = z.object({
@@ -127,14 +129,33 @@ export const publicationOf = async (
   };
 };
 
-/** One that was written, or a part of it. Null for what another version wrote. */
-export const readPublication = (json: string): Publication | null => {
+/**
+ * One that was written, or a part of it, with its place as it is called by now. Null for what another version wrote.
+ */
+export const readPublication = ({
+  json,
+  repository: kept,
+}: Pick<StoredPublication, 'json' | 'repository'>): Publication | null => {
+  const read = Publication.safeParse(parseJson(json));
+  if (!read.success) return null;
+  const { place } = read.data;
+  return { ...read.data, place: { ...place, repository: plainNameNow(place.repository, kept) } };
+};
+
+const parseJson = (json: string): unknown => {
   try {
-    return Publication.parse(JSON.parse(json));
+    return JSON.parse(json);
   } catch {
     return null;
   }
 };
+
+/**
+ * Whether a cache or a hook may have it still: by the configuration that holds now, and by the name that its repository has
+ * now. What was judged under a name that was kept out was never handed on.
+ */
+export const isStillPermitted = (permissions: Permissions, place: Place): boolean =>
+  !isAside(place.repository) && isPermitted(permissions, place);
 
 const quoted = (ids: Iterable<string>): string => [...new Set(ids)].map((id) => `"${id}"`).join(', ');
 

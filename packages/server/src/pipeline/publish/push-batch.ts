@@ -3,8 +3,9 @@
 import type { DrvPath, StorePath } from '@eka-ci/core/ids';
 import type { StoreQueries } from '@eka-ci/nix/store-queries';
 import { type Cache, CacheError, type PushFault } from '../../cache/cache.ts';
-import { isPermitted, type Permissions } from '../../config/permissions.ts';
+import type { Permissions } from '../../config/permissions.ts';
 import type { Database, StoredPush } from '../../database/database.ts';
+import { isStillPermitted } from './publication.ts';
 
 /** A cache as the operator has set it up. */
 export interface PublishingCache {
@@ -81,10 +82,10 @@ const dropUseless = async (
   { cache, permissions }: PublishingCache,
   pushes: readonly StoredPush[],
 ): Promise<readonly StoredPush[]> => {
-  const [permitted, refused] = split(pushes, (push) => isPermitted(permissions, push));
+  const [permitted, refused] = split(pushes, (push) => isStillPermitted(permissions, push));
   await dropAll(deps, cache.id, {
     pushes: refused,
-    why: 'the permissions of the cache do not let its branch through any more',
+    why: 'the permissions of the cache do not let its branch through any more, as its repository is called now',
   });
   const valid = await deps.store.queryValid(outputsOf(permitted));
   const [there, gone] = split(permitted, ({ outputs }) => outputs.every((path) => valid.has(path)));

@@ -9,6 +9,7 @@ import { DatabaseError } from '../../database/database-error.ts';
 import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import type { PushQueue } from './push-queue.ts';
 import {
+  forgeHost,
   newRoot,
   onlyMain,
   onMain,
@@ -34,6 +35,7 @@ const open = async (more: Parameters<PushWorld['open']>[0] = {}): Promise<PushQu
 };
 
 let caches = 0;
+let repositories = 0;
 
 beforeAll(async () => {
   database = await openWarmDatabase({ path: ':memory:', durability: 'process-death' });
@@ -177,6 +179,48 @@ describe('what may not be pushed', () => {
     await world.settle();
     expect(cache.sent.size).toBe(0);
     expect(world.kinds().at(-1)).toBe('dropped');
+  });
+
+  /** Its repository is `first/…` when it is judged, and allowed by that name; then it is renamed, or another one takes its name. */
+  it.each([
+    ['was renamed, and its name of now is not allowed', 'second', ['first/*'], false],
+    ['was renamed, and its name of now is allowed instead', 'second', ['second/*'], true],
+    ['was renamed, and both are allowed', 'second', ['*/*'], true],
+    ['has lost its name to another one', 'aside', ['*'], false],
+  ] as const)('is not by a name that was given up: its repository %s', async (_what, now, allowed, goes) => {
+    const permissions = { allow_all: allowed[0] === '*', allowed_repos: allowed, allowed_branches: [] };
+    for (const when of [
+      'while it waits for the cache',
+      'before it is taken',
+      'after it was pushed',
+    ] as const) {
+      const repositoryId = ++repositories;
+      const [name, nowName] = [`first/r${repositoryId}`, `second/r${repositoryId}`];
+      const see = (id: number, as: string) =>
+        database.repositories.seen({ host: forgeHost, repositoryId: id, name: as, oldName: null, atMs: 1 });
+      const rename = () => (now === 'aside' ? see(++repositories, name) : see(repositoryId, nowName));
+      await see(repositoryId, name);
+      const root = newRoot();
+      cache.fail(when === 'while it waits for the cache' ? down : null);
+      const first = when === 'before it is taken' ? null : await open();
+      await world.judge([root], { ...onMain, repository: name });
+      if (first !== null) await world.settle();
+      await first?.stop();
+      world.kill();
+      const before = new Map(cache.sent);
+      await rename();
+      cache.fail(null);
+      const queue = await open({ settings: { permissions } });
+      if (when === 'after it was pushed') {
+        cache.lose([outputOf(root)]);
+        await queue.pushNow(cache.id, 'everything');
+      }
+      await world.settle();
+      await queue.stop();
+      world.kill();
+      const sentNow = (cache.sent.get(outputOf(root)) ?? 0) - (before.get(outputOf(root)) ?? 0);
+      expect([when, sentNow]).toEqual([when, goes ? 1 : 0]);
+    }
   });
 
   it('is given up where it was collected as garbage, and pushed when it was built again', async () => {

@@ -1,9 +1,8 @@
 // Publications → rows of what is to be pushed: once for each cache and output, and only what is in the store.
 import type { DrvPath, StorePath } from '@eka-ci/core/ids';
 import type { StoreQueries } from '@eka-ci/nix/store-queries';
-import { isPermitted } from '../../config/permissions.ts';
 import type { Database, StoredPublication, WantedPush } from '../../database/database.ts';
-import { type Publication, readPublication } from './publication.ts';
+import { isStillPermitted, type Publication, readPublication } from './publication.ts';
 import type { PublishingCache } from './push-batch.ts';
 import type { PushRoots } from './push-roots.ts';
 import { candidatesOf, type PushCandidate, priorityOf, wantedPushes } from './wanted-pushes.ts';
@@ -64,7 +63,7 @@ const chooseWanted = async (
   const open = candidates.filter(({ outputs: [first] }) => !settled.has(first));
   if (open.length === 0) return [];
   const valid = await store.queryValid<StorePath>(open.flatMap(({ outputs }) => outputs));
-  const chosen = wantedPushes({ cache, publicationId: stored.id, place, candidates: open, valid });
+  const chosen = wantedPushes({ cache, publication: stored, place, candidates: open, valid });
   if (chosen.gone.length > 0) {
     onEvent({ kind: 'collected', changeId: stored.changeId, cache, drvs: chosen.gone });
   }
@@ -116,7 +115,7 @@ export const takePublication = async (
   const queued: string[] = [];
   const { database, caches, onEvent } = deps;
   const { id, changeId } = stored;
-  const publication = readPublication(stored.json);
+  const publication = readPublication(stored);
   if (publication === null) {
     onEvent({ kind: 'unreadable', changeId });
     await database.publications.taken('pushes', id);
@@ -127,8 +126,8 @@ export const takePublication = async (
   if (floating.length > 0) onEvent({ kind: 'floating', changeId, drvs: floating });
   for (const [cache, candidates] of ofCache) {
     const now = caches.get(cache);
-    // The operator may have changed it since it was judged.
-    if (now === undefined || !isPermitted(now.permissions, place)) {
+    // The operator may have changed it since it was judged, and its owner how it is called.
+    if (now === undefined || !isStillPermitted(now.permissions, place)) {
       onEvent({ kind: 'kept-out', changeId, cache, place });
       continue;
     }

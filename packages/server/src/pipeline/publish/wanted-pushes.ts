@@ -1,5 +1,6 @@
 // A publication → what may have to be pushed to each cache; and, of what is in the store, what is to be. Pure.
 import type { DrvPath, StorePath } from '@eka-ci/core/ids';
+import type { StoredPublication } from '../../database/database.ts';
 import { pushPriorities, type WantedPush } from '../../database/pushes.ts';
 import type { Publication, PublishedRoot } from './publication.ts';
 
@@ -55,7 +56,7 @@ export const priorityOf = ({ isOnBranch }: Publication['place']): number =>
 
 interface ToWant {
   readonly cache: string;
-  readonly publicationId: number;
+  readonly publication: Pick<StoredPublication, 'id' | 'changeId'>;
   readonly place: Publication['place'];
   readonly candidates: readonly PushCandidate[];
   /** Of their outputs, those that are in the store. */
@@ -65,7 +66,7 @@ interface ToWant {
 /** `gone`: was built, and is not in the store any more. */
 export const wantedPushes = ({
   cache,
-  publicationId,
+  publication: { id: publicationId, changeId },
   place,
   candidates,
   valid,
@@ -76,7 +77,7 @@ export const wantedPushes = ({
   for (const { drv, outputs, wasBuilt } of candidates) {
     if (outputs.every((path) => valid.has(path))) {
       const priority = priorityOf(place);
-      wanted.push({ cache, drv, outputs, repository, branch, publicationId, priority });
+      wanted.push({ cache, drv, outputs, repository, branch, changeId, publicationId, priority });
     } else if (wasBuilt) gone.push(drv);
   }
   return { wanted, gone };

@@ -389,6 +389,7 @@ it('looks again, in time, for what was pushed, and lets go of what waits for a c
     outputs: [`/nix/store/${name}` as StorePath],
     repository: 'demo/set',
     branch: 'main',
+    changeId: null,
     publicationId: 1,
     priority: 0,
   });

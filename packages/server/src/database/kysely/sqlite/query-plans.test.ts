@@ -222,7 +222,7 @@ it('reads of all pushes only those that wait, and finds one by its output', asyn
   const { pushes } = calls;
   const push = {
     ...{ cache: 'main', drv: 'd' as DrvPath, outputs: ['o' as StorePath] as const, repository: 'o/r' },
-    ...{ branch: 'main', publicationId: 1, priority: 0 },
+    ...{ branch: 'main', changeId: 'c', publicationId: 1, priority: 0 },
   };
   const byOutput = expect.stringContaining('INDEX pushes_by_output (cache=? AND output=?)') as string;
   expect(await plansOf(() => pushes.want([push], 1))).toEqual([byOutput]);
@@ -235,6 +235,7 @@ it('reads of all pushes only those that wait, and finds one by its output', asyn
     'SEARCH pushes USING INDEX pushes_waiting (cache=?)',
     'SEARCH pushes USING INDEX pushes_waiting (cache=?)',
     byId,
+    'SEARCH changes USING INDEX sqlite_autoindex_changes_1 (id=?)',
   ]);
   const told = await plansOf(async () => {
     await pushes.renew({ ids: [1], owner: 'a' }, 20);

@@ -28,6 +28,9 @@ export const newRoot = (ending: PublishedRoot['ending'] = 'succeeded'): Publishe
 
 export const outputOf = ({ outputs: [first = ''] }: PublishedRoot): StorePath => first as StorePath;
 
+/** All repositories are of it. */
+export const forgeHost = 'forge.example';
+
 /** So few that most stories are of several parts. */
 const rootsOfPart = 7;
 /** Changes of all worlds, which may share a database. */
@@ -148,7 +151,7 @@ export const openPushWorld = ({ database, caches = [createFakeCache()], settings
     const head = String(changes).padStart(40, '0') as CommitSha;
     const update = {
       kind: 'head-moved',
-      repository: 'o/r',
+      repository: `${forgeHost}/${place.repository}`,
       branch: id,
       base: head,
       head,
