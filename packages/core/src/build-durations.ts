@@ -1,4 +1,5 @@
 // How long a build is likely to take, from earlier builds of the same package: what the order of builds goes by.
+import type { Steps } from './steps.ts';
 
 /**
  * A package over all its versions: derivations come and go, and names stay. A fetch is apart from the build of the same
@@ -43,6 +44,11 @@ export const packageKeyText = ({ system, pname, fixedOutput }: PackageKey): stri
 /** The builds of one system, and its fetches, are likely to be like each other. */
 const kindText = ({ system, fixedOutput }: PackageKey): string => JSON.stringify([system, fixedOutput]);
 
+/** What was learnt of a package. */
+export interface KnownPackage extends PackageKey {
+  readonly recentMs: RecentDurations;
+}
+
 /** Where nothing at all is known: all are alike, and the longest chain is the one with the most builds. */
 const unknownS = 1;
 /** A chain of builds that took no time is still one of so many builds. */
@@ -53,12 +59,11 @@ const shortestS = 0.001;
  * system that are known (fetches apart from builds), else 1.
  * @param known what was learnt of packages; the fallback is taken from these alone
  */
-export const expectDurations = (
-  known: Iterable<PackageKey & { readonly recentMs: RecentDurations }>,
-): ((key: PackageKey) => number) => {
+export function* expectDurations(known: Iterable<KnownPackage>): Steps<(key: PackageKey) => number> {
   const seconds = new Map<string, number>();
   const byKind = new Map<string, number[]>();
   for (const { recentMs, ...key } of known) {
+    yield;
     const estimateMs = estimateDuration(recentMs);
     if (estimateMs === null) continue;
     const estimateS = Math.max(shortestS, estimateMs / 1000);
@@ -70,4 +75,4 @@ export const expectDurations = (
   }
   const middles = new Map([...byKind].map(([kind, all]) => [kind, middleOf(all) ?? unknownS]));
   return (key) => seconds.get(packageKeyText(key)) ?? middles.get(kindText(key)) ?? unknownS;
-};
+}

@@ -1,6 +1,7 @@
 // What one run can build now: settling a node touches its dependents only, nothing ever scans the graph.
 import { type DrvGraph, DrvGraphError, type NodeId } from './drv-graph.ts';
 import { growFloat64, growUint8, growUint32 } from './graph/growable.ts';
+import { type Steps, takeAll } from './steps.ts';
 
 export type FrontierState = 'outside' | 'waiting' | 'ready' | 'succeeded' | 'failed' | 'dependency-failed';
 
@@ -23,7 +24,7 @@ const READY = 2;
 const SUCCEEDED = 3;
 const FAILED = 4;
 const DEPENDENCY_FAILED = 5;
-/** Only while nodes are being added. */
+/** Only while nodes are being added: outside for all others. */
 const ENTERING = 6;
 const STATES: readonly FrontierState[] = [
   'outside',
@@ -71,12 +72,18 @@ export class BuildFrontier {
    * nothing is added then.
    */
   extend(more: Iterable<NodeId>): FrontierExtension {
-    const entered = this.#enter(more);
-    const order = this.#orderOfUnsettledBelow(entered);
-    this.#remaining += entered.length;
-    this.#countOnOldDependents(entered);
-    const culprits = this.#countInputs(entered);
+    return takeAll(this.extendInSteps(more));
+  }
 
+  /** The same. Between its steps it may be asked, and neither it nor the graph may be changed. */
+  *extendInSteps(more: Iterable<NodeId>): Steps<FrontierExtension> {
+    const entered = yield* this.#enter(more);
+    const order = yield* this.#orderOfUnsettledBelow(entered);
+    yield* this.#graph.linkDependents();
+    yield* this.#countOnOldDependents(entered);
+    const culprits = yield* this.#countInputs(entered);
+
+    this.#remaining += entered.length;
     for (const id of entered) {
       this.#states[id] = this.#tallies[id] === 0 && !culprits.has(id) ? READY : WAITING;
     }
@@ -87,7 +94,7 @@ export class BuildFrontier {
       this.#failDependency(id, culprit);
       for (const above of this.#failAbove(id, culprit)) dependencyFailed.push(above);
     }
-    this.#measureChains(order);
+    yield* this.#measureChains(order);
     const ready = Array.from(entered).filter((id) => this.#states[id] === READY);
     return { ready, dependencyFailed };
   }
@@ -187,9 +194,10 @@ export class BuildFrontier {
     return state === WAITING || state === READY ? (this.#chains[id] ?? 0) : 0;
   }
 
-  #enter(more: Iterable<NodeId>): Uint32Array {
+  *#enter(more: Iterable<NodeId>): Steps<Uint32Array> {
     const asked = Uint32Array.from(more);
     for (const id of asked) {
+      yield;
       if (this.#graph.isComplete(id)) continue;
       throw new DrvGraphError(
         'DRV_GRAPH_INCOMPLETE',
@@ -210,10 +218,10 @@ export class BuildFrontier {
   }
 
   /** Inputs first. Proves that they do not wait for each other, which would never end. */
-  #orderOfUnsettledBelow(entered: Uint32Array): Uint32Array {
+  *#orderOfUnsettledBelow(entered: Uint32Array): Steps<Uint32Array> {
     const states = this.#states;
     try {
-      return this.#graph.closureOf(
+      return yield* this.#graph.closureInSteps(
         entered,
         (id) => states[id] === ENTERING || states[id] === WAITING || states[id] === READY,
       );
@@ -223,9 +231,10 @@ export class BuildFrontier {
     }
   }
 
-  #countOnOldDependents(entered: Uint32Array): void {
+  *#countOnOldDependents(entered: Uint32Array): Steps<void> {
     const { start, cells } = this.#graph.dependentLinks;
     for (const id of entered) {
+      yield;
       const head = start[id] ?? 0;
       const end = head + (cells[head] ?? 0);
       for (let at = head + 1; at <= end; at++) {
@@ -237,10 +246,11 @@ export class BuildFrontier {
   }
 
   /** Returns the entered nodes that need a failed one, with the culprit. */
-  #countInputs(entered: Uint32Array): Map<NodeId, NodeId> {
+  *#countInputs(entered: Uint32Array): Steps<Map<NodeId, NodeId>> {
     const { start, cells } = this.#graph.inputLinks;
     const culprits = new Map<NodeId, NodeId>();
     for (const id of entered) {
+      yield;
       let unsettled = 0;
       const head = start[id] ?? 0;
       const end = head + (cells[head] ?? 0);
@@ -291,9 +301,10 @@ export class BuildFrontier {
   }
 
   /** @param order inputs first; dependents that are not in it have their chains already. */
-  #measureChains(order: Uint32Array): void {
+  *#measureChains(order: Uint32Array): Steps<void> {
     const { start, cells } = this.#graph.dependentLinks;
     for (let i = order.length - 1; i >= 0; i--) {
+      yield;
       const id = order[i] ?? 0;
       let longest = 0;
       const head = start[id] ?? 0;

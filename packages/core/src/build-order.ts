@@ -2,6 +2,7 @@
 // whoever has a free slot asks for the best build of a kind that fits it.
 import type { DrvGraph, NodeId } from './drv-graph.ts';
 import { NodeHeap } from './graph/node-heap.ts';
+import { type Steps, takeAll } from './steps.ts';
 
 /**
  * In the order in which they are served: nothing of a later one is started while an earlier one has a build ready that
@@ -77,7 +78,12 @@ export class BuildOrder {
   }
 
   /** O(what is wanted and its edges). What is wanted by others and ready already counts for this one as well. */
-  add({ class: buildClass, arrivedAtS, wanted }: Demand): DemandId {
+  add(demand: Demand): DemandId {
+    return takeAll(this.addInSteps(demand));
+  }
+
+  /** The same. Between its steps the order may be asked of others, and neither it nor the graph may be changed. */
+  *addInSteps({ class: buildClass, arrivedAtS, wanted }: Demand): Steps<DemandId> {
     const id = this.#nextId++;
     const demand: OpenDemand = {
       rank: buildClasses.indexOf(buildClass),
@@ -86,26 +92,38 @@ export class BuildOrder {
       chains: new Map(),
       ready: [],
     };
-    const members = new Set(wanted);
-    for (const node of members) {
+    const members = new Set<NodeId>();
+    for (const node of wanted) {
+      if (members.has(node)) continue;
+      yield;
+      members.add(node);
       demand.remainingS += this.#durationIn(node);
       const others = this.#wantedBy.get(node);
       if (others === undefined) this.#wantedBy.set(node, [id]);
       else others.push(id);
     }
-    this.#measureChains(demand, members);
+    yield* this.#measureChains(demand, members);
     this.#demands.set(id, demand);
-    for (const node of members) if (this.#ready.has(node)) this.#offer(demand, node);
+    for (const node of members) {
+      yield;
+      if (this.#ready.has(node)) this.#offer(demand, node);
+    }
     return id;
   }
 
   /** Nobody asks for it any more. @returns what no other demand wants, ready or not, in no order */
   remove(id: DemandId): NodeId[] {
+    return takeAll(this.removeInSteps(id));
+  }
+
+  /** The same. Between its steps the order may be asked, and not be changed. */
+  *removeInSteps(id: DemandId): Steps<NodeId[]> {
     const demand = this.#demands.get(id);
     if (demand === undefined) return [];
     this.#demands.delete(id);
     const unwanted: NodeId[] = [];
     for (const node of demand.chains.keys()) {
+      yield;
       const left = (this.#wantedBy.get(node) ?? []).filter((other) => other !== id);
       if (left.length > 0) this.#wantedBy.set(node, left);
       else {
@@ -269,10 +287,12 @@ export class BuildOrder {
     return undefined;
   }
 
-  #measureChains({ chains }: OpenDemand, members: ReadonlySet<NodeId>): void {
-    const inputsFirst = this.#graph.closureOf(members, (id) => members.has(id));
+  *#measureChains({ chains }: OpenDemand, members: ReadonlySet<NodeId>): Steps<void> {
+    const inputsFirst = yield* this.#graph.closureInSteps(members, (id) => members.has(id));
+    yield* this.#graph.linkDependents();
     const { start, cells } = this.#graph.dependentLinks;
     for (let i = inputsFirst.length - 1; i >= 0; i--) {
+      yield;
       const id = inputsFirst[i] ?? 0;
       const head = start[id] ?? 0;
       const end = head + (cells[head] ?? 0);

@@ -62,7 +62,10 @@ export const settleDependent = (graph: DrvGraph, node: NodeId, ending: SettledSt
 const endUnsuccessfully = ({ graph, frontier }: Run, node: NodeId, ending: Ending): SettledStep[] => {
   const own: SettledStep = { node, ...ending };
   const dependents = frontier.settleFailed(node);
-  return [own, ...dependents.map((dependent) => settleDependent(graph, dependent, own))];
+  if (dependents.length === 0) return [own];
+  // Made once: nearly everything may depend on one.
+  const theirs = settleDependent(graph, node, own);
+  return [own, ...dependents.map((dependent) => ({ ...theirs, node: dependent }))];
 };
 
 /** Marks a node, and everything that waits for it, as something that no builder can build. */

@@ -14,6 +14,7 @@ import {
 } from './graph/traversal.ts';
 import type { DrvPath } from './ids.ts';
 import { NodeSet } from './node-set.ts';
+import { type Steps, takeAll } from './steps.ts';
 
 export type { DrvNode, DrvOutput, NodeId } from './drv-node.ts';
 export { DrvGraphError } from './graph/drv-graph-error.ts';
@@ -77,6 +78,19 @@ export class DrvGraph {
     const id = this.#table.add(node);
     if (this.#part !== null) this.include([id]);
     return id;
+  }
+
+  /**
+   * A function that adds nodes of another graph, each as add() does what it is, and several times as fast where they
+   * need each other. It throws as add() does. For what is copied now: it remembers ids of the other graph.
+   */
+  adderFrom(other: DrvGraph): (id: NodeId) => NodeId {
+    const add = this.#table.adderFrom(other.#table);
+    return (from) => {
+      const id = add(other.#known(from));
+      if (this.#part !== null) this.include([id]);
+      return id;
+    };
   }
 
   /**
@@ -194,9 +208,19 @@ export class DrvGraph {
     const { bound, version, inputLinks } = this.#table;
     const known = this.#dependents;
     if (known !== null && (this.#part !== null || known.version === version)) return known.links;
-    const links = reverseLinks(inputLinks, this.ids(), bound);
+    const links = takeAll(reverseLinks(inputLinks, this.ids(), bound));
     this.#dependents = { links, version };
     return links;
+  }
+
+  /**
+   * What the first use of `dependentLinks` costs, before it: what is added between its steps makes it vain, and nothing
+   * else. Only for a graph of its own.
+   */
+  *linkDependents(): Steps<void> {
+    const { bound, version, inputLinks } = this.#table;
+    if (this.#part !== null || this.#dependents?.version === version) return;
+    this.#dependents = { links: yield* reverseLinks(inputLinks, this.ids(), bound), version };
   }
 
   /**
@@ -205,8 +229,19 @@ export class DrvGraph {
    * @throws DrvGraphError DRV_GRAPH_CYCLE
    */
   closureOf(roots: Iterable<NodeId>, follows?: (id: NodeId) => boolean): Uint32Array {
-    const from = Uint32Array.from(roots, (id) => this.#known(id));
-    return this.#ordered(this.#walk(this.inputLinks, (walk) => orderAfterLinked(walk, from, follows)));
+    return takeAll(this.closureInSteps(roots, follows));
+  }
+
+  /** The same. What is added between its steps is not among it; what of it is there must stay as it is. */
+  *closureInSteps(roots: Iterable<NodeId>, follows?: (id: NodeId) => boolean): Steps<Uint32Array> {
+    const [links, nodeCount] = [this.inputLinks, this.nodeCount];
+    const scratch = this.#table.takeScratch();
+    try {
+      const found = yield* orderAfterLinked({ links, nodeCount, scratch }, this.#allKnown(roots), follows);
+      return this.#ordered(found);
+    } finally {
+      this.#table.giveBack(scratch);
+    }
   }
 
   /** How many distinct nodes of `within` (all where absent) depend on `id`, transitively, itself not counted. */
@@ -221,7 +256,7 @@ export class DrvGraph {
    */
   blastRadii(ids: Iterable<NodeId>, within?: NodeSet): Uint32Array {
     const sources = Array.from(ids, (id) => this.#known(id));
-    const found = this.#walk(this.dependentLinks, (walk) => orderAfterLinked(walk, sources));
+    const found = this.#walk(this.dependentLinks, (walk) => takeAll(orderAfterLinked(walk, sources)));
     return countBlastRadii({
       ids: sources,
       order: this.#ordered(found),
@@ -248,6 +283,10 @@ export class DrvGraph {
       `No node ${id}: this graph has ${this.#part?.members.size ?? this.nodeCount} nodes. ` +
         'Ask with an id that add() or find() of this graph gave, and before it is closed.',
     );
+  }
+
+  *#allKnown(ids: Iterable<NodeId>): Generator<NodeId> {
+    for (const id of ids) yield this.#known(id);
   }
 
   #incomplete(id: NodeId): DrvGraphError {

@@ -85,7 +85,7 @@ describe('a table that forgets', () => {
         }
         expect(graph.edgeCount).toBe(edges);
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 
@@ -150,7 +150,7 @@ describe('a part of a table', () => {
           expect(answer(part)).toEqual(answer(own));
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 
@@ -181,5 +181,56 @@ describe('a part of a table', () => {
     expect(new Set(part.include([id, below]))).toEqual(new Set([id, below]));
     expect(part.include([id, below])).toHaveLength(0);
     expect(part.edgeCount).toBe(1);
+  });
+});
+
+describe('a graph that is given nodes of another', () => {
+  it('holds them as if each had been added by itself, whatever else the other forgets meanwhile', () => {
+    const picks = fc.array(fc.nat(), { minLength: 1, maxLength: 12 });
+    fc.assert(
+      fc.property(histories, picks, picks, (history, chosen, before) => {
+        const { table, held, ids } = live(history);
+        const other = new DrvGraph(table);
+        const wanted = pick([...held.values()], chosen).map(({ path }) => ids.get(path) ?? -1);
+        const [given, added] = [new DrvGraph(), new DrvGraph()];
+        for (const node of pick(history.nodes, before)) for (const graph of [given, added]) graph.add(node);
+        for (const id of wanted) added.add(drvNodeOf(other, id));
+        const add = given.adderFrom(other);
+        const half = wanted.length >> 1;
+        for (const id of wanted.slice(0, half)) add(id);
+        table.drop(NodeSet.of([...ids.values()].filter((id) => !wanted.includes(id))));
+        // They take the ids of what has gone.
+        for (const node of randomDrvNodes({ nodes: 30, seed: 9 })) table.add(node);
+        for (const id of wanted.slice(half)) add(id);
+        const all = (graph: DrvGraph) => [...graph.ids()].map((id) => [id, drvNodeOf(graph, id)]);
+        expect(all(given)).toEqual(all(added));
+        expect(given.edgeCount).toBe(added.edgeCount);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe('a walk in steps', () => {
+  it('finds what was there when it began, whatever comes to the table and goes meanwhile', () => {
+    const table = new DrvNodeTable();
+    const ids = Array.from(randomDrvNodes({ nodes: 6000, seed: 6 }), (node) => table.add(node));
+    const part = DrvGraph.partOf(table);
+    part.include(ids);
+    const whole = part.closureOf(ids.slice(-100));
+    const more = randomDrvNodes({ nodes: 100_000, seed: 7 });
+    const steps = part.closureInSteps(ids.slice(-100));
+    let given = 0;
+    let step = steps.next();
+    for (; step.done !== true; step = steps.next()) {
+      given += 1;
+      // A walk beside it, and one that is never ended.
+      expect(part.closureOf(ids.slice(-100))).toEqual(whole);
+      part.closureInSteps(ids).next();
+      for (let count = 0; count < 3000; count++) table.add(more.next().value as DrvNode);
+      table.drop(NodeSet.of(Array.from({ length: table.bound - 6000 }, (_, at) => 6000 + at)));
+    }
+    expect(step.value).toEqual(whole);
+    expect(given).toBeGreaterThan(0);
   });
 });

@@ -1,6 +1,6 @@
 // Where the nodes of one or several graphs lie: a column a property, a row a node, and no object for either.
 
-import type { DrvInput, DrvNode, DrvOutput, NodeId } from '../drv-node.ts';
+import type { DrvNode, DrvOutput, NodeId } from '../drv-node.ts';
 import type { DrvPath } from '../ids.ts';
 import { NodeSet } from '../node-set.ts';
 import { DrvPathTable } from './drv-path-table.ts';
@@ -89,9 +89,31 @@ export class DrvNodeTable {
     this.#systems.set(id, this.#systemNames.idOf(node.system));
     this.#features.set(id, this.#lists.idOf(node.requiredFeatures));
     this.#outputs.set(this.#owner(id), node.outputs);
-    this.#link(id, node.inputs);
+    const targets = node.inputs.map(({ path }) => this.#paths.intern(path));
+    const used = node.inputs.map(({ outputs }) => outputs);
+    this.#link(id, targets, used);
     this.#version++;
     return id;
+  }
+
+  /**
+   * A function that adds a node of another table as add() does what it is; of a placeholder only the name. It remembers
+   * where those are that it has met: while it is used their ids there must stay theirs.
+   */
+  adderFrom(other: DrvNodeTable): (id: NodeId) => NodeId {
+    const idHere = rememberById((id) => this.#paths.intern(other.pathOf(id)));
+    return (from) => {
+      const id = idHere(from);
+      this.#reserve();
+      if (this.isComplete(id) || !other.isComplete(from)) return id;
+      this.#flags[id] = other.#flags[from] ?? 0;
+      this.#systems.set(id, this.#systemNames.idOf(other.systemOf(from)));
+      this.#features.set(id, this.#lists.idOf(other.requiredFeaturesOf(from)));
+      this.#outputs.set(this.#owner(id), other.outputsOf(from));
+      this.#link(id, Array.from(other.inputsOf(from), idHere), other.usedOutputsOf(from));
+      this.#version++;
+      return id;
+    };
   }
 
   /**
@@ -173,24 +195,33 @@ export class DrvNodeTable {
 
   /** Memory for one walk; it is not to be kept. */
   withScratch<T>(walk: (scratch: Scratch) => T): T {
-    const scratch = this.#scratches.pop() ?? new Scratch();
+    const scratch = this.takeScratch();
     try {
       return walk(scratch);
     } finally {
-      this.#scratches.push(scratch);
+      this.giveBack(scratch);
     }
   }
 
-  #link(id: NodeId, inputs: readonly DrvInput[]): void {
-    const targets = inputs.map((input) => this.#paths.intern(input.path));
+  /** Memory for one walk that others may walk beside: to be given back. */
+  takeScratch(): Scratch {
+    return this.#scratches.pop() ?? new Scratch();
+  }
+
+  giveBack(scratch: Scratch): void {
+    this.#scratches.push(scratch);
+  }
+
+  /** @param usedOutputs of each target */
+  #link(id: NodeId, targets: readonly NodeId[], usedOutputs: readonly (readonly string[])[]): void {
     this.#reserve();
     const links = this.#inputs;
-    links.open(id, inputs.length);
-    this.#usedOutputs.reserve(links.length + inputs.length);
+    links.open(id, targets.length);
+    this.#usedOutputs.reserve(links.length + targets.length);
     this.withScratch((scratch) => {
       scratch.begin(this.bound);
-      for (const [i, { outputs }] of inputs.entries()) {
-        const target = targets[i] ?? 0;
+      for (const [i, target] of targets.entries()) {
+        const outputs = usedOutputs[i] ?? [];
         if (scratch.mark(target)) {
           this.#usedOutputs.set(links.append(id, target), this.#lists.idOf(outputs));
           this.#edgeCount++;

@@ -1,5 +1,6 @@
 // Adjacency in two typed arrays, one direction each: inputs as they are added, dependents derived from them.
 import type { NodeId } from '../drv-node.ts';
+import type { Steps } from '../steps.ts';
 import { growUint32 } from './growable.ts';
 
 /**
@@ -42,13 +43,18 @@ export class GrowingLinks implements Links {
   }
 }
 
+/** Nodes between two steps: less than a millisecond. */
+const REVERSED_AT_ONCE = 4096;
+
 /**
  * The edges of `nodes` seen from the other end, each list in the order of `nodes`, in O(bound + nodes + edges).
  * @param bound all ids are below it
  */
-export function reverseLinks({ start, cells }: Links, nodes: Uint32Array, bound: number): Links {
+export function* reverseLinks({ start, cells }: Links, nodes: Uint32Array, bound: number): Steps<Links> {
   const reversedStart = new Uint32Array(bound);
+  let seen = 0;
   for (const id of nodes) {
+    if (++seen % REVERSED_AT_ONCE === 0) yield;
     const head = start[id] ?? 0;
     const end = head + (cells[head] ?? 0);
     for (let at = head + 1; at <= end; at++) {
@@ -63,8 +69,10 @@ export function reverseLinks({ start, cells }: Links, nodes: Uint32Array, bound:
     reversedStart[id] = length;
     length += count + 1;
   }
+  yield;
   const reversedCells = new Uint32Array(length);
   for (const id of nodes) {
+    if (++seen % REVERSED_AT_ONCE === 0) yield;
     const head = start[id] ?? 0;
     const end = head + (cells[head] ?? 0);
     for (let at = head + 1; at <= end; at++) {

@@ -11,3 +11,49 @@ export async function* breathing<Item>(items: Iterable<Item>, each: number): Asy
     if (++given % each === 0) await breathe();
   }
 }
+
+/** When a long work gives up its turn: asked between any two of its pieces, which must be small. */
+export interface Breath {
+  isDue(): boolean;
+  /** Resolves when everybody who waited for a turn has had it. */
+  take(): Promise<void>;
+}
+
+/** A quarter of what others may have to wait at most: what comes between two questions, and garbage, is added. */
+const longestTurnMs = 5;
+
+/** Due where the turn has lasted too long. */
+export const createBreath = (): Breath => {
+  let begunAtMs = performance.now();
+  return {
+    isDue: () => performance.now() - begunAtMs >= longestTurnMs,
+    take: async () => {
+      await breathe();
+      begunAtMs = performance.now();
+    },
+  };
+};
+
+/** One after the other, with the turn given up between two where that is due. @throws what `use` throws */
+export const eachBreathing = async <Item>(
+  items: Iterable<Item>,
+  breath: Breath,
+  use: (item: Item) => void,
+): Promise<void> => {
+  for (const item of items) {
+    use(item);
+    if (breath.isDue()) await breath.take();
+  }
+};
+
+/** All of it, with the turn given up between two steps where that is due. @throws what its steps throw */
+export const takeBreathing = async <Result>(
+  steps: Iterator<unknown, Result, void>,
+  breath: Breath,
+): Promise<Result> => {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    if (breath.isDue()) await breath.take();
+  }
+};

@@ -8,11 +8,12 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createFakeBuilder } from '../../builder/builder.fake.ts';
 import type { Database } from '../../database/database.ts';
 import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
+import { type Breath, breathe } from '../../lib/breathe.ts';
 import { createTestScheduler } from '../testing/schedule-alone.ts';
 
 const wantedAtOnce = 9000;
 /** Rows of one transaction. */
-const mostRows = 4000;
+const mostRows = 2000;
 
 let folder: string;
 let database: Database;
@@ -33,6 +34,13 @@ const plant = async () => {
     await database.derivations.save(nodes.slice(at, at + 5000));
   }
   return { graph, wanted };
+};
+
+/** Due as often as it is asked; others have their turn each time. */
+const createCountedBreath = () => {
+  let asked = 0;
+  const breath: Breath = { isDue: () => ++asked % 256 === 0, take: () => breathe() };
+  return { breath, asked: () => asked };
 };
 
 /** Counts how often others have had a turn. */
@@ -68,19 +76,25 @@ it('is taken up in parts, starts before it is looked at as a whole, and is cance
     features: ['big-parallel'],
     behave: () => ({ result: { kind: 'built', durationMs: 1 } }),
   });
+  const { breath, asked } = createCountedBreath();
   const scheduler = createTestScheduler({
-    ...{ database: { builds }, builder, logs: { folder, maxBytes: 10_000 } },
+    ...{ database: { builds }, builder, logs: { folder, maxBytes: 10_000 }, breath },
+    // The graph is made anew behind the first turn.
+    keptNodes: 0,
     slots: { build: 8, fixedOutput: 8 },
   });
   const turns = countTurns();
   const abort = new AbortController();
-  let [turnsAtFirst, finished] = [0, 0];
+  let [turnsAtFirst, askedAtFirst, askedAtCancel, finished] = [0, 0, 0, 0];
   const demand = scheduler.demand({
     ...{ class: 'open-change', arrivedAtMs: 0, change: null, graph, wanted, signal: abort.signal },
     onEvent: ({ kind }) => {
-      if (kind === 'build-started' && turnsAtFirst === 0) turnsAtFirst = turns.so();
+      if (kind === 'build-started' && turnsAtFirst === 0)
+        [turnsAtFirst, askedAtFirst] = [turns.so(), asked()];
       if (kind === 'build-finished') finished += 1;
-      if (finished === 100) abort.abort();
+      if (finished !== 100 || abort.signal.aborted) return;
+      askedAtCancel = asked();
+      abort.abort();
     },
   });
   const outcomes = await demand.finished;
@@ -88,6 +102,11 @@ it('is taken up in parts, starts before it is looked at as a whole, and is cance
   expect(Math.max(...rows)).toBeLessThanOrEqual(mostRows);
   // Once queued, once cancelled; what is ready is told besides.
   expect(rows.filter((count) => count === mostRows).length).toBeGreaterThanOrEqual(2 * parts);
+  // Whatever goes through all of it gives up its turn on the way.
+  const passes = [askedAtFirst, askedAtCancel - askedAtFirst, asked() - askedAtCancel].map((times) =>
+    Math.floor(times / wantedAtOnce),
+  );
+  for (const [at, atLeast] of [11, 10, 4].entries()) expect(passes[at]).toBeGreaterThanOrEqual(atLeast);
   expect(turnsAtFirst).toBeGreaterThanOrEqual(parts);
   expect(turns.so() - turnsAtFirst).toBeGreaterThanOrEqual(parts);
   expect(outcomes.size).toBe(wantedAtOnce);

@@ -12,7 +12,7 @@ export class OpenDemand {
   /** Of its own graph: what is still to be built. */
   wanted: ReadonlySet<NodeId>;
   /** Its own nodes that are not settled, in the scheduler's graph. */
-  readonly left = new Set<NodeId>();
+  left = new Set<NodeId>();
   /** Its turn came: what it wants is among what is wanted, or it is not to be carried out. */
   isAdmitted = false;
   /** Why it fails once its own builds have ended. */

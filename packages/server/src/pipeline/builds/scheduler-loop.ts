@@ -7,7 +7,7 @@ import { settleCancelled } from '@eka-ci/core/build-settlement';
 import type { NodeId } from '@eka-ci/core/drv-graph';
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { ChangeListing, RecordedTransition } from '../../database/database.ts';
-import { breathe } from '../../lib/breathe.ts';
+import { eachBreathing } from '../../lib/breathe.ts';
 import { admitDemand } from './admit-demand.ts';
 import { OpenDemand } from './open-demand.ts';
 import type { SlotsInUse } from './placement.ts';
@@ -39,8 +39,8 @@ const alone: readonly Happening['kind'][] = ['demanded', 'at-rest', 'swept'];
 
 const cancelMessage = 'it was cancelled before it was started';
 const defaultKeptNodes = 100_000;
-/** So much of one turn is done in one breath: others must not wait for what a whole package set wants. */
-const doneAtOnce = 4000;
+/** Rows of one transaction: others must not wait for what a whole package set wants. */
+const recordedAtOnce = 2000;
 
 /** A crash between two parts is as any other: what is not settled is taken up again. */
 const recordInParts = async (
@@ -48,8 +48,8 @@ const recordInParts = async (
   steps: readonly StepToRecord[],
 ): Promise<readonly RecordedTransition[]> => {
   const recorded: RecordedTransition[] = [];
-  for (let at = 0; at < steps.length; at += doneAtOnce) {
-    for (const one of await recorder.record(steps.slice(at, at + doneAtOnce))) recorded.push(one);
+  for (let at = 0; at < steps.length; at += recordedAtOnce) {
+    for (const one of await recorder.record(steps.slice(at, at + recordedAtOnce))) recorded.push(one);
   }
   return recorded;
 };
@@ -211,20 +211,17 @@ class SchedulerLoop implements Scheduler {
     const state = this.#state;
     const turn: Turn = { steps: [], acts: [], settled: [] };
     for (const happening of batch) await this.#take(happening, turn);
-    endUnbuildable(state, turn);
+    await endUnbuildable(state, turn);
     // What it took over from others is of no use to one that has all its own.
     for (const demand of this.#demands) if (demand.isDone) await this.#leave(demand, turn);
     if (await this.#mayStart()) startBuilds(state, turn);
     if (!state.wanted.order.hasReady()) this.#leaveGate();
     const recorded = await recordInParts(state.recorder, turn.steps);
-    for (const [at, act] of turn.acts.entries()) {
-      act(recorded);
-      if (at % doneAtOnce === doneAtOnce - 1) await breathe();
-    }
-    state.recorder.forget(turn.settled);
+    await eachBreathing(turn.acts, state.breath, (act) => act(recorded));
+    await eachBreathing(turn.settled, state.breath, (drv) => state.recorder.forget([drv]));
     state.endTurn();
     this.#endDemands();
-    this.#tidy();
+    await this.#tidy();
   }
 
   async #take(happening: Happening, turn: Turn): Promise<void> {
@@ -245,15 +242,13 @@ class SchedulerLoop implements Scheduler {
   }
 
   async #leave(demand: OpenDemand, turn: Turn): Promise<void> {
-    const { wanted, running } = this.#state;
+    const { wanted, running, breath } = this.#state;
     const { graph, frontier } = wanted;
-    for (const [at, node] of wanted.leave(demand).entries()) {
-      if (at % doneAtOnce === doneAtOnce - 1) await breathe();
+    for (const node of await wanted.leave(demand)) {
+      if (breath.isDue()) await breath.take();
       running.abort(node);
       if (running.has(node) || !wanted.isUnsettled(node)) continue;
-      for (const step of settleCancelled({ graph, frontier }, node, cancelMessage)) {
-        this.#state.endUntried(step, turn);
-      }
+      await this.#state.endUntried(settleCancelled({ graph, frontier }, node, cancelMessage), turn);
     }
   }
 
@@ -281,7 +276,7 @@ class SchedulerLoop implements Scheduler {
     const isIdle = mayStart && this.#inbox.length === 0;
     const startable = isIdle ? running.load.startable(kinds) : [];
     for (const node of order.ready()) if (startable.includes(wanted.kindOf(node))) found.add(node);
-    this.#state.makeReady([...found], turn);
+    await this.#state.makeReady(found, turn);
     const drvs = Array.from(found, (node) => graph.pathOf(node));
     turn.acts.push(() => {
       if (drvs.length > 0) this.#deps.onRepaired?.(drvs);
@@ -315,12 +310,12 @@ class SchedulerLoop implements Scheduler {
   }
 
   /** A graph of what was settled is of no use. */
-  #tidy(): void {
+  async #tidy(): Promise<void> {
     const { wanted } = this.#state;
     const { keptNodes = defaultKeptNodes } = this.#deps;
     if (wanted.graph.nodeCount < this.#nodesKept + wanted.unsettled.size + keptNodes) return;
-    this.#state.compact();
-    this.#nodesKept = wanted.graph.nodeCount;
+    await this.#state.compact();
+    this.#nodesKept = this.#state.wanted.graph.nodeCount;
   }
 
   #expectedLeftS(demand: OpenDemand): number {

@@ -3,6 +3,7 @@ import type { SettledStep } from '@eka-ci/core/build-settlement';
 import type { NodeId } from '@eka-ci/core/drv-graph';
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { RecordedTransition } from '../../database/database.ts';
+import { type Breath, createBreath, eachBreathing } from '../../lib/breathe.ts';
 import { type BuildEvent, outcomeOfStep } from './build-outcome.ts';
 import type { OpenDemand } from './open-demand.ts';
 import type { Recorder, StepToRecord } from './record.ts';
@@ -18,6 +19,11 @@ export interface Turn {
   readonly settled: DrvPath[];
 }
 
+export interface Settled {
+  readonly node: NodeId;
+  readonly drv: DrvPath;
+}
+
 export interface Tries {
   count: number;
   /** How often its builder was lost while it ran. */
@@ -27,10 +33,12 @@ export interface Tries {
 
 export class SchedulerState {
   readonly deps: SchedulerDeps;
+  /** One turn is at work at a time: all of them have the same. */
+  readonly breath: Breath;
   readonly recorder: Recorder;
   readonly running: RunningBuilds;
   readonly successes = new SuccessMemories();
-  wanted = new WantedBuilds();
+  wanted: WantedBuilds;
   #tries = new Map<NodeId, Tries>();
   /** Ready, but something else makes one of their outputs: by that. */
   #twins = new Map<NodeId, NodeId[]>();
@@ -39,6 +47,8 @@ export class SchedulerState {
 
   constructor({ deps, recorder, running }: Pick<SchedulerState, 'deps' | 'recorder' | 'running'>) {
     this.deps = deps;
+    this.breath = deps.breath ?? createBreath();
+    this.wanted = new WantedBuilds(this.breath);
     this.recorder = recorder;
     this.running = running;
   }
@@ -65,30 +75,34 @@ export class SchedulerState {
     return this.#toldOf.get(drv) ?? (node === undefined ? [] : this.wanted.waitingFor(node));
   }
 
-  makeReady(nodes: readonly NodeId[], turn: Turn): void {
-    const { graph } = this.wanted;
-    for (const node of nodes) {
-      if (!this.wanted.isUnsettled(node) || !this.wanted.markBuildable(node)) continue;
-      turn.steps.push(stepOf(graph.pathOf(node), 'inputs-ready'));
-    }
+  async makeReady(nodes: Iterable<NodeId>, turn: Turn): Promise<void> {
+    const { wanted } = this;
+    await eachBreathing(nodes, this.breath, (node) => {
+      if (!wanted.isUnsettled(node) || !wanted.markBuildable(node)) return;
+      turn.steps.push(stepOf(wanted.graph.pathOf(node), 'inputs-ready'));
+    });
   }
 
-  /** The frontier has settled it, and it was not tried now. */
-  endUntried(step: SettledStep, turn: Turn): void {
-    turn.steps.push(this.toRecord(step));
+  /** The frontier has settled each of them, and none was tried now. */
+  async endUntried(steps: Iterable<SettledStep>, turn: Turn): Promise<void> {
+    await eachBreathing(steps, this.breath, (step) => this.#endUntried(step, turn));
+  }
+
+  #endUntried(step: SettledStep, turn: Turn): void {
+    const toRecord = this.toRecord(step);
+    turn.steps.push(toRecord);
     const { graph } = this.wanted;
-    const drv = graph.pathOf(step.node);
+    const { drv } = toRecord;
     const tell = (): BuildEvent => {
       // As it is recorded: a retry of the same turn has given it another.
       const outcome = outcomeOfStep(graph, step, this.recorder.attemptOf(drv));
       return { kind: outcome.state === 'dependency-failed' ? outcome.state : 'not-built', outcome };
     };
-    this.settle(step.node, tell, turn);
+    this.settle({ node: step.node, drv }, tell, turn);
   }
 
   /** The frontier has settled it: those who waited for it are told so, once that is recorded. */
-  settle(node: NodeId, eventOf: () => BuildEvent, turn: Turn): void {
-    const drv = this.wanted.graph.pathOf(node);
+  settle({ node, drv }: Settled, eventOf: () => BuildEvent, turn: Turn): void {
     const waiting = this.wanted.settle(node);
     this.#tries.delete(node);
     this.#toldOf.set(drv, waiting);
@@ -107,8 +121,11 @@ export class SchedulerState {
   }
 
   /** Settled derivations are dropped; what is wanted keeps its place. */
-  compact(): void {
-    const moved = this.wanted.compact();
+  async compact(): Promise<void> {
+    const { wanted, moved, left } = await this.wanted.compacted();
+    // In one breath: whoever looks finds all of it in the old graph, or all of it in the new one.
+    this.wanted = wanted;
+    for (const [demand, nodes] of left) demand.left = nodes;
     this.running.move(moved);
     // What was cancelled meanwhile has no number any more: its old one is another's now.
     const to = (node: NodeId): readonly NodeId[] => {
@@ -128,7 +145,7 @@ export class SchedulerState {
     this.#toldOf.clear();
     this.#tries.clear();
     this.#twins.clear();
-    this.wanted = new WantedBuilds();
+    this.wanted = new WantedBuilds(this.breath);
     this.running.clear();
     this.recorder.forget(null);
   }

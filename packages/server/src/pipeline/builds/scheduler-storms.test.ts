@@ -1,5 +1,6 @@
 // The scheduler in random storms: demands come and leave that count different things as there, builders are lost, go
-// and come back, the gate shuts, the graph is made anew, the database fails. Everything must come to its end.
+// and come back, the gate shuts, the graph is made anew, the database fails. Everything must come to its end. Some of it
+// happens between any two steps of a turn, where the turn lets others have theirs.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +16,7 @@ import type { BuilderPool, PooledBuilder } from '../../builder/builder-pool.ts';
 import type { Database } from '../../database/database.ts';
 import { openWarmDatabase } from '../../database/kysely/sqlite/testing/warm-database.ts';
 import { newNode, newPath } from '../../database/testing/samples.ts';
+import type { Breath } from '../../lib/breathe.ts';
 import { behaviourOf, type Plan, plansArbitrary } from '../testing/planned-builds.ts';
 import { createTestScheduler } from '../testing/schedule-alone.ts';
 import type { BuildOutcome } from './build-outcome.ts';
@@ -51,6 +53,8 @@ const stormArbitrary = fc.record({
       class: fc.constantFrom(...buildClasses),
       atEvent: fc.nat(25),
       abortedAfter: fc.option(fc.nat(12)),
+      /** So many breaths after it was asked for: while it is taken up, or others are, or leave. */
+      abortedAtBreath: fc.option(fc.nat(150)),
     }),
     { minLength: 1, maxLength: 6 },
   ),
@@ -68,6 +72,12 @@ const stormArbitrary = fc.record({
   /** Which calls of the database fail. */
   faults: fc.oneof(fc.constant<number[]>([]), fc.uniqueArray(fc.nat(60), { maxLength: 3 })),
   keptNodes: fc.constantFrom(0, 5, 1_000_000),
+  /** Steps between two breaths of a turn. */
+  stepsABreath: fc.constantFrom(1, 3, 10),
+  /** In so many of them something happens. */
+  eventEvery: fc.constantFrom(1, 5, 40),
+  /** The server is stopped in that one. */
+  stopsAtBreath: fc.option(fc.nat(400), { freq: 3 }),
   slots: fc.integer({ min: 1, max: 3 }),
 });
 
@@ -159,7 +169,12 @@ const createMachines = (storm: Storm, nodes: readonly DrvNode[], built: Readonly
       ...fake,
       ...{ name, isLocal, speed: 1, mandatoryFeatures: [] },
       slots: { build: storm.slots, fixedOutput: 1 },
-      async build(request, observer, signal) {
+      async build(request, given, signal) {
+        const log = (line: string): void => {
+          given.phase(line);
+          given.log(line);
+        };
+        const observer = { ...given, log };
         const output = outputsOf.get(request.drvPath)!;
         expect(running).not.toContain(output);
         running.add(output);
@@ -239,11 +254,29 @@ const failingBuilds = ({ faults }: Storm): Database['builds'] => {
   };
 };
 
+/** What somebody finds who looks while a turn is at work. */
+const lookAt = (scheduler: Scheduler, nodes: readonly DrvNode[], slots: number): void => {
+  const queued = scheduler.queued();
+  const active = scheduler.active().map(({ drv }) => drv);
+  expect([queued.length, new Set(queued).size]).toEqual([scheduler.queuedCount(), queued.length]);
+  expect(queued.filter((drv) => active.includes(drv))).toEqual([]);
+  if (active.length + queued.length > 0) expect(scheduler.isBuilding()).toBe(true);
+  expect(new Set(active).size).toBe(active.length);
+  for (const drv of active) expect(scheduler.why(drv)).toMatch(/is being built by/);
+  for (const { path } of nodes) scheduler.why(path);
+  for (const name of ['here', 'fast', 'arm']) {
+    expect(scheduler.slotsInUse(name).build).toBeLessThanOrEqual(slots);
+  }
+};
+
 interface Asked {
   readonly wanted: number;
   readonly outcomes: ReadonlyMap<DrvPath, BuildOutcome>;
   readonly left: boolean;
 }
+
+/** Of all storms, while a turn was at work. */
+const between = { asked: 0, aborted: 0, moved: 0, ended: 0, stopped: 0 };
 
 /** Carries out all wishes of a storm. @returns what each came to */
 const ride = async (storm: Storm) => {
@@ -257,10 +290,51 @@ const ride = async (storm: Storm) => {
   const machines = createMachines(storm, nodes, built);
   const hand = createHandGate();
   const swept: Promise<number>[] = [];
+  const seen: unknown[] = [];
+  const aborts: { readonly atBreath: number | null; readonly abort: AbortController }[] = [];
+  const open = new Set<() => number>();
+  let [steps, breaths] = [0, 0];
+  const look = (): void => {
+    try {
+      lookAt(scheduler, nodes, storm.slots);
+      for (const leftS of [...open].map((ask) => ask())) expect(leftS).toBeGreaterThanOrEqual(0);
+    } catch (error) {
+      seen.push(error);
+    }
+  };
+  const isStopped = (): boolean => storm.stopsAtBreath !== null && breaths >= storm.stopsAtBreath;
+  const stop = (): void => {
+    between.stopped += 1;
+    waiting.length = 0;
+    moves.length = 0;
+    for (const { abort } of aborts) abort.abort();
+    scheduler.stop().catch((error: unknown) => seen.push(error));
+  };
+  const breath: Breath = {
+    isDue: () => ++steps % storm.stepsABreath === 0,
+    async take() {
+      breaths += 1;
+      const before = [asked.length, moves.length, machines.running.size] as const;
+      for (const { atBreath, abort } of aborts) {
+        if (atBreath !== breaths || abort.signal.aborted) continue;
+        abort.abort();
+        between.aborted += 1;
+      }
+      if (breaths % storm.eventEvery === 0) onAnything();
+      if (breaths === storm.stopsAtBreath) stop();
+      look();
+      await turn();
+      look();
+      between.asked += asked.length - before[0];
+      between.moved += before[1] - moves.length;
+      if (machines.running.size < before[2]) between.ended += 1;
+    },
+  };
   const scheduler: Scheduler = createTestScheduler({
     ...{ builder: machines.pool.builders()[0]!, pool: machines.pool, gate: hand.gate },
     ...{ keptNodes: storm.keptNodes, logs: { folder, maxBytes: 10_000 } },
     database: { builds: failingBuilds(storm) },
+    breath,
     onRanDry: () => hand.turn(null),
     onRecorded: (transitions) => {
       for (const { drv, cause } of transitions) {
@@ -306,6 +380,8 @@ const ride = async (storm: Storm) => {
   const carryOut = async (wish: Wish): Promise<Asked> => {
     const there = new Set(wish.there.map((node) => ids[at(node)]!));
     const abort = new AbortController();
+    const { abortedAtBreath } = wish;
+    aborts.push({ atBreath: abortedAtBreath === null ? null : breaths + 1 + abortedAtBreath, abort });
     let untilAbort = wish.abortedAfter ?? Number.POSITIVE_INFINITY;
     for (;;) {
       const wanted = new Set(graph.closureOf(wish.roots.map((root) => ids[at(root)]!)));
@@ -313,17 +389,23 @@ const ride = async (storm: Storm) => {
       for (const node of wanted) if (there.has(node) || built.has(graph.pathOf(node))) wanted.delete(node);
       const demand: BuildDemand = {
         ...{ class: wish.class, arrivedAtMs: 0, change: null, graph, wanted, signal: abort.signal },
-        onEvent: () => {
+        onEvent: (event) => {
+          const drv = 'outcome' in event ? event.outcome.drv : event.drv;
+          if (!wanted.has(graph.find(drv) ?? -1)) seen.push(`told of ${drv}, which it does not want`);
           if (untilAbort-- === 0) abort.abort();
           onAnything();
         },
       };
+      const builds = scheduler.demand(demand);
+      open.add(builds.expectedLeftS);
       try {
-        const outcomes = await scheduler.demand(demand).finished;
+        const outcomes = await builds.finished;
         return { wanted: wanted.size, outcomes, left: abort.signal.aborted };
       } catch (error) {
         if (!(error instanceof Fault)) throw error;
         if (abort.signal.aborted) return { wanted: 0, outcomes: new Map(), left: true };
+      } finally {
+        open.delete(builds.expectedLeftS);
       }
     }
   };
@@ -336,13 +418,14 @@ const ride = async (storm: Storm) => {
     if (read === asked.length) begin(waiting.shift()!);
     ended.push(await asked[read]!);
   }
-  return { nodes, ended, scheduler, machines, swept: await Promise.all(swept), twice };
+  const found = await Promise.all(swept);
+  return { nodes, ended, scheduler, machines, swept: found, twice, seen, isStopped: isStopped() };
 };
 
 it('is through every storm with everything settled, nothing running, and nobody told what is not so', async () => {
   await fc.assert(
     fc.asyncProperty(stormArbitrary, async (storm) => {
-      const { nodes, ended, scheduler, machines, swept, twice } = await ride(storm);
+      const { nodes, ended, scheduler, machines, swept, twice, seen, isStopped } = await ride(storm);
       const possible = possibleStates(storm);
       for (const { outcomes, left, wanted } of ended) {
         if (!left) expect(outcomes.size).toBe(wanted);
@@ -352,9 +435,9 @@ it('is through every storm with everything settled, nothing running, and nobody 
           if (state === 'interrupted') expect(cause).toBe('timeout');
         }
       }
-      expect(twice).toEqual([]);
+      expect([twice, seen]).toEqual([[], []]);
       expect(swept.filter((found) => found > 0)).toEqual([]);
-      expect(await scheduler.sweep().catch(() => 0)).toBe(0);
+      if (!isStopped) expect(await scheduler.sweep().catch(() => 0)).toBe(0);
       // What somebody took over and needs no more is ended behind the last demand.
       await scheduler.stop();
       expect([machines.running.size, scheduler.active(), scheduler.queued()]).toEqual([0, [], []]);
@@ -367,4 +450,6 @@ it('is through every storm with everything settled, nothing running, and nobody 
     }),
     { numRuns: 100, plugins: [fc.timeout(20_000)] },
   );
+  // Or it would have proven nothing.
+  for (const times of Object.values(between)) expect(times).toBeGreaterThan(5);
 });

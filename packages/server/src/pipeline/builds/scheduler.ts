@@ -4,6 +4,7 @@ import type { DrvGraph, NodeId } from '@eka-ci/core/drv-graph';
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { BuilderPool } from '../../builder/builder-pool.ts';
 import type { ChangeListing, Database, RecordedTransition } from '../../database/database.ts';
+import type { Breath } from '../../lib/breathe.ts';
 import type { BuildEvent, BuildOutcome } from './build-outcome.ts';
 import type { KnownFailure } from './known-failures.ts';
 import type { SlotsInUse } from './placement.ts';
@@ -108,6 +109,8 @@ export interface SchedulerDeps extends Pick<AttemptDeps, 'limits' | 'logs'> {
   ) => void;
   /** Something could run and did not: a bug here, mended. */
   readonly onRepaired?: (found: readonly DrvPath[]) => void;
+  /** When a long turn lets the others of the event loop have theirs. @default after five milliseconds */
+  readonly breath?: Breath;
   /** Settled derivations that the graph may hold before it is made anew. @default 100000 */
   readonly keptNodes?: number;
 }

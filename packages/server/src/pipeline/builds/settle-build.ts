@@ -70,10 +70,10 @@ const endTried = (
     lastLines: step.step === 'succeed' ? [] : lastLines,
   };
   if (outcome.state === 'succeeded') turn.acts.push(() => state.successes.keep(outcome));
-  state.settle(step.node, () => ({ kind: 'build-finished', outcome }), turn);
+  state.settle({ node: step.node, drv }, () => ({ kind: 'build-finished', outcome }), turn);
 };
 
-export const settleBuild = (state: SchedulerState, ended: EndedBuild, turn: Turn): void => {
+export const settleBuild = async (state: SchedulerState, ended: EndedBuild, turn: Turn): Promise<void> => {
   const { build, attempt } = ended;
   const { node } = build;
   const { wanted, running } = state;
@@ -98,9 +98,8 @@ export const settleBuild = (state: SchedulerState, ended: EndedBuild, turn: Turn
     tries.lostOn.add(build.builder.name);
     return tryAgain(state, ended, turn);
   }
-  for (const step of settlement.steps) {
-    if (step.node === node) endTried(state, { step, ended }, turn);
-    else state.endUntried(step, turn);
-  }
-  state.makeReady(settlement.nowReady, turn);
+  const [own, ...dependents] = settlement.steps;
+  if (own !== undefined) endTried(state, { step: own, ended }, turn);
+  await state.endUntried(dependents, turn);
+  await state.makeReady(settlement.nowReady, turn);
 };

@@ -20,14 +20,14 @@ const startLater = (state: SchedulerState, place: Place, turn: Turn): void => {
 };
 
 /** What was taken up while somebody could build it, and is ready when nobody can any more: it would wait for ever. */
-export const endUnbuildable = (state: SchedulerState, turn: Turn): void => {
+export const endUnbuildable = async (state: SchedulerState, turn: Turn): Promise<void> => {
   const { graph, frontier, order, kinds } = state.wanted;
   const builders = state.deps.pool.builders();
   const lacked = kinds.lackedBy(builders);
   if (lacked.length === 0) return;
   for (let node = order.take(lacked); node !== undefined; node = order.take(lacked)) {
     const message = whatNobodyHas(builders, needsOf(graph, node)) ?? 'no builder offers what it asks for';
-    for (const step of settleUnsatisfiable({ graph, frontier }, node, message)) state.endUntried(step, turn);
+    await state.endUntried(settleUnsatisfiable({ graph, frontier }, node, message), turn);
   }
 };
 

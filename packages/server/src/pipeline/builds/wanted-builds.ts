@@ -2,8 +2,7 @@
 import { BuildFrontier } from '@eka-ci/core/build-frontier';
 import { BuildOrder, type DemandId } from '@eka-ci/core/build-order';
 import { DrvGraph, DrvGraphError, type NodeId } from '@eka-ci/core/drv-graph';
-import { drvNodeOf } from '@eka-ci/core/graph/copy-node';
-import { breathe } from '../../lib/breathe.ts';
+import { type Breath, eachBreathing, takeBreathing } from '../../lib/breathe.ts';
 import type { OpenDemand } from './open-demand.ts';
 import { NeedKinds, needsOf } from './placement.ts';
 
@@ -12,35 +11,42 @@ interface Entry {
   readonly arrivedAtS: number;
 }
 
-/** A graph as large as a package set is not copied in one breath. */
-const copiedAtOnce = 2000;
+/** In a graph that holds nothing else. */
+export interface CompactedBuilds {
+  readonly wanted: WantedBuilds;
+  /** Where each unsettled node is there. */
+  readonly moved: ReadonlyMap<NodeId, NodeId>;
+  /** What of each demand is left, there. */
+  readonly left: ReadonlyMap<OpenDemand, Set<NodeId>>;
+}
 
+/**
+ * What a package set wants at once is not taken up, and not let go of, in one breath: what says that it takes several
+ * must be through before the next is begun. Whoever looks meanwhile sees a part of it.
+ */
 export class WantedBuilds {
-  readonly kinds = new NeedKinds();
-  #graph = new DrvGraph();
-  #frontier = new BuildFrontier(this.#graph, []);
-  #order = this.#orderOf(this.#graph);
+  readonly kinds: NeedKinds;
+  readonly graph = new DrvGraph();
+  readonly frontier = new BuildFrontier(this.graph, []);
+  readonly order = new BuildOrder(this.graph, {
+    durationOf: (node) => this.#durations.get(node) ?? 1,
+    kindOf: (node) => this.kindOf(node),
+  });
+  readonly #breath: Breath;
   /** Expected seconds. */
-  #durations = new Map<NodeId, number>();
-  #entries = new Map<DemandId, Entry>();
+  readonly #durations = new Map<NodeId, number>();
+  readonly #entries = new Map<DemandId, Entry>();
   readonly #ids = new Map<OpenDemand, DemandId>();
   /** Who was aborted, and waits for the end of what runs for nobody else. */
-  #leaving = new Map<NodeId, Set<OpenDemand>>();
+  readonly #leaving = new Map<NodeId, readonly OpenDemand[]>();
   /** In the order in which they came. */
-  #unsettled = new Set<NodeId>();
+  readonly #unsettled = new Set<NodeId>();
   /** Of those, the ones whose inputs were seen to be there. */
-  #buildable = new Set<NodeId>();
+  readonly #buildable = new Set<NodeId>();
 
-  get graph(): DrvGraph {
-    return this.#graph;
-  }
-
-  get frontier(): BuildFrontier {
-    return this.#frontier;
-  }
-
-  get order(): BuildOrder {
-    return this.#order;
+  constructor(breath: Breath, kinds = new NeedKinds()) {
+    this.#breath = breath;
+    this.kinds = kinds;
   }
 
   get unsettled(): ReadonlySet<NodeId> {
@@ -56,49 +62,54 @@ export class WantedBuilds {
   }
 
   kindOf(node: NodeId): number {
-    return this.kinds.kindOf(needsOf(this.#graph, node));
+    return this.kinds.kindOf(needsOf(this.graph, node));
   }
 
-  /** Into this graph, inputs first. @returns their ids here @throws DrvGraphError DRV_GRAPH_CYCLE, _INCOMPLETE */
+  /**
+   * Into this graph, inputs first, in several breaths. @returns their ids here
+   * @throws DrvGraphError DRV_GRAPH_CYCLE, _INCOMPLETE
+   */
   async copy({ asked: { graph, durationOf }, wanted }: OpenDemand): Promise<NodeId[]> {
     const ids: NodeId[] = [];
-    for (const node of graph.closureOf(wanted, (id) => wanted.has(id))) {
+    const add = this.graph.adderFrom(graph);
+    const inputsFirst = graph.closureInSteps(wanted, (id) => wanted.has(id));
+    await eachBreathing(await takeBreathing(inputsFirst, this.#breath), this.#breath, (node) => {
       if (!graph.isComplete(node)) {
         throw new DrvGraphError(
           'DRV_GRAPH_INCOMPLETE',
           `${graph.pathOf(node)} is known by name only: add the derivation before it is to be built.`,
         );
       }
-      const id = this.#graph.add(drvNodeOf(graph, node));
+      const id = add(node);
       if (!this.#durations.has(id)) this.#durations.set(id, durationOf?.(node) ?? 1);
       ids.push(id);
-      if (ids.length % copiedAtOnce === 0) await breathe();
-    }
+    });
     return ids;
   }
 
-  /** @returns those that wait for nothing @throws DrvGraphError DRV_GRAPH_CYCLE; nothing is added then */
-  extend(fresh: readonly NodeId[]): NodeId[] {
-    const { ready } = this.#frontier.extend(fresh);
-    for (const node of fresh) this.#unsettled.add(node);
+  /** In several breaths. @returns those that wait for nothing @throws DrvGraphError DRV_GRAPH_CYCLE; nothing is added then */
+  async extend(fresh: readonly NodeId[]): Promise<NodeId[]> {
+    const { ready } = await takeBreathing(this.frontier.extendInSteps(fresh), this.#breath);
+    await eachBreathing(fresh, this.#breath, (node) => this.#unsettled.add(node));
     return ready;
   }
 
-  /** From here on the demand has its place in the order. `ids` that are settled by now are not among what it wants. */
-  join(demand: OpenDemand, ids: Iterable<NodeId>): void {
-    const own = [...ids].filter((id) => this.#unsettled.has(id));
+  /**
+   * From the end on, some breaths later, the demand has its place in the order. `ids` that are settled by now are not
+   * among what it wants.
+   */
+  async join(demand: OpenDemand, ids: Iterable<NodeId>): Promise<void> {
+    await eachBreathing(ids, this.#breath, (id) => {
+      if (this.#unsettled.has(id)) demand.left.add(id);
+    });
     // What these wait for is wanted with them, whoever brought it.
-    const below = this.#graph.closureOf(own, (id) => this.#unsettled.has(id));
-    const arrivedAtS = demand.asked.arrivedAtMs / 1000;
-    const id = this.#order.add({ class: demand.asked.class, arrivedAtS, wanted: below });
-    for (const node of own) demand.left.add(node);
-    this.#entries.set(id, { demand, arrivedAtS });
-    this.#ids.set(demand, id);
+    const below = this.graph.closureInSteps(demand.left, (id) => this.#unsettled.has(id));
+    await this.#enter(demand, await takeBreathing(below, this.#breath));
   }
 
   /** False where it was seen to be buildable before. */
   markBuildable(node: NodeId): boolean {
-    this.#order.markReady(node);
+    this.order.markReady(node);
     if (this.#buildable.has(node)) return false;
     this.#buildable.add(node);
     return true;
@@ -106,7 +117,7 @@ export class WantedBuilds {
 
   /** Those who wait for its outcome. */
   waitingFor(node: NodeId): OpenDemand[] {
-    const demands = this.#order.demandsOf(node).flatMap((id) => this.#entries.get(id)?.demand ?? []);
+    const demands = this.order.demandsOf(node).flatMap((id) => this.#entries.get(id)?.demand ?? []);
     return [...demands, ...(this.#leaving.get(node) ?? [])].filter(({ left }) => left.has(node));
   }
 
@@ -114,12 +125,12 @@ export class WantedBuilds {
   settle(node: NodeId): OpenDemand[] {
     const waiting = this.waitingFor(node);
     for (const { left } of waiting) left.delete(node);
-    this.#order.settle(node);
+    this.order.settle(node);
     this.#leaving.delete(node);
     this.#unsettled.delete(node);
     this.#buildable.delete(node);
     this.#durations.delete(node);
-    this.#frontier.release(node);
+    this.frontier.release(node);
     return waiting;
   }
 
@@ -132,22 +143,28 @@ export class WantedBuilds {
   }
 
   /**
-   * The demand has no place any more. @returns what nobody wants now: to be ended; the demand waits for its own of them
+   * From the end on, some breaths later, the demand has no place any more.
+   * @returns what nobody wants now: to be ended; the demand waits for its own of them
    */
-  leave(demand: OpenDemand): NodeId[] {
+  async leave(demand: OpenDemand): Promise<NodeId[]> {
     const id = this.#ids.get(demand);
     if (id === undefined) return [];
-    this.#handOver(id);
-    const unwanted = this.#order.remove(id).filter((node) => this.#unsettled.has(node));
+    await this.#handOver(id);
+    const removed = await takeBreathing(this.order.removeInSteps(id), this.#breath);
+    const unwanted: NodeId[] = [];
+    const own = new Set<NodeId>();
+    const alone = [demand];
+    await eachBreathing(removed, this.#breath, (node) => {
+      if (!this.#unsettled.has(node)) return;
+      unwanted.push(node);
+      if (!demand.left.has(node)) return;
+      own.add(node);
+      const others = this.#leaving.get(node);
+      this.#leaving.set(node, others === undefined ? alone : [...others, demand]);
+    });
     this.#entries.delete(id);
     this.#ids.delete(demand);
-    const own = new Set(unwanted.filter((node) => demand.left.has(node)));
-    demand.left.clear();
-    for (const node of own) {
-      demand.left.add(node);
-      const leaving = this.#leaving.get(node) ?? new Set();
-      this.#leaving.set(node, leaving.add(demand));
-    }
+    demand.left = own;
     return unwanted;
   }
 
@@ -158,68 +175,75 @@ export class WantedBuilds {
   ): number {
     const id = this.#ids.get(demand);
     if (id === undefined) return 0;
-    const order = this.#order;
+    const { order } = this;
     const chains = Array.from(running, (node) => order.chainOf(id, node));
     return Math.max(order.longestReadyOf(id), ...chains, order.remainingUpTo(id) / Math.max(1, slots));
   }
 
-  /** The same, in a graph that holds nothing else. @returns where each unsettled node is now */
-  compact(): ReadonlyMap<NodeId, NodeId> {
-    const [old, oldOrder, oldFrontier] = [this.#graph, this.#order, this.#frontier];
+  /** In several breaths. Until it is put in its place, this one is as it was. */
+  async compacted(): Promise<CompactedBuilds> {
+    const breath = this.#breath;
+    const wanted = new WantedBuilds(breath, this.kinds);
     const moved = new Map<NodeId, NodeId>();
-    this.#graph = new DrvGraph();
-    for (const node of this.#unsettled) moved.set(node, this.#graph.add(drvNodeOf(old, node)));
-    const move = (nodes: Iterable<NodeId>): NodeId[] => [...nodes].flatMap((node) => moved.get(node) ?? []);
-    this.#frontier = new BuildFrontier(this.#graph, moved.values());
+    const add = wanted.graph.adderFrom(this.graph);
+    await eachBreathing(this.#unsettled, breath, (node) => {
+      const to = add(node);
+      moved.set(node, to);
+      wanted.#durations.set(to, this.#durations.get(node) ?? 1);
+      if (this.#buildable.has(node)) wanted.#buildable.add(to);
+    });
+    await wanted.extend([...moved.values()]);
+    const movedOf = async (nodes: Iterable<NodeId>): Promise<NodeId[]> => {
+      const there: NodeId[] = [];
+      await eachBreathing(nodes, breath, (node) => {
+        const to = moved.get(node);
+        if (to !== undefined) there.push(to);
+      });
+      return there;
+    };
     // What was found ready waits for nothing that was wanted later, nor fails with it.
-    const ready = [...this.#unsettled].filter((node) => oldFrontier.stateOf(node) === 'ready');
-    this.#frontier.keepReady(move(ready));
-    this.#durations = new Map(
-      [...this.#durations].flatMap(([node, s]) => move([node]).map((id) => [id, s] as const)),
-    );
-    this.#order = this.#orderOf(this.#graph);
-    this.#unsettled = new Set(move(this.#unsettled));
-    this.#buildable = new Set(move(this.#buildable));
-    this.#leaving = new Map(
-      [...this.#leaving].flatMap(([node, of]) => move([node]).map((id) => [id, of] as const)),
-    );
-    const entries = [...this.#entries];
-    const waiting = [...this.#leaving.values()].flatMap((of) => [...of]);
-    for (const { left } of new Set([...waiting, ...this.#ids.keys()])) {
-      const moved = move(left);
-      left.clear();
-      for (const node of moved) left.add(node);
+    await eachBreathing(moved, breath, ([node, to]) => {
+      if (this.frontier.stateOf(node) === 'ready') wanted.frontier.keepReady([to]);
+    });
+    for (const [demand, id] of this.#ids) await wanted.#enter(demand, await movedOf(this.order.nodesOf(id)));
+    await eachBreathing(await movedOf(this.order.ready()), breath, (node) => wanted.order.markReady(node));
+    const left = new Map<OpenDemand, Set<NodeId>>();
+    for (const [node, of] of this.#leaving) {
+      const to = moved.get(node);
+      if (to !== undefined) wanted.#leaving.set(to, of);
+      for (const demand of of) left.set(demand, new Set());
     }
-    this.#entries = new Map();
-    for (const [id, { demand, arrivedAtS }] of entries) {
-      const wanted = move(oldOrder.nodesOf(id));
-      const newId = this.#order.add({ class: demand.asked.class, arrivedAtS, wanted });
-      this.#entries.set(newId, { demand, arrivedAtS });
-      this.#ids.set(demand, newId);
+    for (const demand of [...left.keys(), ...this.#ids.keys()]) {
+      left.set(demand, new Set(await movedOf(demand.left)));
     }
-    for (const node of move(oldOrder.ready())) this.#order.markReady(node);
-    return moved;
+    return { wanted, moved, left };
   }
 
-  #orderOf(graph: DrvGraph): BuildOrder {
-    return new BuildOrder(graph, {
-      durationOf: (node) => this.#durations.get(node) ?? 1,
-      kindOf: (node) => this.kindOf(node),
-    });
+  async #enter(demand: OpenDemand, wanted: Iterable<NodeId>): Promise<void> {
+    const arrivedAtS = demand.asked.arrivedAtMs / 1000;
+    const adding = this.order.addInSteps({ class: demand.asked.class, arrivedAtS, wanted });
+    const id = await takeBreathing(adding, this.#breath);
+    this.#entries.set(id, { demand, arrivedAtS });
+    this.#ids.set(demand, id);
   }
 
   /** What it alone wants, and others have come to wait for, is theirs as well. Dependents come first. */
-  #handOver(id: DemandId): void {
-    const order = this.#order;
+  async #handOver(id: DemandId): Promise<void> {
+    if (this.#ids.size === 1) return;
+    const { order, graph } = this;
     const all = new Set(order.nodesOf(id));
     // Of what has joined later the order of joining says nothing.
-    const inputsFirst = this.#graph.closureOf(all, (node) => all.has(node));
-    for (const node of inputsFirst.toReversed()) {
-      if (order.demandsOf(node).length > 1) continue;
-      for (const above of this.#graph.dependentsOf(node)) {
-        if (this.#frontier.stateOf(above) !== 'waiting') continue;
+    const inputsFirst = await takeBreathing(
+      graph.closureInSteps(all, (node) => all.has(node)),
+      this.#breath,
+    );
+    await takeBreathing(graph.linkDependents(), this.#breath);
+    await eachBreathing(inputsFirst.toReversed(), this.#breath, (node) => {
+      if (order.demandsOf(node).length > 1) return;
+      for (const above of graph.dependentsOf(node)) {
+        if (this.frontier.stateOf(above) !== 'waiting') continue;
         for (const other of order.demandsOf(above)) if (other !== id) order.join(other, node);
       }
-    }
+    });
   }
 }
