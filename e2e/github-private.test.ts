@@ -2,6 +2,7 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { runChild } from '@eka-ci/process';
 import { ChangeDetail } from '@eka-ci/protocol/change';
 import { JobDrvPage } from '@eka-ci/protocol/job';
@@ -9,7 +10,7 @@ import { Me, NewApiToken } from '@eka-ci/protocol/user';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { createTestBrowser } from './testing/browser.ts';
 import { createGithubTown, type GithubTown } from './testing/github.ts';
-import { type TestServer, until, webhookSecret } from './testing/server.ts';
+import { databasePath, type TestServer, until, webhookSecret } from './testing/server.ts';
 
 const hush = 'octo/hush';
 /** Private as well, and locked by that. */
@@ -195,5 +196,49 @@ it('is gone with the right to read it, and comes and goes with its visibility', 
   server = await town.start();
   expect(await statusOf('anonymous')).toBe(404);
   expect((await ask('anonymous', '/v1/prs')).body).not.toContain(canary);
+  await control.clearFaults({});
+});
+
+/** As of a server that died before it had read any of it: much that hides nothing, and at last that the repository is private. */
+const leaveUnread = (count: number): void => {
+  const database = new DatabaseSync(databasePath(town.world));
+  const told = database
+    .prepare(`select key, payload from deliveries where payload like '%-visibility"%"isPrivate":true%'`)
+    .get();
+  const { key, payload } = told ?? {};
+  const insert = database.prepare(
+    'insert into deliveries (key, sequence, payload, received_at_ms) values (?, ?, ?, 0)',
+  );
+  const add = (at: number, text: string): void =>
+    void insert.run(String(key).replace('"]', `-${at}"]`), 1_000_000 + at, text);
+  database.exec('begin');
+  for (let at = 0; at < count; at++) add(at, '{"kind":"ping"}');
+  add(count, String(payload));
+  database.exec('commit');
+  database.close();
+};
+
+it('is shown to nobody while a server that starts has not read that it is private', {
+  timeout: 60_000,
+}, async () => {
+  const { control } = town;
+  // What it could not ask before it would ask in a while only.
+  await server.kill();
+  server = await town.start();
+  await control.setVisibility({ repository: hush, private: false, by: 'alice' });
+  await untilStatus('anonymous', 200);
+  await server.kill();
+  leaveUnread(30_000);
+  await control.addFault({ path: '^/installation/', times: 1000, fault: { kind: 'status', status: 503 } });
+  const starting = town.start();
+  const seen = new Set<number>();
+  await until(async () => {
+    // Nothing listens at first.
+    const status = await statusOf('anonymous').catch(() => 0);
+    seen.add(status);
+    return status === 200 || status === 404 ? true : null;
+  });
+  server = await starting;
+  expect([...seen]).toEqual([0, 503, 404]);
   await control.clearFaults({});
 });

@@ -196,11 +196,7 @@ export const describeEvaluator = (
           ['builds', 'import-from-derivation', /allow-import-from-derivation/],
           ['fetches', 'network', /evaluation has no network/],
           ['fakes', 'other', /drvPath/],
-          [
-            'floats',
-            'other',
-            /^experimental .* is disabled: derivations that are addressed by their content/,
-          ],
+          ['floats', 'other', /^__contentAddressed is not supported: .*'ca-derivations' is disabled\)/],
         ])('%s is named as %s, with message and position', (attr, kind, message) => {
           const record = named(seen, attr);
           if (record?.kind !== 'failed') throw new Error(`${attr} did not fail: ${JSON.stringify(record)}`);

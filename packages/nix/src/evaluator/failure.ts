@@ -82,11 +82,14 @@ const kindOf = (error: NixError, message: string, thrown: boolean): EvaluationFa
   return called ? 'throw' : kind;
 };
 
-/** Nix says how to switch it on, which nobody can who asks for an evaluation, and which would not help a build. */
+/**
+ * Nix says how to switch it on, which nobody can who asks for an evaluation, and which would not help a build. A summary
+ * shows the beginning alone.
+ */
 const explainFeature = (message: string): string =>
   message.replace(
     /^(experimental Nix feature 'ca-derivations' is disabled);[^\n]*/,
-    '$1: derivations that are addressed by their content (__contentAddressed) are not supported',
+    '__contentAddressed is not supported: derivations that are addressed by their content are not evaluated ($1)',
   );
 
 /** The mode is ours: nobody who reads this has switched it on. */

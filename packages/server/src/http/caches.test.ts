@@ -78,7 +78,7 @@ it('is counted by cache and outcome', async () => {
   metrics.registerIn(registry);
   const push: StoredPush = {
     ...{ id: 1, cache: 'main', drv: '/nix/store/a.drv' as DrvPath, outputs: ['/nix/store/a' as StorePath] },
-    ...{ repository: 'o/r', branch: 'main', publicationId: 1, priority: 0, state: 'waiting' },
+    ...{ repository: 'o/r', branch: 'main', changeId: null, publicationId: 1, priority: 0, state: 'waiting' },
     ...{ attempts: 0, nextAtMs: 0, fault: null, waitingSinceMs: 0, updatedAtMs: 0 },
   };
   metrics.told({ kind: 'ending', cache: 'main', ending: { kind: 'pushed', push, durationMs: 1500 } });

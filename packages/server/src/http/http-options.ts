@@ -98,8 +98,8 @@ export interface HttpDeps {
   readonly version: string;
   /** @param maySee only changes of these repositories are counted. @default all */
   readonly status: (maySee?: (repository: string, repositoryId?: number) => boolean) => StatusFacts;
-  /** False: it is not known yet what is private, and nothing is shown to anybody over TCP. @default it is known */
-  readonly mayShow?: () => boolean;
+  /** False: it is not known yet what is private, and nothing is shown to anybody over TCP. */
+  readonly mayShow: () => boolean;
   /** False while the server starts or ends: a load balancer then sends nothing here. */
   readonly isReady: () => boolean;
   readonly builds: LiveBuilds;

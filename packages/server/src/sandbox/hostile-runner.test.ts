@@ -96,6 +96,14 @@ function* endlessly(bytes: Buffer): Generator<Buffer> {
 }
 
 const mib = 1024 * 1024;
+
+/** Nobody is there any more who could read. */
+const untilRefused = async (socket: Socket): Promise<void> => {
+  while (!socket.destroyed) {
+    socket.write('x');
+    await setImmediate();
+  }
+};
 const zeros = (count: number): string => `[${Array(count).fill(0).join()}]`;
 
 const drv = `/no/store/${'0'.repeat(32)}-a.drv`;
@@ -198,6 +206,28 @@ describe('a runner that is not to be believed', () => {
     expect(end).toMatchObject({ failure: { kind: 'killed', message } });
   });
 
+  it('has answered and does not go: it is left', { timeout: 20_000 }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'eka-ci-stays-'));
+    const sockets: Socket[] = [];
+    // Like one that waits for what it ran: it neither closes its side nor minds that we have closed ours.
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      sockets.push(socket);
+      socket.on('error', () => {}).resume();
+      socket.write(answer(complete(0)));
+    });
+    server.listen(join(folder, 'socket'));
+    await once(server, 'listening');
+    try {
+      const { end } = await evaluateOver(() => connectRunner(join(folder, 'socket'), 50), 20_000);
+      expect(end).toMatchObject({ kind: 'complete', records: 0 });
+      await Promise.all(sockets.map(async (socket) => socket.writable && (await untilRefused(socket))));
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it('has the time of the evaluation, and no more: does not even listen', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'eka-ci-deaf-'));
     writeFileSync(join(tree, 'large'), Buffer.alloc(16 * 1024 * 1024));
@@ -255,6 +285,8 @@ describe('a runner of a check that is not to be believed', () => {
   it.each([
     ['of many parts', { bounds: [zeros(mib)] }, /an answer has 2\d{6} bytes$/],
     ['of parts of another type', { bounds: JSON.parse(zeros(10_000)) as unknown }, /^[^]{50,1100}$/],
+    ['of an older one', { version: 1 }, /the runner is older \(protocol 1 and not 2\): install the same/],
+    ['of a newer one', { version: 3 }, /the runner is newer \(protocol 3 and not 2\): install the same/],
   ])('has an answer %s', async (_what, more, why) => {
     const { result } = await runBy({ says: [frame('answer', { version: 2, result: cancelled, ...more })] });
     expect(result).toEqual(refused(why));

@@ -16,8 +16,11 @@ export interface ToldEvaluation {
   end(end: EvaluationEnd): EvaluationEnd;
 }
 
+/** Of one evaluation. */
+export type ToldBounds = Readonly<Record<'bytes' | 'records' | 'lines' | 'warnings', number>>;
+
 /** More than ten times what the largest package set there is comes to; an evaluator has the same bound on attributes. */
-const most = { bytes: 1024 ** 3, records: 1_000_000, lines: 5000, warnings: 100 };
+const largestSet: ToldBounds = { bytes: 1024 ** 3, records: 1_000_000, lines: 5000, warnings: 100 };
 
 /** Some times what a record has at most. What is larger would keep everybody else waiting while it is taken apart. */
 const maxEventBytes = 4 * 1024 * 1024;
@@ -48,7 +51,7 @@ const recordOf = (told: ToldRecord, storeDir: string): EvaluationRecord => {
   return { kind, attr, attrPath, ...read.facts, meta, metaError };
 };
 
-export const createToldEvaluation = (storeDir: string): ToldEvaluation => {
+export const createToldEvaluation = (storeDir: string, most: ToldBounds = largestSet): ToldEvaluation => {
   const attrs = new Set<string>();
   const told = { bytes: 0, records: 0, lines: 0, warnings: 0 };
   const add = (what: keyof typeof most, amount: number): void => {

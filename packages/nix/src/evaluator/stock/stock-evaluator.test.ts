@@ -1,3 +1,4 @@
+import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeEvaluator } from '../evaluator.contract.ts';
@@ -36,6 +37,43 @@ describe('the stock evaluator', () => {
     const seen = await collectEvaluation(evaluator, request(tree));
     expect(seen.records).toMatchObject([{ kind: 'derivation', name: 'imported' }]);
     expect(seen.logs.join('\n')).toContain('hello from the builder');
+  });
+
+  it('takes no derivation that is addressed by its content, whatever the configuration of the machine says', async () => {
+    const floating = drv('f').replace(
+      'derivation {',
+      'derivation { __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256";',
+    );
+    const tree = await store.tree({
+      'default.nix': `{ a = ${floating}; }`,
+      'flake.nix': `{ outputs = _: { packages.x86_64-linux.a = (import ./default.nix).a; }; }`,
+    });
+    const own = await makeTemporaryStore();
+    try {
+      const settings = 'experimental-features = ca-derivations nix-command flakes\n';
+      await appendFile(join(own.nix.confDir, 'nix.conf'), settings);
+      await writeFile(join(own.folder, 'user.conf'), settings);
+      const more = { NIX_CONFIG: settings, NIX_USER_CONF_FILES: join(own.folder, 'user.conf') };
+      const evaluator = createStockEvaluator({ ...own.nix, env: { ...own.nix.env, ...more } });
+      const flake = { kind: 'flake', output: 'packages', systems: ['x86_64-linux'] } as const;
+      for (const target of [
+        { kind: 'file', file: 'default.nix', attrPath: [] },
+        { ...flake, rev: null, lastModified: null },
+      ] as const) {
+        const seen = await collectEvaluation(
+          evaluator,
+          request(tree, { target, rootsDir: join(own.folder, 'r') }),
+        );
+        expect(seen.records, JSON.stringify(seen.end)).toMatchObject([
+          {
+            kind: 'failed',
+            failure: { message: expect.stringMatching(/^__contentAddressed is not sup/) as string },
+          },
+        ]);
+      }
+    } finally {
+      await own.remove();
+    }
   });
 
   it('gives no jobset for a set that holds itself, and says so', async () => {

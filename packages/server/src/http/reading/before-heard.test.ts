@@ -2,15 +2,16 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { z } from 'zod';
 import { createFakeHostedForge, fakeRequest } from '../../forge/hosted-forge.fake.ts';
 import { createDeliveryLine } from '../../pipeline/delivery-line.ts';
 import { createLiveFeed } from '../../pipeline/live/live-feed.ts';
 import { createHttpApp } from '../app.ts';
 import { type Listening, listen } from '../listen.ts';
 import { createLiveConnections } from '../live/live-connections.ts';
-import { readApi } from '../testing/documented.ts';
+import { type DocumentedApi, type DocumentedOperation, readApi } from '../testing/documented.ts';
+import { valid } from '../testing/from-schema.ts';
 import { ask } from '../testing/raw-request.ts';
 import { metricsToken, type Served, serve } from '../testing/served.ts';
 import { createWebhookMetrics } from '../webhook-metrics.ts';
@@ -61,25 +62,52 @@ it('says that it lives, and takes what forges tell', async () => {
   expect(await served.database.deliveries.unfinished(10)).toHaveLength(1);
 });
 
-it('shows nothing else over the port, all of it to who opens the socket, and all of it when it knows', async () => {
+/** Of its form, whether there is such a thing or not. */
+const requestOf = (
+  { method, path, parameters = [], requestBody }: DocumentedOperation,
+  { resolve }: DocumentedApi,
+): { readonly url: string; readonly init: RequestInit } => {
+  const sample = (schema: Parameters<typeof valid>[0]): unknown =>
+    fc.sample(valid(schema, resolve), { numRuns: 1, seed: 1 })[0];
+  const valueOf = (name: string): string =>
+    encodeURIComponent(String(sample(parameters.find((one) => one.name === name)?.schema ?? {})) || '1');
+  const query = parameters.filter((one) => one.in === 'query' && one.required === true);
+  const asked = query.map(({ name }) => `${name}=${valueOf(name)}`).join('&');
+  const url = `${path.replaceAll(/\{(\w+)\}/g, (_, name: string) => valueOf(name))}?${asked}`;
+  const init: RequestInit = { method: method.toUpperCase(), redirect: 'manual' };
+  const body = requestBody?.content?.['application/json']?.schema;
+  if (body === undefined) return { url, init };
+  const headers = { 'content-type': 'application/json' };
+  return { url, init: { ...init, headers, body: JSON.stringify(sample(body)) } };
+};
+
+it('shows nothing else over the port, as its document says, all of it to who opens the socket, and all when it knows', async () => {
   const document = await ask({ socketPath: join(folder, 'server.socket') }, '/v1/openapi.json');
-  const api = await readApi(z.record(z.string(), z.unknown()).parse(JSON.parse(document.body)));
+  const api = await readApi(JSON.parse(document.body));
   const open = new Set(['getHealth', 'getReadiness', 'getMetrics', 'getMetricsForPrometheus']);
-  const asked = api.operations.filter(
-    ({ operationId, method }) => method === 'get' && !open.has(operationId),
-  );
-  expect(asked.length).toBeGreaterThan(30);
-  for (const { operationId, path, parameters = [] } of asked) {
-    const query = parameters.filter((one) => one.in === 'query' && one.required === true);
-    const url = `${path.replaceAll(/\{\w+\}/g, '1')}?${query.map(({ name }) => `${name}=1`).join('&')}`;
-    const answer = await fetch(base() + url, { redirect: 'manual' });
-    // Whatever is wrong with an address is said without looking at anything.
-    expect([400, 503], operationId).toContain(answer.status);
-    if (answer.status === 503) expect(answer.headers.get('retry-after'), operationId).toBe('5');
+  const guarded = api.operations.filter(({ operationId }) => !open.has(operationId));
+  expect(guarded.filter(({ method }) => method === 'get').length).toBeGreaterThan(30);
+  expect(guarded.filter(({ method }) => method !== 'get').length).toBeGreaterThan(15);
+  for (const operation of guarded) {
+    const { operationId } = operation;
+    const { url, init } = requestOf(operation, api);
+    const answer = await fetch(base() + url, init);
+    const [body, contentType] = [await answer.text(), answer.headers.get('content-type') ?? ''];
+    expect(answer.status, `${operationId}: ${body}`).toBe(503);
+    expect(answer.headers.get('retry-after'), operationId).toBe('5');
+    expect(JSON.parse(body), operationId).toMatchObject({ error: { code: 'SERVER_NOT_READY' } });
+    expect(api.faultOf(operation, { status: 503, contentType, body }), operationId).toBe('');
   }
-  expect((await fetch(`${base()}/v1/drvs/${served.drv}`)).status).toBe(503);
-  expect((await fetch(`${base()}/v1/prs`)).status).toBe(503);
+  // What the document has no words for.
+  const log = `/v1/logs/${served.drv}`;
+  for (const [method, path] of [
+    ...(['/v1/ws/builds', '/v1/openapi.json'] as const).map((one) => ['GET', one] as const),
+    ...[log, `${log}/hooks/notify`, '/v1/prs'].map((one) => ['HEAD', one] as const),
+  ]) {
+    expect((await fetch(base() + path, { method })).status, `${method} ${path}`).toBe(503);
+  }
   isHeard = true;
+  expect((await fetch(base() + log)).status).toBe(200);
   expect((await fetch(`${base()}/v1/drvs/${served.drv}`)).status).toBe(200);
   expect((await fetch(`${base()}/v1/prs`)).status).toBe(200);
 });

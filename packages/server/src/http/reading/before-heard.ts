@@ -8,7 +8,7 @@ import { isOperator } from '../operator.ts';
 const openToAll = ['/v1/healthz', '/v1/readyz', '/v1/metrics', '/metrics'];
 
 /** Throws where nothing may be shown. */
-export const createHeardGuard = ({ mayShow = () => true, webhooks }: HttpDeps) => {
+export const createHeardGuard = ({ mayShow, webhooks }: Pick<HttpDeps, 'mayShow' | 'webhooks'>) => {
   const open = new Set([...openToAll, ...(webhooks?.forges.map(({ webhookPath }) => webhookPath) ?? [])]);
   /** @throws HttpError SERVER_NOT_READY */
   return (request: FastifyRequest): void => {

@@ -34,6 +34,7 @@ type Open =
   // By a connection of its own: live-reader.ts.
   | 'live'
   | 'logsDir'
+  | 'mayShow'
   // Of changes that were found.
   | 'merges'
   | 'metricSets'

@@ -321,6 +321,7 @@ export const serve = async (more: ServeOptions = {}): Promise<Served> => {
       builds: { slots: 2 },
       changes: { queued: 1, judging: 1 },
     }),
+    mayShow: () => true,
     isReady: () => ready,
     builds: {
       active: () => [{ drv: input, attempt: 1, builder: 'local', phase: 'buildPhase', startedAtMs: 900 }],

@@ -151,6 +151,24 @@ describe('an evaluation by a runner behind a socket', () => {
     await vi.waitFor(() => expect(readdirSync(runners.copies)).toEqual([]));
   });
 
+  it('ends with whoever asked for it, though it has more to say than anybody reads', {
+    timeout: 30_000,
+  }, async () => {
+    const long = 'x'.repeat(1900);
+    const said = Array.from({ length: 3000 }, (_, at) => `(builtins.trace "${at} ${long}" null)`);
+    const tree = await store.tree({
+      'default.nix': `builtins.seq (builtins.deepSeq [ ${said.join(' ')} ] 1) { a = ${endless}; }`,
+    });
+    const { nix } = store;
+    // It is not forced: it comes to its end by itself, or this test does not.
+    const { socketPath } = runners;
+    const patient = createSocketEvaluator({ socketPath, nix, patienceMs: 10 * 60_000 });
+    for await (const event of patient.evaluate(requestFor(tree), signal)) {
+      if (event.type === 'log') break;
+    }
+    await vi.waitFor(() => expect(runners.running.size).toBe(0));
+  });
+
   it('says where its Nix is another one than the server has', async () => {
     const { socketPath } = runners;
     const request = requestFor(await store.tree({ 'default.nix': '{ }' }));
