@@ -1,7 +1,6 @@
 // One command in bubblewrap, from its start to its result: the timers, the counters, and the one who ends it.
 
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Child, startChild } from '@eka-ci/process';
@@ -11,7 +10,7 @@ import type { RunGroup } from './control-group-run.ts';
 import type { DiskWatch } from './disk-watch.ts';
 import { type FirstProcess, firstProcess } from './first-process.ts';
 import type { OutputPipe } from './output-pipe.ts';
-import { childrenOf, mostProcesses, processesBelow, watchProcesses } from './process-watch.ts';
+import { childrenOf, isAlive, mostProcesses, processesBelow, watchProcesses } from './process-watch.ts';
 import type { SandboxEnding, SandboxResult } from './sandbox.ts';
 
 export interface ConfinedRun {
@@ -107,7 +106,7 @@ const createEnd = (child: Child, group: RunGroup | null) => {
       clearTimeout(force);
       // Bounded, for its id may be somebody else's by now.
       const until = performance.now() + killGraceMs;
-      while (init !== undefined && existsSync(`/proc/${init}`) && performance.now() < until) await sleep(5);
+      while (init !== undefined && isAlive(init) && performance.now() < until) await sleep(5);
     },
   };
 };

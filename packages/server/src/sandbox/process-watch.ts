@@ -34,6 +34,15 @@ export const childrenOf = (pid: number): number[] => {
   }
 };
 
+/**
+ * Not one that has ended and waits for its parent to ask how: the first process of a sandbox gets so far only when all others
+ * in it have gone, and who inherits it may be slow to ask, or never does (the first process of a container).
+ */
+export const isAlive = (pid: number): boolean => {
+  const state = fieldOf(readOr(`/proc/${pid}/stat`))(3);
+  return state !== '' && state !== 'Z' && state !== 'X';
+};
+
 /** Of a sandbox that may have so many: enough to see that it has more. */
 export const mostProcesses = (maxProcesses: number): number => maxProcesses * 2 + 16;
 
