@@ -291,4 +291,13 @@ describe('a runner of a check that is not to be believed', () => {
     const { result } = await runBy({ says: [frame('answer', { version: 2, result: cancelled, ...more })] });
     expect(result).toEqual(refused(why));
   });
+
+  it('is of another version, and has gone before it was asked: its answer is what is told', async () => {
+    const answer = frame('answer', { version: 3, result: cancelled, bounds: [] });
+    const connection = scripted({ says: [answer] });
+    connection.output.destroy();
+    const sandbox = createRunnerClient({ connect: async () => connection, seesFolders: false });
+    const { result } = await runScript(sandbox, tree, 'true', {});
+    expect(result).toEqual(refused(/the runner is newer \(protocol 3 and not 2\)/));
+  });
 });

@@ -89,9 +89,10 @@ const talk = (to: Talk): Promise<Answer> => {
     () => answer,
     async (error: unknown) => {
       // Our own fault, or the runner's: it refuses before it has the whole tree. Either way it is to have its end.
-      const [early] = await Promise.all([answer.catch(() => null), connection.close()]);
-      if (early === null || !isRefusedWrite(error)) throw error;
-      return early;
+      await Promise.all([answer.catch(() => {}), connection.close()]);
+      if (!isRefusedWrite(error)) throw error;
+      // What it said, or why that is none, tells more than that it listens no more.
+      return answer;
     },
   );
   return Promise.race([answer.catch(() => sent), sent]);
