@@ -20,16 +20,21 @@ export interface Breath {
 }
 
 /** A quarter of what others may have to wait at most: what comes between two questions, and garbage, is added. */
-const longestTurnMs = 5;
+const shortestTurnMs = 5;
+/** Where others have long turns as well, this has as much of the loop as they, up to that. */
+const longestTurnMs = 15;
 
 /** Due where the turn has lasted too long. */
 export const createBreath = (): Breath => {
   let begunAtMs = performance.now();
+  let turnMs = shortestTurnMs;
   return {
-    isDue: () => performance.now() - begunAtMs >= longestTurnMs,
+    isDue: () => performance.now() - begunAtMs >= turnMs,
     take: async () => {
+      const givenUpAtMs = performance.now();
       await breathe();
       begunAtMs = performance.now();
+      turnMs = Math.min(longestTurnMs, Math.max(shortestTurnMs, begunAtMs - givenUpAtMs));
     },
   };
 };

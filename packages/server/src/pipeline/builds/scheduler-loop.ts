@@ -244,9 +244,11 @@ class SchedulerLoop implements Scheduler {
   async #leave(demand: OpenDemand, turn: Turn): Promise<void> {
     const { wanted, running, breath } = this.#state;
     const { graph, frontier } = wanted;
-    for (const node of await wanted.leave(demand)) {
+    const unwanted = await wanted.leave(demand);
+    // First, and in one breath: builders are not to go on while the rest is let go of.
+    for (const node of unwanted) running.abort(node);
+    for (const node of unwanted) {
       if (breath.isDue()) await breath.take();
-      running.abort(node);
       if (running.has(node) || !wanted.isUnsettled(node)) continue;
       await this.#state.endUntried(settleCancelled({ graph, frontier }, node, cancelMessage), turn);
     }

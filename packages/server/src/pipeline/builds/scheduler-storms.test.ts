@@ -260,7 +260,8 @@ const lookAt = (scheduler: Scheduler, nodes: readonly DrvNode[], slots: number):
   const active = scheduler.active().map(({ drv }) => drv);
   expect([queued.length, new Set(queued).size]).toEqual([scheduler.queuedCount(), queued.length]);
   expect(queued.filter((drv) => active.includes(drv))).toEqual([]);
-  if (active.length + queued.length > 0) expect(scheduler.isBuilding()).toBe(true);
+  // What runs may be what nobody wants any more, and is being ended.
+  if (queued.length > 0) expect(scheduler.isBuilding()).toBe(true);
   expect(new Set(active).size).toBe(active.length);
   for (const drv of active) expect(scheduler.why(drv)).toMatch(/is being built by/);
   for (const { path } of nodes) scheduler.why(path);
