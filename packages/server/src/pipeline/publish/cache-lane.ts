@@ -21,8 +21,6 @@ export type LaneEvent =
   | { readonly kind: 'lane-fault'; readonly cache: string; readonly error: unknown };
 
 export interface LaneDeps extends BatchDeps {
-  /** This server's own name; the same after its restart. */
-  readonly owner: string;
   /** At least 0 and less than 1. */
   readonly random: () => number;
   readonly onEvent: (event: LaneEvent) => void;
@@ -48,6 +46,8 @@ export interface CacheLane {
 }
 
 const idleMs = 30_000;
+/** After that no other group of what was claimed begins. */
+const claimMs = 5 * 60_000;
 const passingBackOff: BackOff = { firstMs: 2000, longestMs: 10 * 60_000 };
 /** Somebody has to change something; credentials that were rotated are found by the first of these. */
 const refusedBackOff: BackOff = { firstMs: 60_000, longestMs: 60 * 60_000 };
@@ -55,6 +55,8 @@ const longestWishMs = 60 * 60_000;
 const timerSlackMs = 10;
 /** Together, of a cache that has just failed: so few are lost when it fails again, and twice as many go next if it does not. */
 const pushesAfterFault = 8;
+/** Of what is due, one is tried of a cache that has just failed. */
+const triedAmong = 512;
 
 /** How long the cache asks to be left alone. */
 const wishOf = (fault: PushFault): number =>
@@ -146,11 +148,21 @@ class Lane implements CacheLane {
   async #claim(): Promise<readonly StoredPush[]> {
     const { database, owner, clock } = this.#deps;
     const nowMs = clock();
-    const limit = this.#faults > 0 ? 1 : this.#room;
+    const isTrial = this.#faults > 0;
+    const limit = isTrial ? triedAmong : this.#room;
     const untilMs = nowMs + this.#leaseMs;
     const claimed = await database.pushes.claim({ cache: this.cache, owner, nowMs, untilMs, limit });
     // Where this process stood still, or its clock was set, for longer than a lease: what runs is ours still.
-    return claimed.filter(({ id }) => !this.#held.has(id));
+    const ours = claimed.filter(({ id }) => !this.#held.has(id));
+    return isTrial ? this.#chooseOne(ours) : ours;
+  }
+
+  /** Any of them: were it the first always, a few that never go would be tried one after the other, after an hour each. */
+  async #chooseOne(claimed: readonly StoredPush[]): Promise<readonly StoredPush[]> {
+    const chosen = Math.floor(this.#deps.random() * claimed.length);
+    const others = claimed.filter((_, index) => index !== chosen);
+    if (others.length > 0) await this.#release(others.map(({ id }) => id));
+    return claimed.filter((_, index) => index === chosen);
   }
 
   async #rest(): Promise<void> {
@@ -187,6 +199,7 @@ class Lane implements CacheLane {
     const left = new Set(claimed.map(({ id }) => id));
     const lost = new AbortController();
     const renewing = this.#keepLease(left, lost);
+    const untilMs = performance.now() + claimMs;
     const signal = AbortSignal.any([this.#ending.signal, lost.signal]);
     try {
       for (const group of groups) {
@@ -197,7 +210,8 @@ class Lane implements CacheLane {
           left.delete(id);
           if (batch.kind === 'settled') this.#suspects.delete(id);
         }
-        if (this.#pausedUntil !== null) break;
+        // What is left is claimed anew: something of more importance may have come.
+        if (this.#pausedUntil !== null || performance.now() > untilMs) break;
       }
     } catch (error) {
       // Others have it by now: nothing of it is ours to tell.
@@ -274,9 +288,9 @@ class Lane implements CacheLane {
 
   #works(): void {
     if (this.#fault !== null) this.#deps.onEvent({ kind: 'cache-works', cache: this.cache });
+    if (this.#faults === 0) this.#room = Math.min(pushesAtOnce, this.#room * 2);
     this.#faults = 0;
     this.#fault = null;
-    this.#room = Math.min(pushesAtOnce, this.#room * 2);
   }
 
   /** @param atLeastMs also where there is something new */

@@ -5,6 +5,7 @@ import type { StoreQueries } from '@eka-ci/nix/store-queries';
 import { type Cache, CacheError, type PushFault } from '../../cache/cache.ts';
 import type { Permissions } from '../../config/permissions.ts';
 import type { Database, StoredPush } from '../../database/database.ts';
+import { isAside } from '../../database/repositories.ts';
 import { isStillPermitted } from './publication.ts';
 
 /** A cache as the operator has set it up. */
@@ -35,6 +36,8 @@ export interface Sent {
 }
 
 export interface BatchDeps {
+  /** Who holds what is pushed. */
+  readonly owner: string;
   readonly database: Pick<Database, 'pushes'>;
   readonly store: Pick<StoreQueries, 'queryValid'>;
   /** What these were built from, as far as it is in the store; their files are in it. @throws CacheError */
@@ -76,13 +79,35 @@ const dropAll = (
     pushes.map((push) => ({ kind: 'dropped', push, why })),
   );
 
+const untilNamedMs = 10 * 60_000;
+/** A repository that nobody has seen for so long is gone: forges are asked several times an hour. */
+const longestNamelessMs = 24 * 60 * 60_000;
+
+/** Another repository has their name: how theirs is called now nobody knows until it is seen, and that may be soon. */
+const putOffNameless = async (
+  deps: BatchDeps,
+  cache: string,
+  pushes: readonly StoredPush[],
+): Promise<void> => {
+  const { database, owner, clock } = deps;
+  const atMs = clock();
+  const fault = 'another repository has the name of its repository, whose own name is not known';
+  const [gone, some] = split(pushes, ({ waitingSinceMs }) => atMs - waitingSinceMs > longestNamelessMs);
+  await dropAll(deps, cache, { pushes: gone, why: fault });
+  if (some.length === 0) return;
+  const ids = some.map(({ id }) => id);
+  await database.pushes.putOff({ ids, owner }, { fault, nextAtMs: atMs + untilNamedMs, atMs });
+};
+
 /** What may be pushed and can be. */
 const dropUseless = async (
   deps: BatchDeps,
   { cache, permissions }: PublishingCache,
   pushes: readonly StoredPush[],
 ): Promise<readonly StoredPush[]> => {
-  const [permitted, refused] = split(pushes, (push) => isStillPermitted(permissions, push));
+  const [nameless, named] = split(pushes, ({ repository }) => isAside(repository));
+  await putOffNameless(deps, cache.id, nameless);
+  const [permitted, refused] = split(named, (push) => isStillPermitted(permissions, push));
   await dropAll(deps, cache.id, {
     pushes: refused,
     why: 'the permissions of the cache do not let its branch through any more, as its repository is called now',

@@ -240,6 +240,48 @@ describe('what may not be pushed', () => {
   });
 });
 
+describe('two repositories that swap their names', () => {
+  it('lose nothing that waits, while the name of one is not known', async () => {
+    const [mine, theirs] = [newRoot(), newRoot()];
+    const [first, second] = [++repositories, ++repositories];
+    const see = (repositoryId: number, name: string) =>
+      database.repositories.seen({ host: forgeHost, repositoryId, name, oldName: null, atMs: 1 });
+    await see(first, 'swap/a');
+    await see(second, 'swap/b');
+    cache.fail(down);
+    await open();
+    await world.judge([mine], { ...onMain, repository: 'swap/a' });
+    await world.judge([theirs], { ...onMain, repository: 'swap/b' });
+    await world.settle();
+    await see(first, 'swap/b');
+    cache.fail(null);
+    await world.pass(hourMs);
+    expect(cache.sent).toEqual(sentOnce([outputOf(mine)]));
+    await see(second, 'swap/a');
+    await world.pass(hourMs);
+    expect(cache.sent).toEqual(sentOnce([mine, theirs].map(outputOf)));
+  });
+
+  it('drop it after a day in which nobody has seen the other', async () => {
+    const root = newRoot();
+    const [first, second] = [++repositories, ++repositories];
+    const see = (repositoryId: number, name: string) =>
+      database.repositories.seen({ host: forgeHost, repositoryId, name, oldName: null, atMs: 1 });
+    await see(first, 'gone/a');
+    cache.fail(down);
+    await open();
+    await world.judge([root], { ...onMain, repository: 'gone/a' });
+    await world.settle();
+    await see(second, 'gone/a');
+    cache.fail(null);
+    await world.pass(20 * hourMs);
+    expect(await world.counts()).toMatchObject({ waiting: 1 });
+    await world.pass(5 * hourMs);
+    expect(await world.counts()).toBeNull();
+    expect(cache.sent.size).toBe(0);
+  });
+});
+
 describe('a cache', () => {
   const tellings = () => world.kinds().filter((kind) => kind === 'cache-fails' || kind === 'cache-works');
 
@@ -338,6 +380,21 @@ describe('a cache', () => {
     const failures = world.kinds().filter((kind) => kind === 'failed').length;
     // Smaller groups each time, and it alone a few times.
     expect(failures).toBeLessThan(30);
+  });
+
+  it('that never takes twenty, the oldest of all, has the others within hours', async () => {
+    const tooLarge = { kind: 'refused', code: 'read-only', why: 'it is too large' } as const;
+    const roots = Array.from({ length: 40 }, () => newRoot());
+    for (const root of roots.slice(0, 20)) cache.refuse(outputOf(root), tooLarge);
+    await world.judge(roots);
+    let seed = 42;
+    const random = (): number => {
+      seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+      return seed / 2_147_483_648;
+    };
+    await open({ random });
+    await world.pass(4 * hourMs);
+    expect(cache.sent).toEqual(sentOnce(roots.slice(20).map(outputOf)));
   });
 
   it('that does not take one path takes the others', async () => {

@@ -2,6 +2,7 @@
 import type { DrvPath, StorePath } from '@eka-ci/core/ids';
 import type { StoreQueries } from '@eka-ci/nix/store-queries';
 import type { Database, StoredPublication, WantedPush } from '../../database/database.ts';
+import { isAside } from '../../database/repositories.ts';
 import { isStillPermitted, type Publication, readPublication } from './publication.ts';
 import type { PublishingCache } from './push-batch.ts';
 import type { PushRoots } from './push-roots.ts';
@@ -127,7 +128,7 @@ export const takePublication = async (
   for (const [cache, candidates] of ofCache) {
     const now = caches.get(cache);
     // The operator may have changed it since it was judged, and its owner how it is called.
-    if (now === undefined || !isStillPermitted(now.permissions, place)) {
+    if (now === undefined || !(isAside(place.repository) || isStillPermitted(now.permissions, place))) {
       onEvent({ kind: 'kept-out', changeId, cache, place });
       continue;
     }

@@ -78,7 +78,13 @@ export const openPushWorld = ({ database, caches = [createFakeCache()], settings
     queryValid: async (paths) => new Set([...paths].filter((path) => valid.has(path))),
   };
   const open = async (
-    more: { database?: Database; owner?: string; settings?: PushWorldOptions['settings'] } = {},
+    more: {
+      database?: Database;
+      owner?: string;
+      settings?: PushWorldOptions['settings'];
+      /** @default always a half: what is random is in the middle */
+      random?: () => number;
+    } = {},
   ) => {
     const asked = { ...settings, ...more.settings };
     const given = more.database ?? database;
@@ -106,7 +112,7 @@ export const openPushWorld = ({ database, caches = [createFakeCache()], settings
       },
       owner: more.owner ?? 'server',
       clock: () => nowMs,
-      random: () => 0.5,
+      random: more.random ?? (() => 0.5),
       later: (delayMs, run) => {
         const timer: Timer = { atMs: nowMs + delayMs, run };
         timers.add(timer);
