@@ -145,7 +145,8 @@ it('outlives a full disk and a locked database: it says what to do, and takes in
   await rm(filler);
   await waitFor(server, 'while-full', isJudged);
 
-  const other = new DatabaseSync(databasePath(world));
+  // The server may be writing.
+  const other = new DatabaseSync(databasePath(world), { timeout: 10_000 });
   onTestFinished(() => (other.isOpen ? other.close() : undefined));
   other.exec('begin immediate');
   await repository.branch('while-locked', { 'default.nix': '{ a = throw "three"; }\n' });

@@ -49,7 +49,7 @@ describe('where a server evaluates', () => {
       expect(opened.place).toEqual({ kind: 'runner', socketPath: runners.socketPath });
       await tryEvaluations(opened, logOf(told), signal);
       expect(told).toEqual(['bounds']);
-      expect(await checkEvaluations(env)).toBe(`The sandbox at ${runners.socketPath} evaluates.\n`);
+      expect((await checkEvaluations(env)).found).toBe(`The sandbox at ${runners.socketPath} evaluates.\n`);
     } finally {
       await runners.close();
     }
