@@ -5,6 +5,8 @@ import {
   createReadStream,
   createWriteStream,
   mkdirSync,
+  readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -18,6 +20,16 @@ const [, , folder = '', port = '0'] = process.argv;
 /** Of what is below the folder, and nothing else. */
 const fileOf = (url: string): string | null =>
   /^\/[\w.+?=/-]*$/.test(url) && !url.includes('..') ? join(folder, url) : null;
+
+const ledger = join(folder, 'ledger');
+
+/** What an earlier life took, and was killed before it could write that down. */
+const catchUp = (): void => {
+  const lines = new Set(readFileSync(ledger, 'utf8').split('\n'));
+  for (const name of readdirSync(folder)) {
+    if (name.endsWith('.narinfo') && !lines.has(`/${name}`)) appendFileSync(ledger, `/${name}\n`);
+  }
+};
 
 let uploads = 0;
 
@@ -34,7 +46,7 @@ const server = createServer((request, response) => {
       () => {
         mkdirSync(dirname(file), { recursive: true });
         renameSync(partial, file);
-        appendFileSync(join(folder, 'ledger'), `${request.url}\n`);
+        appendFileSync(ledger, `${request.url}\n`);
         answer(204);
       },
       () => rmSync(partial, { force: true }),
@@ -48,6 +60,7 @@ const server = createServer((request, response) => {
   createReadStream(file).pipe(response);
 });
 
+catchUp();
 server.listen(Number(port), '127.0.0.1', () => {
   const address = server.address();
   console.log(typeof address === 'object' ? address?.port : '');
