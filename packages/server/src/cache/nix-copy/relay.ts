@@ -15,7 +15,7 @@ export interface Relay {
   /** What went wrong first between here and the cache. */
   readonly fault: () => PushFault | null;
   readonly sent: () => PushProgress & { readonly sentBytes: number };
-  /** Names of files that the cache has taken. */
+  /** Names of the narinfos that the cache has taken. */
   readonly written: () => ReadonlySet<string>;
   /** Ends what is under way. */
   close(): Promise<void>;
@@ -118,8 +118,9 @@ const listen = (server: Server): Promise<number> =>
 export const openRelay = async (deps: RelayDeps): Promise<Relay> => {
   const password = randomBytes(24).toString('base64url');
   const isOurs = createGate(password);
-  const sent = { sentPaths: 0, sentBytes: 0 };
+  let sentBytes = 0;
   const written = new Set<string>();
+  const sent = () => ({ sentPaths: written.size, sentBytes });
   let first: PushFault | null = null;
   let isOpen = true;
   const passing: Passing = {
@@ -128,12 +129,9 @@ export const openRelay = async (deps: RelayDeps): Promise<Relay> => {
       first ??= fault;
     },
     count: (name, bytes) => {
-      sent.sentBytes += bytes;
-      if (isNarinfo(name)) {
-        sent.sentPaths += 1;
-        written.add(name);
-      }
-      if (isOpen) deps.onProgress({ ...sent });
+      sentBytes += bytes;
+      if (isNarinfo(name)) written.add(name);
+      if (isOpen) deps.onProgress(sent());
     },
   };
   const server = createServer((request, response) => {
@@ -149,7 +147,7 @@ export const openRelay = async (deps: RelayDeps): Promise<Relay> => {
     host: `127.0.0.1:${port}`,
     netrc: `machine 127.0.0.1\nlogin ${user}\npassword ${password}\n`,
     fault: () => first,
-    sent: () => ({ ...sent }),
+    sent,
     written: () => written,
     close: () =>
       new Promise((resolve) => {

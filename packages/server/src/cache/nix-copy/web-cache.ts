@@ -100,7 +100,7 @@ interface WebStore extends WebSessionDeps {
 
 interface Sending {
   readonly outcome: PushOutcome;
-  /** Names of files. */
+  /** Names of narinfos. */
   readonly written: ReadonlySet<string>;
 }
 

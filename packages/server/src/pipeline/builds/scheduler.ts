@@ -109,7 +109,7 @@ export interface SchedulerDeps extends Pick<AttemptDeps, 'limits' | 'logs'> {
   ) => void;
   /** Something could run and did not: a bug here, mended. */
   readonly onRepaired?: (found: readonly DrvPath[]) => void;
-  /** When a long turn lets the others of the event loop have theirs. @default after five milliseconds */
+  /** When a long turn lets the others of the event loop have theirs. @default createBreath() */
   readonly breath?: Breath;
   /** Settled derivations that the graph may hold before it is made anew. @default 100000 */
   readonly keptNodes?: number;

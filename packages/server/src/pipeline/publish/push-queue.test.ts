@@ -157,6 +157,9 @@ describe('what judgements hand on', () => {
   });
 });
 
+const see = (repositoryId: number, name: string) =>
+  database.repositories.seen({ host: forgeHost, repositoryId, name, oldName: null, atMs: 1 });
+
 describe('what may not be pushed', () => {
   it('is not: what a pull request built, to a cache of the base branch', async () => {
     await world.judge([newRoot()], onPull);
@@ -196,8 +199,6 @@ describe('what may not be pushed', () => {
     ] as const) {
       const repositoryId = ++repositories;
       const [name, nowName] = [`first/r${repositoryId}`, `second/r${repositoryId}`];
-      const see = (id: number, as: string) =>
-        database.repositories.seen({ host: forgeHost, repositoryId: id, name: as, oldName: null, atMs: 1 });
       const rename = () => (now === 'aside' ? see(++repositories, name) : see(repositoryId, nowName));
       await see(repositoryId, name);
       const root = newRoot();
@@ -244,8 +245,6 @@ describe('two repositories that swap their names', () => {
   it('lose nothing that waits, while the name of one is not known', async () => {
     const [mine, theirs] = [newRoot(), newRoot()];
     const [first, second] = [++repositories, ++repositories];
-    const see = (repositoryId: number, name: string) =>
-      database.repositories.seen({ host: forgeHost, repositoryId, name, oldName: null, atMs: 1 });
     await see(first, 'swap/a');
     await see(second, 'swap/b');
     cache.fail(down);
@@ -265,8 +264,6 @@ describe('two repositories that swap their names', () => {
   it('drop it after a day in which nobody has seen the other', async () => {
     const root = newRoot();
     const [first, second] = [++repositories, ++repositories];
-    const see = (repositoryId: number, name: string) =>
-      database.repositories.seen({ host: forgeHost, repositoryId, name, oldName: null, atMs: 1 });
     await see(first, 'gone/a');
     cache.fail(down);
     await open();
