@@ -107,8 +107,7 @@ describe.each([
     const name = `it-${randomBytes(4).toString('hex')}`;
     return (await store.instantiate(`{ it = shell "${name}" ''${script}'' ${extra}; }`))['it']!;
   };
-  const build = async (drvPath: DrvPath, bounds: Partial<BuildRequest> = {}) => {
-    const lines: string[] = [];
+  const build = async (drvPath: DrvPath, bounds: Partial<BuildRequest> = {}, lines: string[] = []) => {
     const result = await builder.build(
       {
         drvPath,
@@ -160,8 +159,11 @@ describe.each([
   it('is lost in the middle of a build: not the fault of the package', async () => {
     const [pids, leave] = [somewhere(), somewhere()];
     const script = `echo said; echo $PPID $$ > ${pids}; while [ ! -e ${leave} ]; do sleep 0.1; done; echo > $out`;
-    const ended = build(await drv(script));
+    const lines: string[] = [];
+    const ended = build(await drv(script), {}, lines);
     const [ppid] = await untilWritten(pids);
+    // What the daemon has not passed on by then goes with it.
+    await expect.poll(() => lines, { timeout: 20_000 }).toEqual(['said']);
     process.kill(ppid!, 'SIGKILL');
     const result = await ended;
     // Nobody ends the builder of a daemon that was killed.
