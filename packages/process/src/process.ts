@@ -4,9 +4,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
+import { processesBelow } from './descendants.ts';
 import { withOwnerDeath } from './owner-death.ts';
 
 export { showAsIs, showTarget } from './bubblewrap.ts';
+export { childrenOf, processesBelow } from './descendants.ts';
 export { findProgram, isExecutable } from './find-program.ts';
 export { findMarked, killMarked, type ProcessMark, signalMarked } from './marked-processes.ts';
 export { filteredArchitecture, seccompFilter, withFilter } from './seccomp.ts';
@@ -27,6 +29,11 @@ export interface ChildOptions {
   readonly signal?: AbortSignal;
   /** @default 3000 */
   readonly killGraceMs?: number;
+  /**
+   * What it starts leaves its group, as bubblewrap's first process does, which the kernel ends with bubblewrap only once it is
+   * set up. All that are below the child are then killed, at once, when it is to end.
+   */
+  readonly leavesGroup?: boolean;
   /**
    * What the child itself, not its group, gets from the kernel when the thread that started it is gone without having
    * ended it: after `kill -9`, say. Where owner-death.ts finds no program for that, the child then goes on by itself.
@@ -113,13 +120,29 @@ export const startChild = async (options: ChildOptions): Promise<Child> => {
   }
 };
 
+/** The first process of a sandbox takes all in it along. */
+const mostBelow = 1000;
+
+/** Those below it: who starts others is stopped first, so that none is missed. */
+const killBelow = (pid: number): void => {
+  signalGroup(pid, 'SIGSTOP');
+  for (const below of processesBelow(pid, mostBelow)) {
+    try {
+      process.kill(below, 'SIGKILL');
+    } catch {
+      // It has gone, with one that was before it.
+    }
+  }
+};
+
 /** The one place that ends a group: SIGTERM first, SIGKILL after the grace, nothing once the child has gone. */
 const createEnding = (pid: number, options: ChildOptions, closeStreams: () => void) => {
   let kill: NodeJS.Timeout | undefined;
   let gone = false;
   const end = (signal: NodeJS.Signals = 'SIGTERM'): void => {
     if (gone) return; // The system may have given the id to somebody else.
-    signalGroup(pid, signal);
+    if (options.leavesGroup) killBelow(pid);
+    signalGroup(pid, options.leavesGroup ? 'SIGKILL' : signal);
     kill ??= setTimeout(() => {
       signalGroup(pid, 'SIGKILL');
       // A grandchild that left the group and holds the streams cannot be ended; it must not keep us waiting.

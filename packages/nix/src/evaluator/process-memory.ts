@@ -1,5 +1,6 @@
 // Watches how much memory a process and its descendants use, so that one evaluation cannot take the machine down.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { childrenOf } from '@eka-ci/process';
 
 const residentMib = (pid: number): number => {
   try {
@@ -7,17 +8,6 @@ const residentMib = (pid: number): number => {
     return Number(kib ?? 0) / 1024;
   } catch {
     return 0; // It has gone.
-  }
-};
-
-const childrenOf = (pid: number): number[] => {
-  try {
-    return readdirSync(`/proc/${pid}/task`).flatMap((task) => {
-      const text = readFileSync(`/proc/${pid}/task/${task}/children`, 'latin1').trim();
-      return text === '' ? [] : text.split(' ').map(Number);
-    });
-  } catch {
-    return []; // It has gone, or this is no Linux.
   }
 };
 

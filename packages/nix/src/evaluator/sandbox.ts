@@ -197,7 +197,10 @@ const goWithout = async (nix: NixInstallation, options: ConfinementOptions): Pro
 /** Null when Nix runs in the sandbox, else why not. */
 const tryConfinement = async (nix: NixInstallation, confinement: Confinement): Promise<string | null> => {
   const [command = '', ...args] = confinement.wrap([nix.programs.instantiate, '--version']);
-  const tried = await runChild({ command, args, env: confinement.env, timeoutMs: 10_000, killGraceMs: 500 });
+  const tried = await runChild({
+    ...{ command, args, env: confinement.env },
+    ...{ timeoutMs: 10_000, killGraceMs: 500, leavesGroup: true },
+  });
   if (tried.code === 0) return null;
   return tried.timedOut
     ? 'bubblewrap hangs'

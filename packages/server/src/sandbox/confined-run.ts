@@ -3,14 +3,14 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Child, startChild } from '@eka-ci/process';
+import { type Child, childrenOf, processesBelow, startChild } from '@eka-ci/process';
 import { longestTimerMs } from '../lib/later.ts';
 import { memoryFolders } from './bubblewrap-arguments.ts';
 import type { RunGroup } from './control-group-run.ts';
 import type { DiskWatch } from './disk-watch.ts';
 import { type FirstProcess, firstProcess } from './first-process.ts';
 import type { OutputPipe } from './output-pipe.ts';
-import { childrenOf, isAlive, mostProcesses, processesBelow, watchProcesses } from './process-watch.ts';
+import { isAlive, mostProcesses, watchProcesses } from './process-watch.ts';
 import type { SandboxEnding, SandboxResult } from './sandbox.ts';
 
 export interface ConfinedRun {
@@ -193,7 +193,7 @@ export const runConfined = async (run: ConfinedRun, signal: AbortSignal): Promis
   const started = performance.now();
   const [command = '', ...args] = [...run.wrapper, ...firstProcess(boundsInside(run), mark)];
   if (signal.aborted) return { kind: 'cancelled', durationMs: 0 };
-  const child = await startChild({ command, args, env: {}, killGraceMs });
+  const child = await startChild({ command, args, env: {}, killGraceMs, leavesGroup: true });
   const ending = createEnd(child, run.group);
   let ended: SandboxEnding | null = null;
   const end: End = (kind) => {

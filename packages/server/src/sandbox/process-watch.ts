@@ -1,6 +1,7 @@
 // What the processes of a sandbox use together: memory, processor time, how many they are. Read from /proc.
 
-import { readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { readFileSync, statfsSync } from 'node:fs';
+import { processesBelow } from '@eka-ci/process';
 import { fieldOf } from '../lib/process-stat.ts';
 
 export interface ProcessUse {
@@ -23,17 +24,6 @@ const readOr = (path: string): string => {
   }
 };
 
-/** In the order of the tree. A process that appears while this is read may be missing. */
-export const childrenOf = (pid: number): number[] => {
-  try {
-    return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-      (readOr(`/proc/${pid}/task/${task}/children`).match(/\d+/g) ?? []).map(Number),
-    );
-  } catch {
-    return [];
-  }
-};
-
 /**
  * Not one that has ended and waits for its parent to ask how: the first process of a sandbox gets so far only when all others
  * in it have gone, and who inherits it may be slow to ask, or never does (the first process of a container).
@@ -45,17 +35,6 @@ export const isAlive = (pid: number): boolean => {
 
 /** Of a sandbox that may have so many: enough to see that it has more. */
 export const mostProcesses = (maxProcesses: number): number => maxProcesses * 2 + 16;
-
-/** Threads are counted as the kernel's own bound counts them. At most `most`, for a fork bomb is no reason to hang. */
-export const processesBelow = (root: number, most: number): number[] => {
-  const found: number[] = [];
-  const next = childrenOf(root);
-  for (let pid = next.pop(); pid !== undefined && found.length < most; pid = next.pop()) {
-    found.push(pid);
-    next.push(...childrenOf(pid));
-  }
-  return found;
-};
 
 const kibOf = (text: string, field: string): number =>
   Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0);

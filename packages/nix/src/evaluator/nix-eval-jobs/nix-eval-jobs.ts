@@ -121,7 +121,7 @@ const startSession = async (
   const program = nix.programs.evalJobs ?? 'nix-eval-jobs';
   const confined = confinement.wrap([program, ...evalJobsArguments(nix, prepared)]);
   const [command = '', ...args] = withMemoryBackstop(confined, request.limits.maxMemoryMib);
-  const child = await startChild({ command, args, env: confinement.env, signal });
+  const child = await startChild({ command, args, env: confinement.env, signal, leavesGroup: true });
   const ownName = request.target.kind === 'file' ? request.target.attrPath.at(-1) : undefined;
   return {
     child,

@@ -173,6 +173,7 @@ const startSession = async (options: WorkerOptions): Promise<Session> => {
     env: confinement.env,
     stdin: workerExpression({ nonce, target: request.target, root: confinement.tree, flakeUrl, items }),
     signal,
+    leavesGroup: true,
     killGraceMs: 1000,
   });
   const memory = watchMemory(child.pid, (usedMib) => checkBounds(session, usedMib));
