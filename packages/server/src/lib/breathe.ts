@@ -3,15 +3,6 @@
 /** Resolves when everybody who waited for a turn has had it. */
 export const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Gives up the turn after every `each` of them. */
-export async function* breathing<Item>(items: Iterable<Item>, each: number): AsyncGenerator<Item> {
-  let given = 0;
-  for (const item of items) {
-    yield item;
-    if (++given % each === 0) await breathe();
-  }
-}
-
 /** When a long work gives up its turn: asked between any two of its pieces, which must be small. */
 export interface Breath {
   isDue(): boolean;

@@ -2,7 +2,7 @@
 import type { DrvGraph, NodeId } from '@eka-ci/core/drv-graph';
 import type { DrvPath } from '@eka-ci/core/ids';
 import type { Database, StoredBuild } from '../../database/database.ts';
-import { breathing } from '../../lib/breathe.ts';
+import { createBreath, eachBreathing } from '../../lib/breathe.ts';
 import type { JobBuild, Publication, PublishedJob, PublishedRoot } from '../publish/publication.ts';
 
 export interface BuiltForChange {
@@ -63,13 +63,13 @@ const buildsOf = async (
 ): Promise<JobBuild[]> => {
   const needed = new Set<number>(graph.closureOf(nodesOf(graph, rootsOf(job))));
   const found: JobBuild[] = [];
-  for await (const build of breathing(builds, pageSize)) {
+  await eachBreathing(builds, createBreath(), (build) => {
     const node = graph.find(build.drv);
     const state = stateOf(build);
-    if (node === undefined || state === null || !needed.has(node)) continue;
+    if (node === undefined || state === null || !needed.has(node)) return;
     const { drv, attempt } = build;
     found.push({ drv, attempt, state, fixedOutput: graph.isFixedOutput(node) });
-  }
+  });
   return found;
 };
 

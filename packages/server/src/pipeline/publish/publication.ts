@@ -9,7 +9,7 @@ import { isPermitted, type Permissions, type Place } from '../../config/permissi
 import type { RepositoryConfig } from '../../config/repository-config.ts';
 import type { StoredPublication } from '../../database/database.ts';
 import { isAside, plainNameNow } from '../../database/repositories.ts';
-import { breathing } from '../../lib/breathe.ts';
+import { createBreath, eachBreathing } from '../../lib/breathe.ts';
 
 const PublishedRoot = z.object({
   // The cast is the edge: this program wrote it, from the same type.
@@ -84,23 +84,21 @@ const permitted = (
     return permissions !== undefined && isPermitted(permissions, place);
   });
 
-const rowsAtOnce = 1000;
-
 const rootsOf = async (
   plan: RebuildPlan,
   { place, outcomes, graph }: JudgedRoots,
 ): Promise<PublishedRoot[]> => {
   const roots = new Map<DrvPath, PublishedRoot>();
-  for await (const row of breathing(plan.rows, rowsAtOnce)) {
-    if (row.judged?.kind !== 'derivation') continue;
+  await eachBreathing(plan.rows, createBreath(), (row) => {
+    if (row.judged?.kind !== 'derivation') return;
     const asked = isBuildRow(row);
-    if (!asked && !(place.isOnBranch && row.change === 'unchanged')) continue;
+    if (!asked && !(place.isOnBranch && row.change === 'unchanged')) return;
     const drv = row.judged.drvPath;
     const node = graph.find(drv);
-    if (node === undefined || (roots.has(drv) && !asked)) continue;
+    if (node === undefined || (roots.has(drv) && !asked)) return;
     const outputs = graph.outputsOf(node).flatMap(({ path }) => (path === '' ? [] : [path]));
     roots.set(drv, { drv, outputs, ending: asked ? endingOf(outcomes.judged(drv)) : 'open' });
-  }
+  });
   return [...roots.values()];
 };
 
