@@ -25,8 +25,10 @@ const wanted = (more: Partial<WantedPush> = {}): WantedPush => {
   };
 };
 
-const claim = (nowMs: number, more: { cache?: string; limit?: number; owner?: string } = {}) =>
-  database.pushes.claim({ cache: 'main', owner, nowMs, untilMs: nowMs + 100, limit: 10, ...more });
+const claim = (
+  nowMs: number,
+  more: { cache?: string; limit?: number; oneAt?: number; owner?: string } = {},
+) => database.pushes.claim({ cache: 'main', owner, nowMs, untilMs: nowMs + 100, limit: 10, ...more });
 
 const drvsOf = (pushes: readonly StoredPush[]): DrvPath[] => pushes.map(({ drv }) => drv);
 const idsOf = (pushes: readonly StoredPush[]): number[] => pushes.map(({ id }) => id);
@@ -52,6 +54,17 @@ const wantingContract = (): void => {
     expect(drvsOf(await claim(1000))).toEqual([second.drv, pull.drv]);
     expect(await claim(1000)).toEqual([]);
     expect(drvsOf(await claim(1000, { cache: 'other' }))).toEqual([other.drv]);
+  });
+
+  it('gives one of those that are due, and leaves the others to all', async () => {
+    const { pushes } = database;
+    const all = Array.from({ length: 4 }, () => wanted());
+    await pushes.want(all, 1000);
+    expect(drvsOf(await claim(1000, { oneAt: 0.5 }))).toEqual([all[2]?.drv]);
+    expect(drvsOf(await claim(1000, { oneAt: 0.99, limit: 2 }))).toEqual([all[1]?.drv]);
+    expect(drvsOf(await claim(1000, { oneAt: 0 }))).toEqual([all[0]?.drv]);
+    expect(drvsOf(await claim(1000))).toEqual([all[3]?.drv]);
+    expect(await claim(1000, { oneAt: 0.5 })).toEqual([]);
   });
 
   it('wants equal outputs once for a cache, whatever their derivations are', async () => {

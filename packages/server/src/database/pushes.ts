@@ -51,6 +51,8 @@ export interface PushClaim {
   readonly untilMs: number;
   /** From 1 to 1000. */
   readonly limit: number;
+  /** Of so many that are due only one: where it is among them, at least 0 and less than 1. */
+  readonly oneAt?: number;
 }
 
 interface PushLease {

@@ -67,7 +67,7 @@ const settled: Method<'settled'> = async (session, { cache, priority }, outputs)
 const hasHope = sql<SqlBool>`attempts < 3`;
 const hasFailedOften = sql<SqlBool>`attempts >= 3`;
 
-const claim: Method<'claim'> = async (session, { cache, owner, nowMs, untilMs, limit }) => {
+const claim: Method<'claim'> = async (session, { cache, owner, nowMs, untilMs, limit, oneAt }) => {
   await takeNumbers(session, 'push', 0);
   const now = sql.lit(Math.trunc(nowMs));
   const dueAmong = (isAmong: RawBuilder<SqlBool>, most: number) =>
@@ -87,8 +87,9 @@ const claim: Method<'claim'> = async (session, { cache, owner, nowMs, untilMs, l
   const most = Math.min(1000, Math.max(1, Math.trunc(limit)));
   const due = await dueAmong(hasHope, most);
   if (due.length < most) due.push(...(await dueAmong(hasFailedOften, most - due.length)));
+  const first = Math.floor((oneAt ?? 0) * due.length);
   const claimed: PushTable[] = [];
-  for (const { id } of due) {
+  for (const { id } of oneAt === undefined ? due : due.slice(first, first + 1)) {
     const row = await session.kysely
       .updateTable('pushes')
       .set({ lease_owner: owner, lease_until_ms: untilMs })

@@ -146,23 +146,15 @@ class Lane implements CacheLane {
   }
 
   async #claim(): Promise<readonly StoredPush[]> {
-    const { database, owner, clock } = this.#deps;
+    const { database, owner, clock, random } = this.#deps;
     const nowMs = clock();
-    const isTrial = this.#faults > 0;
-    const limit = isTrial ? triedAmong : this.#room;
-    const untilMs = nowMs + this.#leaseMs;
-    const claimed = await database.pushes.claim({ cache: this.cache, owner, nowMs, untilMs, limit });
+    const due = { cache: this.cache, owner, nowMs, untilMs: nowMs + this.#leaseMs };
+    // Of a cache that fails any of them: were it the first always, a few that never go would be tried one after the other,
+    // after an hour each.
+    const which = this.#faults > 0 ? { limit: triedAmong, oneAt: random() } : { limit: this.#room };
+    const claimed = await database.pushes.claim({ ...due, ...which });
     // Where this process stood still, or its clock was set, for longer than a lease: what runs is ours still.
-    const ours = claimed.filter(({ id }) => !this.#held.has(id));
-    return isTrial ? this.#chooseOne(ours) : ours;
-  }
-
-  /** Any of them: were it the first always, a few that never go would be tried one after the other, after an hour each. */
-  async #chooseOne(claimed: readonly StoredPush[]): Promise<readonly StoredPush[]> {
-    const chosen = Math.floor(this.#deps.random() * claimed.length);
-    const others = claimed.filter((_, index) => index !== chosen);
-    if (others.length > 0) await this.#release(others.map(({ id }) => id));
-    return claimed.filter((_, index) => index === chosen);
+    return claimed.filter(({ id }) => !this.#held.has(id));
   }
 
   async #rest(): Promise<void> {
