@@ -45,7 +45,7 @@ describe('where a server evaluates', () => {
     try {
       const env = envWith(runners.socketPath);
       const told: string[] = [];
-      const opened = openEvaluator(env, store.nix, () => told.push('bounds'));
+      const opened = openEvaluator(env, store.nix, { onBounds: () => told.push('bounds') });
       expect(opened.place).toEqual({ kind: 'runner', socketPath: runners.socketPath });
       await tryEvaluations(opened, logOf(told), signal);
       expect(told).toEqual(['bounds']);
@@ -65,7 +65,7 @@ describe('where a server evaluates', () => {
     try {
       const told: string[] = [];
       await tryEvaluations(
-        openEvaluator(envWith(runners.socketPath), store.nix, () => {}),
+        openEvaluator(envWith(runners.socketPath), store.nix, { onBounds: () => {} }),
         logOf(told),
         signal,
       );

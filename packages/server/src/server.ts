@@ -1,6 +1,7 @@
 // The composition root of the server: it names the drivers, but for the two that start-server.ts begins with, and those
 // that open-cache.ts, open-evaluator.ts and open-sandbox.ts have.
 import { dirname, join } from 'node:path';
+import { createProcessRooting } from '@eka-ci/nix/gc-roots';
 import type { NixInstallation } from '@eka-ci/nix/installation';
 import { createStoreQueries } from '@eka-ci/nix/store-queries';
 import type { Builder } from './builder/builder.ts';
@@ -89,6 +90,7 @@ const reachStore = async (nix: NixInstallation, logger: Logger): Promise<StoreAc
     builder: await createNixStoreBuilder(nix),
     store: null,
     queries: (asking) => createStoreQueries(nix, asking),
+    rootPaths: createProcessRooting(nix),
     close: async () => {},
   };
 };
@@ -100,7 +102,7 @@ const openStore = async (
   { env, loggerFor }: ServerDeps,
 ): Promise<OpenStore> => {
   const logger = loggerFor('scheduler');
-  const { builder, store, queries, close } = await reachStore(nix, logger);
+  const { builder, store, queries, rootPaths, close } = await reachStore(nix, logger);
   const ssh = { env, folder: join(dirname(options.dbPath), 'ssh') };
   const system = builder.systems[0] ?? '';
   try {
@@ -115,7 +117,7 @@ const openStore = async (
         'what other machines build is taken only where a key has signed it that the Nix daemon of this server knows, for it does not trust this user: add the user to trusted-users in nix.conf, or sign there',
       );
     }
-    return { pool, queries, close: () => pool.close().then(close) };
+    return { pool, queries, rootPaths, close: () => pool.close().then(close) };
   } catch (error) {
     await close();
     throw error;
@@ -282,7 +284,7 @@ const runServer = async (opened: Opened): Promise<RunningServer> => {
     counts.refresh();
   }, ending.signal);
   facts.phase = 'serving';
-  const tried = tryEvaluations(opened.evaluation, logger, ending.signal);
+  const tried = tryEvaluations(parts.evaluation, logger, ending.signal);
   const stop = async (): Promise<void> => {
     facts.phase = 'ending';
     ending.abort();
@@ -350,9 +352,11 @@ export const serveFrom = async ({ options, deps, nix, database }: Begun): Promis
         folder: stateFolders(options.dbPath).checks,
         onBounds: (bounds) => deps.loggerFor('scheduler').info('checks run in a sandbox', { bounds }),
       }),
-      evaluation: openEvaluator(deps.env, nix, (bounds) =>
-        logger.info('evaluations run in the sandbox and as its user', { bounds }),
-      ),
+      openEvaluation: (rootPaths) =>
+        openEvaluator(deps.env, nix, {
+          rootPaths,
+          onBounds: (bounds) => logger.info('evaluations run in the sandbox and as its user', { bounds }),
+        }),
       openStore: () => openStore(nix, options, deps),
       removeStaleLocks,
     });

@@ -1,11 +1,12 @@
 // What must hold however a real daemon is reached. A test calls describeDaemon() with a way to a store and its daemon.
 import { randomBytes } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
-import { mkdir, readFile, rm, symlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, readFile, readlink, rm, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { DrvPath, StorePath } from '@eka-ci/core/ids';
 import { runChild } from '@eka-ci/process';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { createProcessRooting } from '../gc-roots.ts';
 import { baseNameOf } from '../store-path.ts';
 import { createStoreQueries } from '../store-queries.ts';
 import type { PrivateStore } from '../testing/private-store.ts';
@@ -17,6 +18,7 @@ import { connectDaemon, type DaemonConnection } from './daemon-connection.ts';
 import { NixDaemonError } from './daemon-error.ts';
 import type { DaemonEvent } from './daemon-log.ts';
 import { createDaemonPool } from './daemon-pool.ts';
+import { createDaemonRooting } from './daemon-rooting.ts';
 import { createDaemonStoreQueries } from './daemon-store-queries.ts';
 import {
   findRoots,
@@ -425,6 +427,60 @@ export const describeDaemon = (name: string, makeSubject: () => Promise<DaemonSu
         return queryValidPaths(after, both);
       };
       await expect.poll(left, { timeout: 20_000 }).toEqual(new Set());
+    });
+
+    it('roots many paths by one link, as the processes of Nix do', async () => {
+      const made = await drv('echo > $out');
+      const paths = [made, await buildOut(made), await buildOut(await drv('echo > $out'))];
+      const [ours, theirs] = [flag(), flag()];
+      const rootPaths = createDaemonRooting(() => connect());
+      await rootPaths(ours, paths);
+      await createProcessRooting(store.nix)(theirs, paths);
+      const targetIn = async (dir: string) => readlink(join(dir, (await readdir(dir))[0] ?? ''));
+      expect(await targetIn(ours)).toBe(await targetIn(theirs));
+      await rm(theirs, { recursive: true });
+      const gone = `${store.nix.storeDir}/${'a'.repeat(32)}-gone` as StorePath;
+      await expect(rootPaths(ours, [...paths, gone])).rejects.toMatchObject({
+        code: 'NIX_DAEMON_REFUSED',
+        message: expect.stringContaining('-gone') as string,
+      });
+      expect(await readdir(ours)).toHaveLength(1);
+      const after = await connect();
+      const left = async () => {
+        await collectGarbage();
+        return queryValidPaths(after, { paths });
+      };
+      expect(await left()).toEqual(new Set(paths));
+      await rm(ours, { recursive: true });
+      // The daemon's own process may still be on its way out.
+      await expect.poll(left, { timeout: 20_000 }).toEqual(new Set());
+    });
+
+    it('roots what was collected meanwhile, where it can be fetched', async () => {
+      const made = await buildOut(await drv('echo > $out'));
+      const folder = flag();
+      const { programs, env } = store.nix;
+      const nix = join(dirname(programs.store), 'nix');
+      const command = ['--extra-experimental-features', 'nix-command', 'copy', '--no-check-sigs'];
+      const copied = await runChild({
+        command: nix,
+        args: [...command, '--to', `file://${folder}`, made],
+        env,
+      });
+      expect(copied.code).toBe(0);
+      const isThere = async (): Promise<boolean> => {
+        await collectGarbage();
+        return isValidPath(await connect(), made);
+      };
+      await expect.poll(isThere, { timeout: 20_000 }).toBe(false);
+      const fetching = async (): Promise<DaemonConnection> => {
+        const connection = await connect();
+        const overrides = { substituters: `file://${folder}?trusted=true` };
+        await setOptions(connection, { overrides });
+        return connection;
+      };
+      await createDaemonRooting(fetching)(flag(), [made]);
+      expect(await isThere()).toBe(true);
     });
 
     it('carries a closure into another store, once', async () => {

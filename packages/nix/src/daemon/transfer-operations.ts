@@ -1,14 +1,16 @@
 // Store objects as archives, out of a daemon and into one, as they come: none is held in memory.
 import { createHash } from 'node:crypto';
+import type { DrvPath, StorePath } from '@eka-ci/core/ids';
 import type { CallOptions } from './call-watch.ts';
 import type { DaemonConnection } from './daemon-connection.ts';
 import { NixDaemonError, protocolError, refusedError } from './daemon-error.ts';
 import type { FrameWriter } from './frame-writer.ts';
-import { type ValidPathInfo, writePathInfo } from './path-info.ts';
+import { readPathInfo, readStorePath, type ValidPathInfo, writePathInfo } from './path-info.ts';
 import { readRefusal, STDERR_ERROR } from './stderr-messages.ts';
 import type { WireReader } from './wire-reader.ts';
 import { WireWriter } from './wire-writer.ts';
 
+const ADD_TO_STORE = 7;
 const NAR_FROM_PATH = 38;
 const ADD_TO_STORE_NAR = 39;
 const ADD_MULTIPLE_TO_STORE = 44;
@@ -123,6 +125,33 @@ export const addToStoreNar = (
       },
       send: (frames) => sendObject(frames, object),
       read: async () => {},
+    },
+    boundTransfer(options),
+  );
+
+/** As `builtins.toFile` makes one. */
+export interface StoreText {
+  readonly name: string;
+  readonly text: string;
+  /** Valid ones. */
+  readonly references: readonly (DrvPath | StorePath)[];
+}
+
+/** Makes a file that refers to those paths. The connection keeps it from the garbage collector as long as it is open. */
+export const addText = (
+  connection: DaemonConnection,
+  { name, text, references }: StoreText,
+  options: CallOptions = {},
+): Promise<ValidPathInfo> =>
+  connection.call(
+    {
+      operation: ADD_TO_STORE,
+      write: (writer) => writer.string(name).string('text:sha256').strings(references).boolean(false),
+      send: (frames) => frames.write(Buffer.from(text)),
+      async read(reader) {
+        const { storeDir } = connection;
+        return readPathInfo(reader, { path: await readStorePath(reader, storeDir), storeDir });
+      },
     },
     boundTransfer(options),
   );

@@ -2,10 +2,10 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EvaluationFailure } from '@eka-ci/core/evaluation';
+import { RootingError, type RootKeeper } from '../gc-roots.ts';
 import type { NixInstallation } from '../installation.ts';
 import type { EvaluationEnd, EvaluationEvent, EvaluationRequest } from './evaluator.ts';
 import { flakeUrl, storeFlakeSource } from './flake-source.ts';
-import { RootingError, type RootKeeper } from './gc-roots.ts';
 import type { Confinement, Sandbox } from './sandbox.ts';
 
 export interface PreparedFlake {

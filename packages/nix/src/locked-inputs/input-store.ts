@@ -8,8 +8,8 @@ import { runChild, startChild } from '@eka-ci/process';
 import { quoteNixString } from '../evaluator/attr-path.ts';
 import type { EvaluationRequest } from '../evaluator/evaluator.ts';
 import { parsePrintedError, stripControls } from '../evaluator/failure.ts';
-import { createRootKeeper, RootingError } from '../evaluator/gc-roots.ts';
 import { type Confinement, createSandbox, type Sandbox } from '../evaluator/sandbox.ts';
+import { createProcessRooting, createRootKeeper, RootingError } from '../gc-roots.ts';
 import type { NixInstallation } from '../installation.ts';
 import { fixedOutputPath, formatSri, parseSha256 } from '../nix-hash.ts';
 import type { LockedInput } from './locked-input.ts';
@@ -115,7 +115,15 @@ const unpack = async (
   const [command = '', ...args] = confinement.wrap([nix.programs.instantiate, ...argumentsOf(nix)]);
   const stdin = expressionOf(input, confinement.tree);
   const bounds = { timeoutMs, maxOutputBytes: 1024 * 1024 };
-  const done = await runChild({ command, args, stdin, env: confinement.env, signal, ...bounds });
+  const done = await runChild({
+    command,
+    args,
+    stdin,
+    env: confinement.env,
+    signal,
+    ...bounds,
+    leavesGroup: true,
+  });
   signal.throwIfAborted();
   if (done.timedOut) return { kind: 'refused', why: `it was not unpacked after ${timeoutMs / 1000} s` };
   if (done.code !== 0 && noRoom.test(done.stderr)) {
@@ -175,7 +183,7 @@ export const createInputStore = (
   },
   async keep(inputs, rootsDir) {
     if (inputs.length === 0) return true;
-    const roots = createRootKeeper(nix, rootsDir);
+    const roots = createRootKeeper(createProcessRooting(nix), rootsDir);
     for (const { storePath } of inputs) roots.add(storePath);
     try {
       await roots.finish();

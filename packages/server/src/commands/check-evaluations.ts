@@ -15,7 +15,8 @@ export interface CheckedEvaluations {
 export const checkEvaluations = async (env: NodeJS.ProcessEnv): Promise<CheckedEvaluations> => {
   const bounds: string[] = [];
   try {
-    const { evaluator, place } = openEvaluator(env, await findNix(env), (told) => bounds.push(...told));
+    const onBounds = (told: readonly string[]) => void bounds.push(...told);
+    const { evaluator, place } = openEvaluator(env, await findNix(env), { onBounds });
     if (place.kind === 'server') {
       const found = `Evaluations run in the server's process: ${place.why}\n`;
       return { found, byRunner: false, bounds };

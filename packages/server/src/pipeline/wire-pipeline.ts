@@ -1,6 +1,7 @@
 // Puts the pipeline of one judgement together from parts that live longer than it.
 import { compareVersions, splitDrvName } from '@eka-ci/nix/drv-name';
 import type { Evaluator } from '@eka-ci/nix/evaluator/evaluator';
+import { createProcessRooting, type RootPaths } from '@eka-ci/nix/gc-roots';
 import type { NixInstallation } from '@eka-ci/nix/installation';
 import { createStoreQueries, type StoreQueries, type StoreQueryOptions } from '@eka-ci/nix/store-queries';
 import type { ReviewEvent } from '@eka-ci/protocol/review';
@@ -19,6 +20,8 @@ export interface PipelineParts {
   readonly git: Git;
   /** @default a process of Nix for each question */
   readonly queries?: (options: StoreQueryOptions) => StoreQueries;
+  /** @default by processes */
+  readonly rootPaths?: RootPaths;
   readonly database: Database;
   readonly kept: KeptJobsets | null;
   readonly scheduler: BuildStage['scheduler'];
@@ -43,19 +46,28 @@ export interface PipelineParts {
 
 type BuildParts = Pick<
   PipelineParts,
-  'nix' | 'queries' | 'database' | 'scheduler' | 'purpose' | 'outputRootsDir' | 'onEvent' | 'signal'
+  | 'nix'
+  | 'queries'
+  | 'rootPaths'
+  | 'database'
+  | 'scheduler'
+  | 'purpose'
+  | 'outputRootsDir'
+  | 'onEvent'
+  | 'signal'
 >;
 
 export const wireBuilds = (parts: BuildParts): BuildStage => {
   const { nix, database, scheduler, purpose, outputRootsDir, onEvent, signal } = parts;
   const { queries = (options) => createStoreQueries(nix, options) } = parts;
+  const { rootPaths = createProcessRooting(nix) } = parts;
   return {
     scheduler,
     purpose,
     records: database,
     store: queries({ signal }),
     onEvent,
-    ...(outputRootsDir === undefined ? {} : { outputRoots: createOutputRoots(nix, outputRootsDir) }),
+    ...(outputRootsDir === undefined ? {} : { outputRoots: createOutputRoots(rootPaths, outputRootsDir) }),
   };
 };
 

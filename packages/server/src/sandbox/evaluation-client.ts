@@ -7,8 +7,13 @@ import type {
   EvaluationRequest,
   Evaluator,
 } from '@eka-ci/nix/evaluator/evaluator';
-import { createRootKeeper, type RootKeeper } from '@eka-ci/nix/evaluator/gc-roots';
 import { createStop, endFailed, endRooted, timeoutFailure } from '@eka-ci/nix/evaluator/preparation';
+import {
+  createProcessRooting,
+  createRootKeeper,
+  type RootKeeper,
+  type RootPaths,
+} from '@eka-ci/nix/gc-roots';
 import type { NixInstallation } from '@eka-ci/nix/installation';
 import { z } from 'zod';
 import { errorCodeOf } from '../lib/error-code.ts';
@@ -31,6 +36,8 @@ export interface RunnerEvaluatorDeps {
   readonly connect: () => Promise<RunnerConnection>;
   /** The server's own: what is kept is rooted by it. */
   readonly nix: NixInstallation;
+  /** @default by processes */
+  readonly rootPaths?: RootPaths;
   /** Beyond the time of the evaluation: for the tree to arrive and the runner to end. @default two minutes */
   readonly graceMs?: number;
   /** Told once, by the first evaluation that came to an end: what holds it back where the runner is. */
@@ -138,6 +145,7 @@ const drain = async (frames: AsyncGenerator<Frame>): Promise<void> => {
 
 export const createRunnerEvaluator = (deps: RunnerEvaluatorDeps): Evaluator => {
   const { connect, nix, graceMs = defaultGraceMs } = deps;
+  const { rootPaths = createProcessRooting(nix) } = deps;
   const { name } = chooseEvaluator(nix);
   let isTold = false;
   const onBounds = (bounds: readonly string[]): void => {
@@ -194,7 +202,7 @@ export const createRunnerEvaluator = (deps: RunnerEvaluatorDeps): Evaluator => {
       caller.throwIfAborted();
       const connection = await connect().catch(broken);
       if ('kind' in connection) return connection;
-      const roots = createRootKeeper(nix, request.rootsDir);
+      const roots = createRootKeeper(rootPaths, request.rootsDir);
       const frames = readFrames(connection.input);
       const told = createToldEvaluation(nix.storeDir);
       return yield* converse({ nix, name, request, connection, frames, told, roots }, caller);

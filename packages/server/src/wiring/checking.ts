@@ -1,6 +1,6 @@
 // The checks of all changes: one sandbox, one line of those that wait for it.
 import { availableParallelism } from 'node:os';
-import { createRootKeeper } from '@eka-ci/nix/evaluator/gc-roots';
+import { createRootKeeper } from '@eka-ci/nix/gc-roots';
 import { createSystem } from '@eka-ci/nix/system-programs';
 import { type CheckStage, createCheckStage } from '../pipeline/checks/run-checks.ts';
 import type { Opened, ServerParts } from './server-parts.ts';
@@ -19,8 +19,9 @@ export const openChecking = (
     database,
     logs,
     queries,
+    rootPaths,
     checkMetrics,
-  }: Pick<ServerParts, 'nix' | 'database' | 'logs' | 'queries' | 'checkMetrics'>,
+  }: Pick<ServerParts, 'nix' | 'database' | 'logs' | 'queries' | 'rootPaths' | 'checkMetrics'>,
   { options, deps, sandbox }: Opened,
 ): CheckStage => {
   const { publicUrl, failureDays, sandboxLimits, maxCheckTimeoutMs } = options;
@@ -40,7 +41,7 @@ export const openChecking = (
     maxTimeoutMs: maxCheckTimeoutMs,
     system: createSystem({ nix, queries, searchPath: deps.env['PATH'] ?? '/usr/bin:/bin' }),
     async keepPath(path, folder) {
-      const keeper = createRootKeeper(nix, folder);
+      const keeper = createRootKeeper(rootPaths, folder);
       keeper.add(path);
       await keeper.finish();
     },

@@ -20,7 +20,7 @@ export const publishRulesOf = ({ publishing }: ServerOptions): PublishRules | un
 
 /** @param owner this server's name in the rows that it claims */
 export const openPublishing = (
-  { database, nix, queries, pushMetrics }: ServerParts,
+  { database, nix, queries, rootPaths, pushMetrics }: ServerParts,
   { options, deps, openCaches }: Opened,
   owner: string,
 ): PushQueue => {
@@ -31,7 +31,7 @@ export const openPublishing = (
     caches: openCaches(queries),
     store: queries(),
     buildTimePathsOf,
-    roots: createPushRoots(nix, stateFolders(options.dbPath).outputRoots),
+    roots: createPushRoots(rootPaths, stateFolders(options.dbPath).outputRoots),
     owner,
     clock: Date.now,
     random: Math.random,

@@ -1,5 +1,6 @@
 // The parts of a server that live as long as it does, made from what server.ts has opened.
 import { mkdir } from 'node:fs/promises';
+import type { RootPaths } from '@eka-ci/nix/gc-roots';
 import type { NixInstallation } from '@eka-ci/nix/installation';
 import { createInputStore } from '@eka-ci/nix/locked-inputs/input-store';
 import type { StoreQueries } from '@eka-ci/nix/store-queries';
@@ -43,6 +44,7 @@ import type { ServerDeps, ServerOptions } from './server-options.ts';
 export interface OpenStore {
   readonly pool: CountedBuilderPool;
   readonly queries: (asking?: { readonly signal?: AbortSignal }) => StoreQueries;
+  readonly rootPaths: RootPaths;
   /** Ends what it keeps open. */
   close(): Promise<void>;
 }
@@ -68,7 +70,7 @@ export interface Opened {
   readonly openCaches: (queries: OpenStore['queries']) => readonly PublishingCache[];
   /** Where checks are run. */
   readonly sandbox: Sandbox;
-  readonly evaluation: OpenEvaluator;
+  readonly openEvaluation: (rootPaths: RootPaths) => OpenEvaluator;
   readonly openStore: () => Promise<OpenStore>;
   /** Of what a killed server left in the folder of mirrors. @returns what it removed */
   readonly removeStaleLocks: (mirrorsDir: string) => Promise<readonly string[]>;
@@ -120,6 +122,7 @@ export const openParts = async (opened: Opened) => {
   const visibility = createVisibility(database);
   await visibility.load();
   const store = await openStore();
+  const evaluation = opened.openEvaluation(store.rootPaths);
   const { graph, graphMetrics } = openGraph(opened);
   const mergeMetrics = createMergeMetrics();
   const checkMetrics = createCheckMetrics();
@@ -133,11 +136,13 @@ export const openParts = async (opened: Opened) => {
     pool: store.pool,
     system: store.pool.builders()[0]?.systems[0] ?? 'x86_64-linux',
     queries: store.queries,
+    rootPaths: store.rootPaths,
     closeStore: () => store.close(),
     kept: options.keepJobsets
       ? createKeptJobsets({ database, nix, rootsDir: folders.roots, clock: Date.now })
       : null,
-    evaluator: opened.evaluation.evaluator,
+    evaluation,
+    evaluator: evaluation.evaluator,
     evaluations: createEvaluationLine(),
     budget: createEvaluationBudget(),
     // Of what strangers lock nothing is private, whatever caches may be.

@@ -1,10 +1,10 @@
 // One evaluation with the stock driver: workers take batches from the queue until nothing is left to look at.
 import type { EvaluationFailure, EvaluationRecord } from '@eka-ci/core/evaluation';
+import type { RootKeeper } from '../../gc-roots.ts';
 import type { NixInstallation } from '../../installation.ts';
 import { printAttrPath } from '../attr-path.ts';
 import type { Channel } from '../channel.ts';
 import type { EvaluationEvent, EvaluationRequest } from '../evaluator.ts';
-import type { RootKeeper } from '../gc-roots.ts';
 import type { PreparedFlake } from '../preparation.ts';
 import type { Confinement } from '../sandbox.ts';
 import type { WorkItem } from './expression.ts';

@@ -1,9 +1,9 @@
 // The evaluator that needs nothing but `nix-instantiate`.
 import type { EvaluationFailure } from '@eka-ci/core/evaluation';
+import { createProcessRooting, createRootKeeper, type RootKeeper } from '../../gc-roots.ts';
 import type { NixInstallation } from '../../installation.ts';
 import { type Channel, createChannel } from '../channel.ts';
 import type { EvaluationEnd, EvaluationEvent, Evaluator } from '../evaluator.ts';
-import { createRootKeeper, type RootKeeper } from '../gc-roots.ts';
 import { createLogLimit } from '../log-limit.ts';
 import { type NixSettings, workerArguments } from '../nix-options.ts';
 import {
@@ -59,7 +59,7 @@ const finish = async (
 
 export const createStockEvaluator = (nix: NixInstallation, deps: StockEvaluatorDeps = {}): Evaluator => {
   const sandbox = deps.sandbox ?? createSandbox(nix);
-  const openRoots = deps.openRoots ?? ((dir) => createRootKeeper(nix, dir));
+  const openRoots = deps.openRoots ?? ((dir) => createRootKeeper(createProcessRooting(nix), dir));
 
   async function* run(
     prepared: Prepared,

@@ -1,8 +1,10 @@
 // Opens the store through a daemon, where one leads to it: for builds, and for questions.
 import { setOptions } from '@eka-ci/nix/daemon/build-operations';
-import { connectDaemon } from '@eka-ci/nix/daemon/daemon-connection';
-import { createDaemonPool, type DaemonPool } from '@eka-ci/nix/daemon/daemon-pool';
+import { connectDaemon, type DaemonConnection } from '@eka-ci/nix/daemon/daemon-connection';
+import { createDaemonPool } from '@eka-ci/nix/daemon/daemon-pool';
+import { createDaemonRooting } from '@eka-ci/nix/daemon/daemon-rooting';
 import { createDaemonStoreQueries } from '@eka-ci/nix/daemon/daemon-store-queries';
+import type { RootPaths } from '@eka-ci/nix/gc-roots';
 import type { NixInstallation } from '@eka-ci/nix/installation';
 import type { StoreQueries, StoreQueryOptions } from '@eka-ci/nix/store-queries';
 import type { StandingSettings } from '../build-settings.ts';
@@ -18,6 +20,7 @@ export interface OpenDaemon {
   readonly builder: Builder;
   /** Asks over connections that all questions share. */
   readonly queries: (options?: StoreQueryOptions) => StoreQueries;
+  readonly rootPaths: RootPaths;
   /** For whoever copies into it and out of it. */
   readonly store: LocalStore;
   /** For people. */
@@ -44,25 +47,19 @@ const searchByConfiguration = async (
 };
 
 /** With the settings of builds: what can be fetched depends on the substituters that the user has set. */
-const createQuestionPool = (
-  { storeDir }: NixInstallation,
-  { transport }: ReachedDaemon,
-  standing: StandingSettings,
-): DaemonPool =>
-  createDaemonPool({
-    connect: async (signal) => {
-      const abort = signal === undefined ? {} : { signal };
-      const connection = await connectDaemon(transport, { storeDir, ...abort });
-      try {
-        await setOptions(connection, standing, abort);
-        return connection;
-      } catch (error) {
-        await connection.close();
-        throw error;
-      }
-    },
-    idleMs,
-  });
+const createConnect =
+  ({ storeDir }: NixInstallation, { transport }: ReachedDaemon, standing: StandingSettings) =>
+  async (signal?: AbortSignal): Promise<DaemonConnection> => {
+    const abort = signal === undefined ? {} : { signal };
+    const connection = await connectDaemon(transport, { storeDir, ...abort });
+    try {
+      await setOptions(connection, standing, abort);
+      return connection;
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  };
 
 /** Greets the daemon that Nix itself would use. Asks Nix for its systems, features and settings once. */
 export const openNixDaemon = async (
@@ -72,13 +69,15 @@ export const openNixDaemon = async (
   if (daemon.kind === 'unreached') return daemon;
   const standing = await findStandingSettings(nix, daemon, offer.settings);
   const builder = createNixDaemonBuilder({ nix, daemon, offer, standing });
-  const questions = createQuestionPool(nix, daemon, standing);
+  const connect = createConnect(nix, daemon, standing);
+  const questions = createDaemonPool({ connect, idleMs });
   const { isOwn, trust, nixVersion, protocolMinor, transport } = daemon;
   return {
     kind: 'open',
     builder,
     store: { storeDir: nix.storeDir, transport, trust, standing },
     queries: (options) => createDaemonStoreQueries(questions, options),
+    rootPaths: createDaemonRooting(connect),
     about: { daemon: transport.name, isOwn, trust, nix: nixVersion, protocol: `1.${protocolMinor}` },
     async close() {
       await Promise.all([builder.close(), questions.close()]);

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createProcessRooting } from '@eka-ci/nix/gc-roots';
 import { createPrivateStore, type PrivateStore } from '@eka-ci/nix/testing/private-store';
 import { runChild } from '@eka-ci/process';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -28,7 +29,7 @@ const build = async (name: string): Promise<string> => {
 it('keeps outputs until its folder goes', async () => {
   const [kept, lost] = [await build('kept'), await build('lost')];
   const folder = join(store.folder, 'roots-outputs');
-  const roots = createOutputRoots(store.nix, folder);
+  const roots = createOutputRoots(createProcessRooting(store.nix), folder);
   roots.add([kept, '', kept]);
   expect(await roots.finish()).toBeNull();
   const names = await readdir(folder);
@@ -42,9 +43,9 @@ it('keeps outputs until its folder goes', async () => {
 
 it('says what could not be kept, and makes nothing where there is nothing to keep', async () => {
   const folder = join(store.folder, 'none');
-  expect(await createOutputRoots(store.nix, folder).finish()).toBeNull();
+  expect(await createOutputRoots(createProcessRooting(store.nix), folder).finish()).toBeNull();
   expect(existsSync(folder)).toBe(false);
-  const roots = createOutputRoots(store.nix, folder);
+  const roots = createOutputRoots(createProcessRooting(store.nix), folder);
   roots.add([`${store.nix.storeDir}/${'a'.repeat(32)}-gone`]);
   expect(await roots.finish()).toMatch(/^store paths could not be kept from garbage collection/);
 });

@@ -2,8 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { StorePath } from '@eka-ci/core/ids';
-import { createRootKeeper } from '@eka-ci/nix/evaluator/gc-roots';
-import type { NixInstallation } from '@eka-ci/nix/installation';
+import { createRootKeeper, type RootPaths } from '@eka-ci/nix/gc-roots';
 
 /** What a folder of one judgement's roots is called; and one of what waits to be pushed, of one publication. */
 export const outputRootsName = /^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|push-[1-9]\d{0,15})$/;
@@ -20,8 +19,8 @@ export interface OutputRoots {
 const gatherMs = 30_000;
 
 /** @param folder of the roots of all judgements */
-export const createOutputRoots = (nix: NixInstallation, folder: string): OutputRoots => {
-  const keeper = createRootKeeper(nix, join(folder, randomUUID()), gatherMs);
+export const createOutputRoots = (rootPaths: RootPaths, folder: string): OutputRoots => {
+  const keeper = createRootKeeper(rootPaths, join(folder, randomUUID()), gatherMs);
   const added = new Set<string>();
   return {
     add(outputs) {

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StorePath } from '@eka-ci/core/ids';
+import { createProcessRooting } from '@eka-ci/nix/gc-roots';
 import { createPrivateStore, type PrivateStore } from '@eka-ci/nix/testing/private-store';
 import { runChild } from '@eka-ci/process';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -26,14 +27,14 @@ it('keeps outputs until their publication needs them no more', async () => {
   );
   const [a = '', b = ''] = (await nixStore('--realise', ...Object.values(drvs))).split('\n') as StorePath[];
   const folder = join(store.folder, 'push-roots');
-  const roots = createPushRoots(store.nix, folder);
+  const roots = createPushRoots(createProcessRooting(store.nix), folder);
   expect(await roots.keep(1, [a as StorePath])).toBeNull();
   expect(await roots.keep(2, [b as StorePath])).toBeNull();
   // Once more, as after a crash between the roots and the rows.
   expect(await roots.keep(2, [b as StorePath])).toBeNull();
   await nixStore('--gc');
   expect([existsSync(a), existsSync(b)]).toEqual([true, true]);
-  await createPushRoots(store.nix, folder).release(new Set([2]));
+  await createPushRoots(createProcessRooting(store.nix), folder).release(new Set([2]));
   await nixStore('--gc');
   expect([existsSync(a), existsSync(b)]).toEqual([false, true]);
   expect(await readdir(folder)).toEqual(['push-2']);

@@ -3,8 +3,7 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DrvPath, StorePath } from '@eka-ci/core/ids';
-import { createRootKeeper } from '@eka-ci/nix/evaluator/gc-roots';
-import type { NixInstallation } from '@eka-ci/nix/installation';
+import { createRootKeeper, type RootPaths } from '@eka-ci/nix/gc-roots';
 import { removeTree } from '../../lib/work-folder.ts';
 
 export interface PushRoots {
@@ -19,11 +18,11 @@ const pathsAtOnce = 5000;
 
 const folderName = /^push-(?<id>[1-9]\d{0,15})$/;
 
-export const createPushRoots = (nix: NixInstallation, folder: string): PushRoots => ({
+export const createPushRoots = (rootPaths: RootPaths, folder: string): PushRoots => ({
   async keep(publicationId, paths) {
     try {
       for (let at = 0; at < paths.length; at += pathsAtOnce) {
-        const keeper = createRootKeeper(nix, join(folder, `push-${publicationId}`));
+        const keeper = createRootKeeper(rootPaths, join(folder, `push-${publicationId}`));
         for (const path of paths.slice(at, at + pathsAtOnce)) keeper.add(path);
         await keeper.finish();
       }

@@ -5,8 +5,8 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DrvPath, StorePath } from '@eka-ci/core/ids';
 import { runChild } from '@eka-ci/process';
-import type { NixInstallation } from '../installation.ts';
-import { quoteNixString } from './attr-path.ts';
+import { quoteNixString } from './evaluator/attr-path.ts';
+import type { NixInstallation } from './installation.ts';
 
 export class RootingError extends Error {
   readonly code = 'NIX_ROOTS_NOT_KEPT';
@@ -36,26 +36,37 @@ const run = async (
   return done.stdout.trim();
 };
 
-/** Roots those paths, which must be valid, by one new link in `dir`. */
-const rootPaths = async (
-  nix: NixInstallation,
-  dir: string,
-  paths: readonly (DrvPath | StorePath)[],
-): Promise<void> => {
-  await mkdir(dir, { recursive: true });
-  const listed = paths.map((path) => `(builtins.storePath ${quoteNixString(path)})`).join('\n');
-  const stdin = `builtins.toFile "jobset-roots" (builtins.concatStringsSep "\\n" [\n${listed}\n])`;
-  const evaluated = await run(nix, nix.programs.instantiate, {
-    args: ['--eval', '--strict', '--json', '--read-write-mode', '-'],
-    stdin,
-  });
-  const file: unknown = JSON.parse(evaluated);
-  const link = join(dir, `jobset-${randomUUID()}`);
-  await run(nix, nix.programs.store, { args: ['--realise', String(file), '--add-root', link, '--indirect'] });
-};
+/** Roots those paths, which must be valid, by one new link in `dir`, which is made where it is not there. */
+export type RootPaths = (dir: string, paths: readonly (DrvPath | StorePath)[]) => Promise<void>;
+
+/** The file that refers to them, the same however they are rooted. */
+export const rootsText = (paths: readonly (DrvPath | StorePath)[]) => ({
+  name: 'jobset-roots',
+  text: paths.join('\n'),
+  references: paths,
+});
+
+/** By two processes. */
+export const createProcessRooting =
+  (nix: NixInstallation): RootPaths =>
+  async (dir, paths) => {
+    await mkdir(dir, { recursive: true });
+    const { name, references } = rootsText(paths);
+    const listed = references.map((path) => `(builtins.storePath ${quoteNixString(path)})`).join('\n');
+    const stdin = `builtins.toFile ${quoteNixString(name)} (builtins.concatStringsSep "\\n" [\n${listed}\n])`;
+    const evaluated = await run(nix, nix.programs.instantiate, {
+      args: ['--eval', '--strict', '--json', '--read-write-mode', '-'],
+      stdin,
+    });
+    const file: unknown = JSON.parse(evaluated);
+    const link = join(dir, `jobset-${randomUUID()}`);
+    await run(nix, nix.programs.store, {
+      args: ['--realise', String(file), '--add-root', link, '--indirect'],
+    });
+  };
 
 /**
- * How long derivations are gathered before they are rooted. Each rooting is two processes: at 250 ms they took 40 % of
+ * How long derivations are gathered before they are rooted. Where a rooting is two processes: at 250 ms they took 40 % of
  * a core. Until then a derivation is held by the process that wrote it, as long as that lives; a collection that comes
  * in between makes rooting fail, and with it the evaluation.
  */
@@ -63,7 +74,7 @@ const defaultGatherMs = 2000;
 
 /** Roots in the background, one batch in flight at a time. */
 export const createRootKeeper = (
-  nix: NixInstallation,
+  rootPaths: RootPaths,
   dir: string,
   gatherMs = defaultGatherMs,
 ): RootKeeper => {
@@ -77,9 +88,12 @@ export const createRootKeeper = (
     waiting = new Set();
     if (paths.length === 0 || fault !== null) return;
     try {
-      await rootPaths(nix, dir, paths);
+      await rootPaths(dir, paths);
     } catch (error) {
-      fault = error instanceof RootingError ? error : new RootingError(String(error));
+      fault =
+        error instanceof RootingError
+          ? error
+          : new RootingError(error instanceof Error ? error.message : String(error));
     }
   };
   const fly = (): Promise<void> => {
