@@ -183,7 +183,7 @@ const placeWeb = async ({ folder, secrets, endings }: Building) => {
     ...{ renewable: false, creationTtlSeconds: 0, endsAtMs: 0, knowsItself: true, reads: [path] },
   });
   vault.state.kv2.set(`/${path}`, { versions: [values], deleted: false });
-  const nginx: Nginx = await startNginx(join(folder, 'nginx'), login);
+  const nginx: Nginx = await startNginx(join(folder, 'nginx'), { login });
   endings.push(nginx.stop);
   const cache: PlacedCache = {
     ...{ id: 'web', type: 'nix-copy', destination: nginx.url, signedBy: key.name },

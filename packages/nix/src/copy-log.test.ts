@@ -15,6 +15,7 @@ it('tells which paths are copied, and what is wrong', () => {
     nix({ action: 'stop', id: 1 }),
     nix({ action: 'msg', level: 1, msg: 'warning: slow' }),
     nix({ action: 'msg', level: 0, msg: '\u001b[31;1merror:\u001b[0m no' }),
+    "warning: unknown setting 'x'",
     'Host key verification failed.',
   ];
   expect(lines.map(parse).filter((event) => event !== null)).toEqual([

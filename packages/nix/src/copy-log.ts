@@ -1,4 +1,5 @@
-// Reads what `nix copy --log-format internal-json` says on stderr: which paths it copies, and what went wrong.
+// Reads what `nix copy --log-format internal-json` says on stderr: which paths it copies, and what went wrong. Of a log that is
+// plain text the latter.
 import { z } from 'zod';
 import { withoutAnsi } from './internal-json.ts';
 
@@ -25,6 +26,8 @@ const Line = z.discriminatedUnion('action', [
 ]);
 
 const prefix = '@nix ';
+/** As Nix says one where its log is plain text: of every setting that it does not know, say. */
+const warning = 'warning: ';
 /** Nearly every line of a copy over HTTP is of this kind, several for each chunk. */
 const noise = '@nix {"action":"result"';
 
@@ -41,7 +44,10 @@ export const createCopyLogParser = (): ((line: string) => CopyLogEvent | null) =
   const copying = new Map<number, string>();
   return (line) => {
     if (line === '' || line.startsWith(noise)) return null;
-    if (!line.startsWith(prefix)) return { kind: 'complaint', text: withoutAnsi(line) };
+    if (!line.startsWith(prefix)) {
+      const text = withoutAnsi(line);
+      return text.startsWith(warning) ? null : { kind: 'complaint', text };
+    }
     const said = parseLine(line);
     if (said === null) return null;
     switch (said.action) {

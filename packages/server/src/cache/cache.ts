@@ -38,6 +38,8 @@ export type CacheHealth =
 export interface PushRequest {
   /** Store paths of this server's store; all that they refer to goes with them. */
   readonly paths: readonly StorePath[];
+  /** What `present` has just told to be missing there, so that it need not be asked again. */
+  readonly lacking?: Iterable<StorePath>;
   /** Called while it sends, never after `push` has settled. Must not throw. */
   readonly onProgress?: (progress: PushProgress) => void;
 }

@@ -14,13 +14,14 @@ export interface NixRun {
   /** Options of Nix, before those of the command. */
   readonly options: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  readonly onEvent: (event: CopyLogEvent) => void;
+  /** Null: nobody wants to know; over HTTP Nix tells fifty things of every path. */
+  readonly onEvent: ((event: CopyLogEvent) => void) | null;
 }
 
 export const noNixCommand = (): CacheError =>
   new CacheError(refused('unsupported', 'the command nix is not installed beside nix-store'));
 
-/** Longer ones are cut: they are for people. */
+/** The last ones: they are for people, and say most. */
 const maxComplaints = 200;
 
 /** @returns where it is; null where it is not */
@@ -51,7 +52,8 @@ export const runNix = async (
   const program = await findNixCommand(nix);
   if (program === null) throw noNixCommand();
   for (const chunk of chunkArguments(paths)) {
-    const args = [...usualOptions, ...options, '--log-format', 'internal-json', ...command, ...chunk];
+    const log = onEvent === null ? ['--log-format', 'raw', '--quiet'] : ['--log-format', 'internal-json'];
+    const args = [...usualOptions, ...options, ...log, ...command, ...chunk];
     const child = await startChild({ command: program, args, env, signal });
     child.stdout.resume();
     const parse = createCopyLogParser();
@@ -60,8 +62,9 @@ export const runNix = async (
       for await (const line of readLines(child.stderr, 65_536)) {
         const event = parse(line);
         if (event === null) continue;
-        if (event.kind === 'complaint' && complaints.length < maxComplaints) complaints.push(event.text);
-        onEvent(event);
+        if (event.kind === 'complaint') complaints.push(event.text);
+        if (complaints.length > maxComplaints) complaints.shift();
+        onEvent?.(event);
       }
     } finally {
       await child.exited;

@@ -52,7 +52,7 @@ export const signInStore = async (
 ): Promise<void> => {
   const keyFile = await writeSigningKey(folder, values);
   if (keyFile === null) return;
-  const own = { nix, options: [], env: childEnvironment(nix, folder.path), onEvent: () => {} };
+  const own = { nix, options: [], env: childEnvironment(nix, folder.path), onEvent: null };
   const command = ['store', 'sign', '--key-file', keyFile, '--recursive'];
   const complaints = await runNix(own, command, { paths, signal });
   if (complaints !== null) throw new CacheError(complaintFault(complaints, 'nix store sign'));

@@ -75,6 +75,26 @@ describe('a cache in a folder', () => {
   });
 
   it.each([
+    ['', 'zstd'],
+    ['?compression=xz', 'xz'],
+    ['?compression=none', 'none'],
+  ])('with "%s" in its destination is written in %s', async (settings, compression) => {
+    const folder = join(store.folder, `written-in-${compression}`);
+    const { deps } = cacheSurroundings(store.nix);
+    const cache = createNixCopyCache(
+      { id: 'disk', destination: `file://${folder}${settings}`, timeoutMs },
+      deps,
+    );
+    expect(await cache.push({ paths: [(await buildChain(store)).root] }, calm)).toMatchObject({
+      kind: 'pushed',
+    });
+    const names = (await readdir(folder)).filter((name) => name.endsWith('.narinfo'));
+    const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')));
+    const said = texts.map((text) => /^Compression: (?<how>\w+)$/m.exec(text)?.groups?.['how']);
+    expect(said).toEqual([compression, compression, compression]);
+  });
+
+  it.each([
     ['no key', 'nonsense'],
     ['a public key', 'name:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='],
   ])('is not pushed to with %s for a signing key', async (_, key) => {

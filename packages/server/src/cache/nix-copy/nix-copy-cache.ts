@@ -7,17 +7,21 @@ import { readSigningKey } from '../signing-key.ts';
 import { createFileDriver } from './file-cache.ts';
 import { createSshDriver } from './ssh-cache.ts';
 import type { StoreDriver, StoreDriverDeps } from './store-driver.ts';
-import { parseStoreUrl, type StoreUrl } from './store-url.ts';
+import { parseStoreUrl, type StoreUrl, settingOf, withSettings } from './store-url.ts';
 import { createWebDriver } from './web-cache.ts';
+
+/** Nix itself would take xz, a second of a core for two megabytes: the builds of this machine would wait for it. */
+const withQuickCompression = (url: StoreUrl): StoreUrl =>
+  settingOf(url, 'compression') === null ? withSettings(url, { compression: 'zstd' }) : url;
 
 const driverFor = (url: StoreUrl, deps: StoreDriverDeps): StoreDriver => {
   switch (url.scheme) {
     case 'file':
-      return createFileDriver(url, deps);
+      return createFileDriver(withQuickCompression(url), deps);
     case 'http':
     case 'https':
     case 's3':
-      return createWebDriver(url, deps);
+      return createWebDriver(withQuickCompression(url), deps);
     case 'ssh':
     case 'ssh-ng':
       return createSshDriver(url, deps);

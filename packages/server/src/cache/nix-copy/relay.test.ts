@@ -30,7 +30,8 @@ describe('the relay', () => {
     );
     told = [];
     const onProgress = (progress: PushProgress) => void told.push(progress);
-    relay = await openRelay({ client, base: `${web.url}cache/`, onProgress, signal: calm });
+    const absent = new Set(['lacked.narinfo']);
+    relay = await openRelay({ client, base: `${web.url}cache/`, absent, onProgress, signal: calm });
   });
   afterAll(async () => {
     await relay.close();
@@ -69,6 +70,18 @@ describe('the relay', () => {
     expect([...web.files.keys()]).toEqual(['/cache/nar/a.nar.xz', '/cache/b.narinfo']);
     expect(new Set(web.requests.map((one) => one.authorization))).toEqual(new Set(['Bearer theirs']));
     expect(relay.fault()).toBeNull();
+  });
+
+  it('asks no more for what is known to be missing, until it was written', async () => {
+    const ours = { authorization: authorization() };
+    const before = web.requests.length;
+    expect(await ask('GET', '/lacked.narinfo', ours)).toBe(404);
+    expect(await ask('HEAD', '/lacked.narinfo', ours)).toBe(404);
+    expect(web.requests.length).toBe(before);
+    expect(await ask('PUT', '/lacked.narinfo', ours, 'four')).toBe(201);
+    expect(await ask('GET', '/lacked.narinfo', ours)).toBe(200);
+    expect(await ask('HEAD', '/lacked.narinfo', ours)).toBe(200);
+    expect(web.requests.length).toBe(before + 3);
   });
 
   it.each([

@@ -25,6 +25,8 @@ export interface RelayDeps {
   readonly client: WebClient;
   /** Of the cache, with a slash at its end. */
   readonly base: string;
+  /** Names of narinfos that the cache has just said it lacks: it is not asked for them again. */
+  readonly absent: ReadonlySet<string>;
   readonly onProgress: (progress: PushProgress) => void;
   readonly signal: AbortSignal;
 }
@@ -58,15 +60,20 @@ const meansAbsent = (method: Method, status: number, s3Code: string): boolean =>
   (status === 404 || status === 410 || (status === 403 && (s3Code === '' || s3Code === 'AccessDenied')));
 
 interface Passing extends RelayDeps {
+  readonly written: ReadonlySet<string>;
   readonly note: (fault: PushFault) => void;
   readonly count: (name: string, bytes: number) => void;
 }
 
 const passOn = async (
-  { client, base, signal, note, count }: Passing,
+  { client, base, absent, written, signal, note, count }: Passing,
   { name, method }: { readonly name: string; readonly method: Method },
   { request, response }: { readonly request: IncomingMessage; readonly response: ServerResponse },
 ): Promise<void> => {
+  if (method !== 'PUT' && absent.has(name) && !written.has(name)) {
+    response.writeHead(404).end();
+    return;
+  }
   let bytes = 0;
   if (method === 'PUT') request.on('data', (chunk: Buffer) => (bytes += chunk.length));
   const answer = await client.send(
@@ -76,8 +83,14 @@ const passOn = async (
   if (answer.status >= 200 && answer.status < 300) {
     // Before Nix knows: it may end as soon as it does.
     if (method === 'PUT') count(name, bytes);
-    response.writeHead(answer.status, pick(answer.body));
-    await pipeline(answer.body, response);
+    if (method === 'GET') {
+      response.writeHead(answer.status, pick(answer.body));
+      await pipeline(answer.body, response);
+    } else {
+      // What is said to an upload nobody reads; a pipeline costs as much as the request.
+      answer.body.resume();
+      response.writeHead(answer.status, method === 'HEAD' ? pick(answer.body) : {}).end();
+    }
     return;
   }
   const { s3Code, fault } = await faultOfAnswer(answer, `${method} ${name}`);
@@ -125,6 +138,7 @@ export const openRelay = async (deps: RelayDeps): Promise<Relay> => {
   let isOpen = true;
   const passing: Passing = {
     ...deps,
+    written,
     note: (fault) => {
       first ??= fault;
     },

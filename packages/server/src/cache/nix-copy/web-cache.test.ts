@@ -22,7 +22,7 @@ const noNginx = whyNoNginx();
 describe.skipIf(noNginx !== null)(`nginx${noNginx === null ? '' : ` (${noNginx})`}`, () => {
   describeCache('behind nginx', async () => {
     const store = await createPrivateStore();
-    const nginx = await startNginx(join(store.folder, 'nginx'), login);
+    const nginx = await startNginx(join(store.folder, 'nginx'), { login });
     const { deps } = cacheSurroundings(store.nix, asCredentials);
     const destination = `${nginx.url}sub/cache?compression=zstd`;
     return {
@@ -38,7 +38,9 @@ describe.skipIf(noNginx !== null)(`nginx${noNginx === null ? '' : ` (${noNginx})
 
   it('gives back what was pushed and signed, to whoever trusts the key', async () => {
     const store = await createPrivateStore();
-    const nginx = await startNginx(join(store.folder, 'nginx'), { user: 'ci', password: 'secret' });
+    const nginx = await startNginx(join(store.folder, 'nginx'), {
+      login: { user: 'ci', password: 'secret' },
+    });
     try {
       const keys = ['ours-1', 'other-1'].map((name) => ({ name, file: join(store.folder, name) }));
       for (const { name, file } of keys) {
@@ -164,6 +166,25 @@ describe('a cache over HTTP that', () => {
       outcome: { kind: 'passing' },
     });
     expect(await down.check(calm)).toMatchObject({ kind: 'faulty', isPassing: true });
+  });
+
+  it('hangs up in the middle of an answer is tried again later', async () => {
+    web.follow(({ method }) => (method === 'GET' ? 'cut' : 'keep'));
+    await expect(cacheOf().present(chain.paths, calm)).rejects.toMatchObject({
+      code: 'CACHE_NOT_ANSWERING',
+      outcome: { kind: 'passing' },
+    });
+    expect(await push()).toMatchObject({ kind: 'passing' });
+  });
+
+  it('does not answer is not waited for by one who gives up', async () => {
+    web.follow(() => 'hang');
+    const reason = new Error('enough');
+    const abort = new AbortController();
+    const asking = cacheOf().present(chain.paths, abort.signal);
+    await expect.poll(() => web.requests.length).toBeGreaterThan(0);
+    abort.abort(reason);
+    await expect(asking).rejects.toBe(reason);
   });
 
   it('wants to speak of something else, and is not waited for', async () => {

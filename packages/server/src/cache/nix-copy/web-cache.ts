@@ -112,8 +112,9 @@ const send = async (
   }: { readonly session: WebSession; readonly request: PushRequest },
   signal: AbortSignal,
 ): Promise<Sending> => {
-  const { paths, onProgress = () => {} } = request;
-  const relay = await openRelay({ client, base, onProgress, signal });
+  const { paths, lacking = [], onProgress = () => {} } = request;
+  const absent = new Set(Array.from(lacking, (path) => narinfoName(path, nix.storeDir)));
+  const relay = await openRelay({ client, base, absent, onProgress, signal });
   try {
     const complaints = await withPrivateFolder(async (folder) => {
       const netrc = await folder.write('netrc', relay.netrc);
@@ -121,7 +122,7 @@ const send = async (
       const to = withSettings(relayUrl(url, relay.host), keyFile === null ? {} : { 'secret-key': keyFile });
       const options = ['--option', 'netrc-file', netrc];
       const env = childEnvironment(nix, folder.path);
-      const copy = { nix, to: storeUrlText(to), options, env, onEvent: () => {} };
+      const copy = { nix, to: storeUrlText(to), options, env, onEvent: null };
       return copyPaths(copy, { paths, signal });
     });
     const written = relay.written();

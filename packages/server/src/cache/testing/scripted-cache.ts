@@ -13,8 +13,10 @@ export interface ScriptedRequest {
   readonly authorization: string | undefined;
 }
 
-/** `keep`: as a cache that works. `hang`: no answer. `break`: it hangs up. */
-export type Script = (request: ScriptedRequest) => ScriptedAnswer | 'keep' | 'hang' | 'break' | 'upgrade';
+/** `keep`: as a cache that works. `hang`: no answer. `break`: it hangs up; `cut`: in the middle of an answer. */
+export type Script = (
+  request: ScriptedRequest,
+) => ScriptedAnswer | 'keep' | 'hang' | 'break' | 'cut' | 'upgrade';
 
 export interface ScriptedCache {
   /** With a slash at its end. */
@@ -51,6 +53,11 @@ export const startScriptedCache = async (): Promise<ScriptedCache> => {
     }
     if (told === 'break') {
       request.destroy();
+      return;
+    }
+    if (told === 'cut') {
+      response.writeHead(200, { 'content-length': 100 });
+      response.write('StorePath: ', () => request.destroy());
       return;
     }
     const parts: Buffer[] = [];

@@ -121,21 +121,27 @@ const dropUseless = async (
   return there;
 };
 
+interface Lacking {
+  readonly pushes: readonly StoredPush[];
+  /** Of their outputs, as far as the cache was asked. */
+  readonly lacking: readonly StorePath[];
+}
+
 /** What the cache lacks. With their build closures it is asked about by whoever pushes, path for path. */
 const settlePresent = async (
   deps: BatchDeps,
   { cache, push: mode }: PublishingCache,
   { pushes, signal }: { readonly pushes: readonly StoredPush[]; readonly signal: AbortSignal },
-): Promise<readonly StoredPush[]> => {
-  if (mode === 'all') return pushes;
+): Promise<Lacking> => {
+  if (mode === 'all') return { pushes, lacking: [] };
   const has = await cache.present(outputsOf(pushes), signal);
-  const [present, lacking] = split(pushes, ({ outputs }) => outputs.every((path) => has.has(path)));
+  const [present, left] = split(pushes, ({ outputs }) => outputs.every((path) => has.has(path)));
   await settle(
     deps,
     cache.id,
     present.map((push) => ({ kind: 'present', push })),
   );
-  return lacking;
+  return { pushes: left, lacking: outputsOf(left).filter((path) => !has.has(path)) };
 };
 
 /** All are settled. */
@@ -175,19 +181,20 @@ export const pushBatch = async (
   const useful = await dropUseless(deps, to, pushes);
   if (useful.length === 0) return { kind: 'settled', cacheAnswered: false };
   try {
-    const lacking = await settlePresent(deps, to, { pushes: useful, signal });
-    if (lacking.length === 0) return { kind: 'settled', cacheAnswered: true };
-    const needed = to.push === 'all' ? await buildTimePaths(deps, lacking, signal) : [];
-    const outcome = await cache.push({ paths: [...new Set([...outputsOf(lacking), ...needed])] }, signal);
+    const { pushes: left, lacking } = await settlePresent(deps, to, { pushes: useful, signal });
+    if (left.length === 0) return { kind: 'settled', cacheAnswered: true };
+    const needed = to.push === 'all' ? await buildTimePaths(deps, left, signal) : [];
+    const paths = [...new Set([...outputsOf(left), ...needed])];
+    const outcome = await cache.push({ paths, lacking }, signal);
     if (outcome.kind !== 'pushed') {
-      return { kind: 'failed', pushes: lacking, fault: outcome, durationMs: passed() };
+      return { kind: 'failed', pushes: left, fault: outcome, durationMs: passed() };
     }
     deps.onSent(cache.id, { paths: outcome.sentPaths, bytes: outcome.sentBytes });
     const durationMs = passed();
     await settle(
       deps,
       cache.id,
-      lacking.map((push) => ({ kind: 'pushed', push, durationMs })),
+      left.map((push) => ({ kind: 'pushed', push, durationMs })),
     );
     return { kind: 'settled', cacheAnswered: true };
   } catch (error) {
