@@ -5,6 +5,7 @@ import {
   assertSameWork,
   growthExponent,
   growthFigure,
+  ratioByRound,
   summarize,
   timeInterleaved,
   timesAsMuch,
@@ -31,6 +32,13 @@ describe('measuring', () => {
     expect(summarize([5, 1, 3])).toEqual({ median: 3, min: 1, max: 5, count: 3 });
     expect(summarize([4, 1, 2, 3])).toEqual({ median: 2.5, min: 1, max: 4, count: 4 });
     expect(() => summarize([])).toThrow(RangeError);
+  });
+
+  it('compares what was timed side by side', () => {
+    expect(ratioByRound([2, 40, 6], [1, 20, 2])).toBe(2);
+    expect(ratioByRound([20, 1], [10, 1])).toBe(1.5);
+    expect(() => ratioByRound([1], [])).toThrow(RangeError);
+    expect(() => ratioByRound([], [])).toThrow(RangeError);
   });
 
   it('divides so that more is better for "less" and less is better for "as much"', () => {

@@ -1,5 +1,6 @@
 // What a benchmark is, and how sides are timed against each other: interleaved (A B A B …), so that a noisy
 // machine disturbs both alike, and reported as median with minimum and maximum.
+import { cpus } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
@@ -35,7 +36,7 @@ export interface Figure {
   readonly unit: string;
   readonly ours: Samples;
   readonly baseline?: { readonly name: string; readonly samples: Samples };
-  /** Of the medians; which one is divided by which is what `goal` says. */
+  /** Of the medians, or the median of the rounds' ratios; which one is divided by which is what `goal` says. */
   readonly ratio?: number;
   /** For people: `≥ 5× faster`. */
   readonly goal: string;
@@ -91,18 +92,37 @@ export interface Side<T> {
 
 export interface Timed<T> {
   readonly ms: Samples;
+  /** Processor time of the whole machine meanwhile, whoever took it: tells costs apart that the wall clock of a noisy machine hides. */
+  readonly busyMs: Samples;
+  /** In their order, for `ratioByRound`. */
+  readonly rounds: readonly TimedRound[];
   /** Of the last repetition: for comparing what the sides did. */
   readonly result: T;
 }
 
-const timeOnce = async <T>(side: Side<T>): Promise<{ ms: number; result: T }> => {
+export interface TimedRound {
+  readonly ms: number;
+  readonly busyMs: number;
+}
+
+/** Of all processors, since the machine was started. */
+const busySoFar = (): number =>
+  cpus().reduce((sum, { times: { user, nice, sys, irq } }) => sum + user + nice + sys + irq, 0);
+
+interface TimedOnce<T> extends TimedRound {
+  readonly result: T;
+}
+
+const timeOnce = async <T>(side: Side<T>): Promise<TimedOnce<T>> => {
   await side.prepare?.();
   collectGarbage();
+  const busyBefore = busySoFar();
   const start = performance.now();
   const pending = side.run();
   // A synchronous side must not pay for a turn of the event loop.
   const result = pending instanceof Promise ? await pending : pending;
-  return { ms: performance.now() - start, result };
+  const ms = performance.now() - start;
+  return { ms, busyMs: busySoFar() - busyBefore, result };
 };
 
 /** Times one thing, `repetitions` times. */
@@ -119,18 +139,21 @@ export const timeInterleaved = async <Results extends Record<string, unknown>>(
 ): Promise<{ readonly [Name in keyof Results]: Timed<Results[Name]> }> => {
   const warmUps = options.warmUps ?? 0;
   const names = Object.keys(sides) as (keyof Results)[];
-  const timings = new Map<keyof Results, number[]>(names.map((name) => [name, []]));
-  const results: Partial<Results> = {};
+  const timings = new Map<keyof Results, TimedOnce<unknown>[]>(names.map((name) => [name, []]));
   for (let round = 0; round < warmUps + Math.max(1, options.repetitions); round++) {
     for (const name of names) {
-      const { ms, result } = await timeOnce(sides[name]);
-      results[name] = result;
-      if (round >= warmUps) timings.get(name)?.push(ms);
+      const timed = await timeOnce(sides[name]);
+      if (round >= warmUps) timings.get(name)?.push(timed);
     }
   }
-  const timed = names.map((name) => [
+  const timed = Array.from(timings, ([name, rounds]) => [
     name,
-    { ms: summarize(timings.get(name) ?? []), result: results[name] },
+    {
+      ms: summarize(rounds.map(({ ms }) => ms)),
+      busyMs: summarize(rounds.map(({ busyMs }) => busyMs)),
+      rounds: rounds.map(({ ms, busyMs }) => ({ ms, busyMs })),
+      result: rounds.at(-1)?.result,
+    },
   ]);
   return Object.fromEntries(timed) as { [Name in keyof Results]: Timed<Results[Name]> };
 };
@@ -142,6 +165,16 @@ interface Comparison {
   readonly baseline: { readonly name: string; readonly samples: Samples };
 }
 
+/**
+ * The median of what each value of `ours` is of the one of `baseline` that was timed beside it: where a machine is slower for
+ * minutes, both are.
+ * @throws RangeError unless there are as many of both, and some
+ */
+export const ratioByRound = (ours: readonly number[], baseline: readonly number[]): number => {
+  if (ours.length !== baseline.length) throw new RangeError('a round has one value of each side');
+  return summarize(ours.map((value, round) => value / (baseline[round] ?? Number.NaN))).median;
+};
+
 /** Goal: the baseline takes at least `atLeast` times as much as ours (time, memory: less is better). */
 export const timesLess = (comparison: Comparison & { readonly atLeast: number }): Figure => {
   const { name, unit = 'ms', ours, baseline, atLeast } = comparison;
@@ -150,9 +183,15 @@ export const timesLess = (comparison: Comparison & { readonly atLeast: number })
 };
 
 /** Goal: ours takes at most `atMost` times what the baseline takes. */
-export const timesAsMuch = (comparison: Comparison & { readonly atMost: number }): Figure => {
+export const timesAsMuch = (
+  comparison: Comparison & {
+    readonly atMost: number;
+    /** @default of the medians */
+    readonly ratio?: number;
+  },
+): Figure => {
   const { name, unit = 'ms', ours, baseline, atMost } = comparison;
-  const ratio = ours.median / baseline.samples.median;
+  const ratio = comparison.ratio ?? ours.median / baseline.samples.median;
   return { name, unit, ours, baseline, ratio, goal: `≤ ${atMost}× the baseline`, met: ratio <= atMost };
 };
 
@@ -172,8 +211,13 @@ export const within = (
     : { name, unit, ours, goal: `≥ ${figure.atLeast} ${unit}`, met: ours.median >= figure.atLeast };
 };
 
-/** A figure that only orients: no goal. */
-export const forOrientation = (figure: Bounded): Figure => ({ ...figure, goal: '', met: null });
+/** A figure that only orients: no goal. Where there is a baseline, by how much ours is as much. */
+export const forOrientation = (figure: Bounded & Pick<Figure, 'baseline' | 'ratio'>): Figure => ({
+  ...(figure.baseline !== undefined && { ratio: figure.ours.median / figure.baseline.samples.median }),
+  ...figure,
+  goal: '',
+  met: null,
+});
 
 export interface GrowthPoint {
   /** Of the problem: nodes, files, attributes. */

@@ -1,53 +1,40 @@
-// The binary cache of pushes.ts as a process: killed, started again with what it had, and asked what it has taken.
-import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+// The binary cache of pushes.ts: an nginx that is killed, started again with what it had, and asked what it has taken.
+import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { type Child, readLines, startChild } from '@eka-ci/process';
+import { startNginx } from '@eka-ci/server/cache/testing/nginx';
 
-const startCache = async (folder: string, port: number): Promise<{ child: Child; port: number }> => {
-  const script = fileURLToPath(new URL('cache-server.ts', import.meta.url));
-  const args = [script, folder, String(port)];
-  const child = await startChild({
-    command: process.execPath,
-    args,
-    env: { PATH: process.env['PATH'] ?? '' },
-  });
-  child.stderr.pipe(process.stderr, { end: false });
-  let first = '';
-  for await (const line of readLines(child.stdout)) {
-    first = line;
-    if (first !== '') break;
-  }
-  if (first === '') throw new Error('the cache of the benchmark did not start');
-  return { child, port: Number(first) };
-};
+const isTaken = /^PUT \/(?<name>[^ /]+\.narinfo) 20[014]$/;
 
 /** A cache that can be killed and is then there again, with what it had. */
 export const openCache = async (folder: string) => {
-  mkdirSync(folder, { recursive: true });
-  appendFileSync(join(folder, 'ledger'), '');
-  let running = await startCache(folder, 0);
-  const { port } = running;
-  const stop = async (): Promise<void> => {
-    running.child.end('SIGKILL');
-    await running.child.exited;
+  let running = await startNginx(folder, {});
+  const { url, root, requests } = running;
+  const port = Number(new URL(url).port);
+  const readTaken = (): Map<string, number> => {
+    const counts = new Map<string, number>();
+    for (const line of readFileSync(requests, 'utf8').split('\n')) {
+      const name = isTaken.exec(line)?.groups?.['name'];
+      if (name !== undefined) counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+    return counts;
+  };
+  /** What it took, and was killed before it could write that down. */
+  const catchUp = (): void => {
+    const taken = readTaken();
+    const names = readdirSync(root).filter((name) => name.endsWith('.narinfo') && !taken.has(name));
+    for (const name of names) appendFileSync(requests, `\nPUT /${name} 201\n`);
   };
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: url.replace(/\/$/, ''),
     async restart(awayMs: number) {
-      await stop();
+      await running.kill();
+      catchUp();
       await sleep(awayMs);
-      running = await startCache(folder, port);
+      running = await startNginx(folder, { port });
     },
     /** Of each path how often its description was taken. */
-    taken: (): Map<string, number> => {
-      const counts = new Map<string, number>();
-      const lines = readFileSync(join(folder, 'ledger'), 'utf8').split('\n');
-      for (const line of lines) if (line.endsWith('.narinfo')) counts.set(line, (counts.get(line) ?? 0) + 1);
-      return counts;
-    },
-    stop,
+    taken: readTaken,
+    stop: () => running.kill(),
   };
 };
 

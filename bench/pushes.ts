@@ -10,6 +10,7 @@ import { createPrivateStore, type PrivateStore } from '@eka-ci/nix/testing/priva
 import { runChild } from '@eka-ci/process';
 import { type OpenDaemon, openNixDaemon } from '@eka-ci/server/builder/nix-daemon/open-daemon';
 import { createNixCopyCache } from '@eka-ci/server/cache/nix-copy/nix-copy-cache';
+import { whyNoNginx } from '@eka-ci/server/cache/testing/nginx';
 import { createDestinationGuard } from '@eka-ci/server/config/destination-guard';
 import type { Database } from '@eka-ci/server/database/database';
 import { openSqliteDatabase } from '@eka-ci/server/database/kysely/sqlite/sqlite-database';
@@ -24,7 +25,9 @@ import {
   forOrientation,
   type Outcome,
   type RunOptions,
+  ratioByRound,
   summarize,
+  type TimedRound,
   timeInterleaved,
   timesAsMuch,
 } from './measure.ts';
@@ -131,7 +134,7 @@ const openQueue = ({ store, daemon, database, cache }: QueueParts) => {
     ],
     store: daemon.queries(),
     buildTimePathsOf: async () => [],
-    roots: createPushRoots(nix, join(store.folder, 'push-roots')),
+    roots: createPushRoots(daemon.rootPaths, join(store.folder, 'push-roots')),
     owner: 'bench',
     clock: Date.now,
     random: Math.random,
@@ -243,18 +246,22 @@ const compareBuilds = async (store: PrivateStore, { smoke, repetitions }: RunOpt
   await queue.start();
   let built: readonly DrvPath[] = [];
   let pushed = 0;
-  const prepare = async (): Promise<void> => {
+  /** The same before both sides. @returns what can be pushed */
+  const prepare = async (): Promise<ReadonlyMap<DrvPath, StorePath>> => {
     await untilAllAreThere(database);
     built = await writeSet(store, count, work);
+    return buildNow(store, await writeSet(store, count, 1));
   };
   try {
     const sides = await timeInterleaved(
       {
-        without: { prepare, run: () => runBuilds(store, database, built) },
+        without: {
+          prepare: async () => void (await prepare()),
+          run: () => runBuilds(store, database, built),
+        },
         with: {
           async prepare() {
-            await prepare();
-            const roots = await buildNow(store, await writeSet(store, count, 1));
+            const roots = await prepare();
             await publish(database, roots);
             pushed += roots.size;
           },
@@ -278,11 +285,15 @@ const compareBuilds = async (store: PrivateStore, { smoke, repetitions }: RunOpt
 };
 
 const measure = async (options: RunOptions): Promise<Outcome> => {
+  const why = whyNoNginx();
+  if (why !== null) return { kind: 'skipped', why };
   const store = await createPrivateStore();
   try {
     const { ms, restarts, failures } = await pushUnderRestarts(store, options);
     const sides = await compareBuilds(store, options);
     assertSameWork('builds', { with: sides.with.result, without: sides.without.result });
+    const ratioOf = (read: (round: TimedRound) => number): number =>
+      ratioByRound(sides.with.rounds.map(read), sides.without.rounds.map(read));
     return {
       kind: 'measured',
       figures: [
@@ -290,7 +301,15 @@ const measure = async (options: RunOptions): Promise<Outcome> => {
           name: `${sides.with.result} builds while as many roots are pushed`,
           ours: sides.with.ms,
           baseline: { name: 'the builds alone', samples: sides.without.ms },
+          ratio: ratioOf(({ ms }) => ms),
           atMost: 1.05,
+        }),
+        forOrientation({
+          name: 'processor time of the whole machine meanwhile',
+          unit: 'ms',
+          ours: sides.with.busyMs,
+          baseline: { name: 'the builds alone', samples: sides.without.busyMs },
+          ratio: ratioOf(({ busyMs }) => busyMs),
         }),
         forOrientation({ name: 'until all pushes have arrived', unit: 'ms', ours: summarize([ms]) }),
       ],
