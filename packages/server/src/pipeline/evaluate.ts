@@ -27,6 +27,23 @@ export interface EvaluateDeps {
   readonly room: EvaluationRoom;
 }
 
+/** Throws what `take` throws, when the evaluation has ended. */
+const takeOrEnd = async (
+  room: EvaluationRoom,
+  record: EvaluationRecord,
+  events: ReturnType<Evaluator['evaluate']>,
+): Promise<EvaluationFailure | null> => {
+  const end = (failure: EvaluationFailure) => events.return({ kind: 'failed', failure });
+  try {
+    const failure = room.take(record);
+    if (failure !== null) await end(failure);
+    return failure;
+  } catch (error) {
+    await end({ kind: 'other', message: String(error), position: null });
+    throw error;
+  }
+};
+
 const isWanted = (record: EvaluationRecord, systems: readonly string[] | null): boolean =>
   systems === null || record.kind !== 'derivation' || systems.includes(record.system);
 
@@ -35,7 +52,7 @@ const byAttr = (a: EvaluationRecord, b: EvaluationRecord): number => {
   return a.attr < b.attr ? -1 : 1;
 };
 
-/** @throws the signal's reason when it aborts; StartError when the evaluator cannot be started */
+/** @throws the signal's reason when it aborts; StartError when the evaluator cannot be started; CrowdedError */
 export const evaluateJob = async (
   { evaluator, onProgress, room }: EvaluateDeps,
   { job, request, systems }: JobEvaluation,
@@ -59,11 +76,8 @@ export const evaluateJob = async (
     switch (event.type) {
       case 'record': {
         if (!isWanted(event.record, systems)) break;
-        const failure = room.take(event.record);
-        if (failure !== null) {
-          await events.return({ kind: 'failed', failure });
-          return failed(failure);
-        }
+        const failure = await takeOrEnd(room, event.record, events);
+        if (failure !== null) return failed(failure);
         records.push(event.record);
         break;
       }

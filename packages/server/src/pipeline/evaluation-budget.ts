@@ -1,18 +1,30 @@
 // What evaluations say is kept until their change is judged, and several changes are judged at once: all of them together
-// have a part of the memory that the process may have. Whoever evaluates has the most that it could say put aside before
-// it begins. So nobody who holds some ever waits for more, and no change fails because of what others say.
+// have a part of the memory that the process may have. Whoever evaluates has what it is expected to say put aside before it
+// begins. One that says more takes more while there is some, and is evaluated again with the most put aside where there is
+// none: so nobody who holds some ever waits for more, and no change fails because of what others say.
 import { getHeapStatistics } from 'node:v8';
 import type { Side } from './evaluate-sides.ts';
 import type { EvaluationNeed } from './evaluation-line.ts';
-import { type CountedRoom, createEvaluationRoom, type EvaluationRoom } from './evaluation-room.ts';
+import {
+  type CountedRoom,
+  CrowdedError,
+  createEvaluationRoom,
+  type EvaluationRoom,
+} from './evaluation-room.ts';
 
 export type RoomsOfSides = Readonly<Record<Side, EvaluationRoom>>;
 
 /** Of one judgement. */
 export interface ChangeRoom {
-  /** To be had with its turn: the most that both sides may say. What this judgement held before is given back by that. */
+  /**
+   * To be had with its turn: what both sides are expected to say, the most that they may say where that was too little
+   * before. What this judgement held before is given back by that.
+   */
   need(onWait: (reason: string) => void): EvaluationNeed;
-  /** For both sides: each has its own, so that neither can fail the other. To be asked for while it evaluates. */
+  /**
+   * For both sides: each has its own, so that neither can fail the other. To be asked for while it evaluates. Taking throws
+   * CrowdedError where more is said than was expected and others hold the rest; not with the most put aside.
+   */
   rooms(): RoomsOfSides;
   /** It has evaluated: what it did not take is given back. Idempotent. */
   settle(): void;
@@ -21,8 +33,11 @@ export interface ChangeRoom {
 }
 
 export interface EvaluationBudget {
-  /** Holds nothing yet. To be released, however the judgement ends. */
-  open(): ChangeRoom;
+  /**
+   * Holds nothing yet. To be released, however the judgement ends.
+   * @param repository what its bases said last is expected of it again; null: nobody knows
+   */
+  open(repository: string | null): ChangeRoom;
   /** Bytes: what is held, what is put aside for whoever evaluates among it, and what may be at most. */
   counts(): { readonly held: number; readonly most: number };
 }
@@ -47,13 +62,41 @@ const lastingBytes = (): number => {
   return Math.max(limit - youngBytes, limit / 2);
 };
 
+/** Of the budget, put aside for a change of which nobody knows more: sets of ten thousand attributes are within it. */
+const unknownPart = 1 / 32;
+/** By so much a change and its base may be more than the base was the last time. */
+const margin = 1.25;
+
 const mibOf = (bytes: number): number => Math.ceil(bytes / 1024 / 1024);
+
+/** Counts what happens: who was given some before whom. */
+type Moment = number;
+
+interface Held {
+  readonly bytes: number;
+  /** When it was first given some. */
+  readonly since: Moment;
+}
+
+interface Lacking {
+  readonly bytes: number;
+  readonly since: Moment;
+}
+
+interface Asked extends Pick<EvaluationNeed, 'onWait'> {
+  readonly bytes: number;
+  /** It has them. */
+  readonly begin: () => void;
+}
 
 class Budget implements EvaluationBudget {
   readonly #most: number;
   readonly #watchers = new Set<() => void>();
-  /** Those who hold some, in bytes. */
-  readonly #held = new Map<ChangeRoom, number>();
+  readonly #held = new Map<ChangeRoom, Held>();
+  readonly #lacking = new Map<EvaluationNeed, Lacking>();
+  /** What both sides of a change are expected to say, in bytes, by what the last base of its repository said. */
+  readonly #expected = new Map<string, number>();
+  #now: Moment = 0;
 
   constructor(bytes: number) {
     this.#most = bytes;
@@ -63,40 +106,79 @@ class Budget implements EvaluationBudget {
     return { held: this.#sum(), most: this.#most };
   }
 
-  open(): ChangeRoom {
+  open(repository: string | null): ChangeRoom {
     const side = this.#most * partOfSide;
     const allowed = {
       bytes: side,
       because:
         '15 % of the memory that the server may have: a larger --max-old-space-size of its Node gives it more',
     };
+    const taken = (): number => rooms.base.taken() + rooms.judged.taken();
+    let isCrowded = false;
+    let wasCrowded = false;
+    const onTake = (bytes: number): void => {
+      if (this.#grow(room, taken() + bytes)) return;
+      isCrowded = true;
+      wasCrowded = true;
+      throw new CrowdedError();
+    };
     const emptyRooms = (): Record<Side, CountedRoom> => ({
-      base: createEvaluationRoom(allowed),
-      judged: createEvaluationRoom(allowed),
+      base: createEvaluationRoom(allowed, onTake),
+      judged: createEvaluationRoom(allowed, onTake),
     });
     let rooms = emptyRooms();
+    const learn = (): void => {
+      const ofOne = rooms.base.taken() || rooms.judged.taken();
+      if (repository !== null && ofOne > 0 && !isCrowded) this.#expected.set(repository, 2 * ofOne * margin);
+    };
+    const begin = (bytes: number): void => {
+      rooms = emptyRooms();
+      isCrowded = false;
+      this.#hold(room, bytes);
+    };
     const room: ChangeRoom = {
       need: (onWait) => {
         room.release();
-        return {
-          take: () => {
-            const why = this.#whyNot(2 * side);
-            if (why !== null) return why;
-            rooms = emptyRooms();
-            this.#hold(room, 2 * side);
-            return null;
-          },
-          watch: (onChange) => this.#watch(onChange),
-          onWait,
-        };
+        const expected = (repository === null ? undefined : this.#expected.get(repository)) ?? 0;
+        const unknown = this.#most * unknownPart;
+        const bytes = Math.min(2 * side, wasCrowded ? Infinity : Math.max(expected, unknown));
+        return this.#need({ bytes, onWait, begin: () => begin(bytes) });
       },
       rooms: () => rooms,
       settle: () => {
-        if (this.#held.has(room)) this.#hold(room, rooms.base.taken() + rooms.judged.taken());
+        if (!this.#held.has(room)) return;
+        learn();
+        this.#hold(room, taken());
       },
       release: () => this.#hold(room, 0),
     };
     return room;
+  }
+
+  #need({ bytes, begin, onWait }: Asked): EvaluationNeed {
+    const need: EvaluationNeed = {
+      take: (ahead) => {
+        const claims = ahead.flatMap((one) => this.#lacking.get(one) ?? []);
+        const why = this.#whyNot(bytes, claims);
+        if (why === null) {
+          this.#lacking.delete(need);
+          begin();
+        } else if (!this.#lacking.has(need)) {
+          this.#lacking.set(need, { bytes, since: ++this.#now });
+        }
+        return why;
+      },
+      watch: (onChange) => {
+        const unwatch = this.#watch(onChange);
+        return () => {
+          unwatch();
+          // What was kept for it others may have.
+          if (this.#lacking.delete(need)) this.#tell();
+        };
+      },
+      onWait,
+    };
+    return need;
   }
 
   #watch(onChange: () => void): () => void {
@@ -106,28 +188,55 @@ class Budget implements EvaluationBudget {
     return () => void this.#watchers.delete(watcher);
   }
 
-  #sum(): number {
+  #tell(): void {
+    for (const onChange of [...this.#watchers]) onChange();
+  }
+
+  #sum(since: Moment = 0): number {
     let sum = 0;
-    for (const bytes of this.#held.values()) sum += bytes;
+    for (const held of this.#held.values()) if (held.since >= since) sum += held.bytes;
     return sum;
   }
 
-  #whyNot(bytes: number): string | null {
+  /**
+   * Whoever waits gets what it waits for as soon as all have ended who held some before: those that were given some since
+   * leave it that much, together. So small ones go past a large one, and no stream of them keeps it waiting for ever.
+   */
+  #leavesRoomFor(claim: Lacking, more: number): boolean {
+    return this.#sum(claim.since) + more + claim.bytes <= this.#most;
+  }
+
+  #whyNot(bytes: number, claims: readonly Lacking[]): string | null {
     const held = this.#sum();
-    if (held + bytes <= this.#most) return null;
     const others = this.#held.size === 1 ? 'another change' : `${this.#held.size} other changes`;
+    const isFull = held + bytes > this.#most;
+    if (!isFull && claims.every((claim) => this.#leavesRoomFor(claim, bytes))) return null;
+    const rest = isFull ? '' : ', the rest is for a change that has waited for longer';
     return (
-      `what ${others} said of their packages is kept until they are judged, ${mibOf(held)} of ${mibOf(this.#most)} MiB, ` +
+      `what ${others} said of their packages is kept until they are judged, ${mibOf(held)} of ${mibOf(this.#most)} MiB${rest}, ` +
       `and this one may need ${mibOf(bytes)} MiB; it goes on when one of them is judged. A larger --max-old-space-size ` +
       "of the server's Node (NODE_OPTIONS) lets more be judged at once"
     );
   }
 
+  /** @returns false where there is not so much, or it is for others */
+  #grow(room: ChangeRoom, bytes: number): boolean {
+    const held = this.#held.get(room);
+    if (held === undefined || bytes <= held.bytes) return held !== undefined;
+    const more = bytes - held.bytes;
+    if (this.#sum() + more > this.#most) return false;
+    for (const claim of this.#lacking.values()) {
+      if (claim.since <= held.since && !this.#leavesRoomFor(claim, more)) return false;
+    }
+    this.#hold(room, bytes);
+    return true;
+  }
+
   #hold(room: ChangeRoom, bytes: number): void {
-    const before = this.#held.get(room) ?? 0;
+    const before = this.#held.get(room);
     if (bytes === 0) this.#held.delete(room);
-    else this.#held.set(room, bytes);
-    if (bytes < before) for (const onChange of [...this.#watchers]) onChange();
+    else this.#held.set(room, { bytes, since: before?.since ?? ++this.#now });
+    if (bytes < (before?.bytes ?? 0)) this.#tell();
   }
 }
 

@@ -3,8 +3,11 @@ import { type BuildClass, buildClasses } from '@eka-ci/core/build-order';
 
 /** What an evaluation needs beside its turn. While it is not to be had others have theirs. */
 export interface EvaluationNeed {
-  /** Takes it, or says for people, without a full stop, why it is not to be had now. Must not throw. */
-  take(): string | null;
+  /**
+   * Takes it, or says for people, without a full stop, why it is not to be had now. Must not throw.
+   * @param ahead of those whose turn it was before, and who lack theirs
+   */
+  take(ahead: readonly EvaluationNeed[]): string | null;
   /** Called whenever it may be to be had, until the function that is given back is called. */
   watch(onChange: () => void): () => void;
   /** Told why, once, when its turn comes and it is not to be had. Must not throw. */
@@ -40,10 +43,13 @@ const inOrder = (a: Waiting, b: Waiting): number => a.rank - b.rank || a.arrived
 /** The first that has what it needs, and those before it with what they lack. */
 const choose = (waiting: Iterable<Waiting>) => {
   const lacking: (readonly [Waiting, why: string])[] = [];
+  const ahead: EvaluationNeed[] = [];
   for (const one of [...waiting].toSorted(inOrder)) {
-    const why = one.needs?.take() ?? null;
+    const { needs } = one;
+    const why = needs?.take(ahead) ?? null;
     if (why === null) return { first: one, lacking };
     lacking.push([one, why]);
+    if (needs !== undefined) ahead.push(needs);
   }
   return { first: null, lacking };
 };

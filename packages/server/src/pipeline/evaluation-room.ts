@@ -3,8 +3,19 @@
 import type { EvaluationFailure, EvaluationRecord } from '@eka-ci/core/evaluation';
 import { recordBytes } from './record-size.ts';
 
+/** Others hold what it would need beyond what was put aside for it: to be evaluated again, with the most put aside. */
+export class CrowdedError extends Error {
+  readonly code = 'EVALUATION_CROWDED';
+  constructor() {
+    super(
+      'the packages say more than was expected of them, and what other changes said takes the rest of the memory',
+    );
+    this.name = 'CrowdedError';
+  }
+}
+
 export interface EvaluationRoom {
-  /** Takes the room that it needs. @returns why there is none left; null where there is */
+  /** Takes the room that it needs. @returns why there is none left; null where there is @throws CrowdedError */
   take(record: EvaluationRecord): EvaluationFailure | null;
   /** To be called before records that may be given up: the function that comes back gives back all that was taken since. */
   mark(): () => void;
@@ -26,12 +37,17 @@ const tooMuch = ({ bytes, because }: RoomAllowed): EvaluationFailure => {
   return { kind: 'other', message, position: null };
 };
 
-export const createEvaluationRoom = (allowed: RoomAllowed): CountedRoom => {
+/** @param onTake told what is about to be taken, in bytes; may throw */
+export const createEvaluationRoom = (
+  allowed: RoomAllowed,
+  onTake: (bytes: number) => void = () => {},
+): CountedRoom => {
   let taken = 0;
   return {
     take: (record) => {
       const bytes = recordBytes(record);
       if (taken + bytes > allowed.bytes) return tooMuch(allowed);
+      onTake(bytes);
       taken += bytes;
       return null;
     },

@@ -23,6 +23,7 @@ import type { CombinedSides } from './combine-sides.ts';
 import { type EvaluateSidesDeps, evaluateSides, type SideLimits } from './evaluate-sides.ts';
 import type { ChangeRoom, EvaluationBudget } from './evaluation-budget.ts';
 import type { EvaluationLine } from './evaluation-line.ts';
+import { CrowdedError } from './evaluation-room.ts';
 import type { GraphLease, SharedGraph } from './graph/shared-graph.ts';
 import { withBuilds } from './hooks/builds-of-jobs.ts';
 import type { Job } from './jobs.ts';
@@ -326,12 +327,17 @@ const planInTurn = (
 ): Promise<(PlannedJob | UnjudgedJob)[]> => {
   const { deps, signal } = stage;
   const { room } = change;
-  const needs = room.need((reason) => {
-    const message = `the evaluation of this change waits: ${reason}`;
-    deps.onEvent({ type: 'notice', level: 'warning', message });
-  });
+  const warn = (message: string): void => deps.onEvent({ type: 'notice', level: 'warning', message });
   const plan = () => planChange(stage, change).finally(() => room.settle());
-  return deps.evaluations.run({ ...deps.builds.purpose, needs }, plan, signal);
+  const inTurn = () => {
+    const needs = room.need((reason) => warn(`the evaluation of this change waits: ${reason}`));
+    return deps.evaluations.run({ ...deps.builds.purpose, needs }, plan, signal);
+  };
+  return inTurn().catch((error: unknown) => {
+    if (!(error instanceof CrowdedError)) throw error;
+    warn(`the evaluation of this change is done again when there is room: ${error.message}`);
+    return inTurn();
+  });
 };
 
 interface PlannedChange {
@@ -473,7 +479,7 @@ export const runPipeline = async (
   signal: AbortSignal,
 ): Promise<Judgement> => {
   const lease = deps.graph.lease();
-  const room = deps.budget.open();
+  const room = deps.budget.open(request.repository);
   try {
     return await judgeOn({ ...deps, lease, room }, request, signal);
   } finally {
