@@ -2,7 +2,7 @@
 // itself rooted (`nix-store --realise --add-root` of a `.drv` would build it).
 import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { DrvPath, StorePath } from '@eka-ci/core/ids';
 import { runChild } from '@eka-ci/process';
 import { quoteNixString } from './evaluator/attr-path.ts';
@@ -36,8 +36,11 @@ const run = async (
   return done.stdout.trim();
 };
 
-/** Roots those paths, which must be valid, by one new link in `dir`, which is made where it is not there. */
-export type RootPaths = (dir: string, paths: readonly (DrvPath | StorePath)[]) => Promise<void>;
+/**
+ * Roots those paths, which must be valid, by a new link.
+ * @param link absolute; its folder is there, it is not
+ */
+export type RootPaths = (link: string, paths: readonly (DrvPath | StorePath)[]) => Promise<void>;
 
 /** The file that refers to them, the same however they are rooted. */
 export const rootsText = (paths: readonly (DrvPath | StorePath)[]) => ({
@@ -49,8 +52,7 @@ export const rootsText = (paths: readonly (DrvPath | StorePath)[]) => ({
 /** By two processes. */
 export const createProcessRooting =
   (nix: NixInstallation): RootPaths =>
-  async (dir, paths) => {
-    await mkdir(dir, { recursive: true });
+  async (link, paths) => {
     const { name, references } = rootsText(paths);
     const listed = references.map((path) => `(builtins.storePath ${quoteNixString(path)})`).join('\n');
     const stdin = `builtins.toFile ${quoteNixString(name)} (builtins.concatStringsSep "\\n" [\n${listed}\n])`;
@@ -59,7 +61,6 @@ export const createProcessRooting =
       stdin,
     });
     const file: unknown = JSON.parse(evaluated);
-    const link = join(dir, `jobset-${randomUUID()}`);
     await run(nix, nix.programs.store, {
       args: ['--realise', String(file), '--add-root', link, '--indirect'],
     });
@@ -72,7 +73,10 @@ export const createProcessRooting =
  */
 const defaultGatherMs = 2000;
 
-/** Roots in the background, one batch in flight at a time. */
+/**
+ * Roots in the background, one batch in flight at a time.
+ * @param dir gets a link for each batch, and is made where it is not there
+ */
 export const createRootKeeper = (
   rootPaths: RootPaths,
   dir: string,
@@ -88,7 +92,9 @@ export const createRootKeeper = (
     waiting = new Set();
     if (paths.length === 0 || fault !== null) return;
     try {
-      await rootPaths(dir, paths);
+      const folder = resolve(dir);
+      await mkdir(folder, { recursive: true });
+      await rootPaths(join(folder, `jobset-${randomUUID()}`), paths);
     } catch (error) {
       fault =
         error instanceof RootingError

@@ -1,7 +1,5 @@
 // Roots paths over a connection to the daemon, instead of by two processes.
-import { randomUUID } from 'node:crypto';
-import { mkdir, rm, symlink } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { rm, symlink } from 'node:fs/promises';
 import type { DrvPath, StorePath } from '@eka-ci/core/ids';
 import { type RootPaths, rootsText } from '../gc-roots.ts';
 import type { DaemonConnection } from './daemon-connection.ts';
@@ -45,15 +43,12 @@ const rootBy = async (connect: Connect, { link, paths, substitute }: Rooting): P
 /** The daemon runs on this machine, and can read the links. */
 export const createDaemonRooting =
   (connect: Connect): RootPaths =>
-  async (dir, paths) => {
-    const folder = resolve(dir);
-    await mkdir(folder, { recursive: true });
-    const rooting = { link: join(folder, `jobset-${randomUUID()}`), paths };
+  async (link, paths) => {
     try {
-      await rootBy(connect, { ...rooting, substitute: false });
+      await rootBy(connect, { link, paths, substitute: false });
     } catch (error) {
       if (!(error instanceof NixDaemonError) || error.code !== 'NIX_DAEMON_REFUSED') throw error;
       // One of them was collected meanwhile, most likely.
-      await rootBy(connect, { ...rooting, substitute: true });
+      await rootBy(connect, { link, paths, substitute: true });
     }
   };
