@@ -223,15 +223,21 @@ class StoredHostedIntake implements HostedIntake {
     do {
       const page = await this.#database.deliveries.unfinished(pageSize, last?.key);
       if (this.#phase !== 'started') return;
-      for (const row of page.filter(isHosted)) {
-        if (!this.#hasRoom()) {
-          this.#isBehind = true;
-          return;
-        }
-        if (!this.#takeRow(row)) await this.#database.deliveries.finish(row.key, this.#clock());
-      }
+      // At once: those that nobody does are ended together.
+      const read = await Promise.all(page.filter(isHosted).map((row) => this.#readRow(row)));
+      if (read.includes(false)) return;
       last = page.at(-1);
     } while (last !== undefined);
+  }
+
+  /** False where there is no room for it. */
+  async #readRow(row: Delivery): Promise<boolean> {
+    if (!this.#hasRoom()) {
+      this.#isBehind = true;
+      return false;
+    }
+    if (!this.#takeRow(row)) await this.#database.deliveries.finish(row.key, this.#clock());
+    return true;
   }
 
   /** False where nobody will ever do it; told, then. */
