@@ -1,7 +1,7 @@
 // What must hold however a real daemon is reached. A test calls describeDaemon() with a way to a store and its daemon.
 import { randomBytes } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, readlink, rm, symlink } from 'node:fs/promises';
+import { mkdir, readFile, readlink, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { DrvPath, StorePath } from '@eka-ci/core/ids';
 import { runChild } from '@eka-ci/process';

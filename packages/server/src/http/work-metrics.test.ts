@@ -66,8 +66,11 @@ describe('the metrics of the work', () => {
     const evaluating = { type: 'evaluating', job: 'x', side: 'judged', known: 9 } as const;
     now = 1000;
     metrics.judging({ kind: 'started', change });
+    // It is done again, and does not count before that.
+    metrics.progress(change, { ...evaluating, evaluated: 5, failed: 0, done: false });
+    now = 2000;
     metrics.progress(change, { ...evaluating, evaluated: 1, failed: 0, done: false });
-    now = 4000;
+    now = 5000;
     metrics.progress(change, { ...evaluating, evaluated: 9, failed: 2, done: true });
     now = 9000;
     const result = { state: 'failed', conclusion: 'failure', fault: 'X: y' } as const;

@@ -108,23 +108,26 @@ const createEvaluationMetrics = (
   { attributes, failures, evaluationSeconds }: Metrics,
   clock: () => number,
 ) => {
-  /** By change, then by side and job. */
-  const begunOf = new Map<string, Map<string, number>>();
+  /** By change, then by side and job: since when, and how far it was last. */
+  const begunOf = new Map<string, Map<string, { readonly atMs: number; readonly evaluated: number }>>();
   return {
     take: (
       { id }: StoredChange,
       { job, side, evaluated, failed, done }: Extract<ReviewEvent, { type: 'evaluating' }>,
     ): void => {
       const key = `${side} ${job}`;
-      const begun = begunOf.get(id) ?? new Map<string, number>();
+      const begun =
+        begunOf.get(id) ?? new Map<string, { readonly atMs: number; readonly evaluated: number }>();
       begunOf.set(id, begun);
-      const start = begun.get(key) ?? clock();
-      begun.set(key, start);
+      const last = begun.get(key);
+      // With less than before it was begun anew.
+      const atMs = last !== undefined && last.evaluated <= evaluated ? last.atMs : clock();
+      begun.set(key, { atMs, evaluated });
       if (!done) return;
       begun.delete(key);
       attributes.inc({ side }, evaluated);
       failures.inc({ side }, failed);
-      evaluationSeconds.observe({ side }, (clock() - start) / 1000);
+      evaluationSeconds.observe({ side }, (clock() - atMs) / 1000);
     },
     /** Its judgement is over. */
     forget: ({ id }: StoredChange): void => void begunOf.delete(id),

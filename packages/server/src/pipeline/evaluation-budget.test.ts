@@ -1,10 +1,11 @@
 // The budget of all evaluations under random changes, small and huge, that fail, are aborted and are done once more:
 // never more than there is, all of it given back, and nobody waits for ever or fails for what others say.
 import { setImmediate as turn } from 'node:timers/promises';
-import { buildClasses } from '@eka-ci/core/build-order';
+import { type BuildClass, buildClasses } from '@eka-ci/core/build-order';
 import type { EvaluationRecord } from '@eka-ci/core/evaluation';
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
+import type { Side } from './evaluate-sides.ts';
 import { type ChangeRoom, createEvaluationBudget } from './evaluation-budget.ts';
 import { createEvaluationLine, type EvaluationLine } from './evaluation-line.ts';
 import { CrowdedError } from './evaluation-room.ts';
@@ -59,11 +60,13 @@ const evaluateOnce = async ({ line, room, signal, look }: Server, change: Asked)
     }
   };
   const work = async (): Promise<void> => {
+    let whole: 'base' | null = null;
     try {
       const sides = await Promise.allSettled([say('base'), say('judged')]);
       for (const one of sides) if (one.status === 'rejected') throw one.reason;
+      whole = 'base';
     } finally {
-      room.settle();
+      room.settle(whole);
     }
   };
   await line.run({ ...change, needs: room.need(() => {}) }, work, signal);
@@ -137,133 +140,233 @@ it('property: is never exceeded, is given back, and keeps nobody for ever', asyn
   );
 });
 
-const { signal } = new AbortController();
 const mib = 1024 * 1024;
 
-/** @returns in MiB what one side says, as a number of records */
-const recordsOf = (sizeMib: number): number => Math.floor((sizeMib * mib) / recordBytes(record(0)));
+/** Some twenty thousand bytes. */
+const longRecord: EvaluationRecord = {
+  ...{ kind: 'failed', attr: 'long', attrPath: ['long'] },
+  failure: { kind: 'throw', message: 'x'.repeat(20_000), position: null },
+};
+
+interface Sizes {
+  /** In MiB. */
+  readonly base: number;
+  readonly judged: number;
+}
+
+interface More {
+  readonly class?: BuildClass;
+  readonly signal?: AbortSignal;
+  /** @default base */
+  readonly whole?: Side;
+}
+
+const both = (size: number): Sizes => ({ base: size, judged: size });
 
 const openServer = (budgetMib: number) => {
   const line = createEvaluationLine();
   const budget = createEvaluationBudget(budgetMib * mib);
   const told: string[] = [];
-  const rooms: ChangeRoom[] = [];
+  const rooms = new Set<ChangeRoom>();
   let arrivedAtMs = 0;
-  const evaluateIn = async (room: ChangeRoom, sizeMib: number): Promise<void> => {
-    const place = { class: 'open-change', arrivedAtMs: arrivedAtMs++ } as const;
-    await line.run(
-      { ...place, needs: room.need((reason) => told.push(reason)) },
-      async () => {
-        try {
-          const { judged, base } = room.rooms();
-          for (let index = 0; index < recordsOf(sizeMib); index++) {
-            expect([judged, base].map((one) => one.take(record(index)))).toEqual([null, null]);
-          }
-        } finally {
-          room.settle();
-        }
-      },
-      signal,
-    );
+  const evaluateIn = (room: ChangeRoom, sizes: Sizes, more: More = {}): Promise<void> => {
+    const { class: buildClass = 'open-change', signal = new AbortController().signal } = more;
+    const say = async (size: number, which: Side): Promise<void> => {
+      const records = Math.floor((size * mib) / recordBytes(longRecord));
+      for (let index = 0; index < records; index++) {
+        if (index % 50 === 0) await turn();
+        signal.throwIfAborted();
+        expect(room.rooms()[which].take(longRecord)).toBeNull();
+      }
+    };
+    const work = async (): Promise<void> => {
+      let whole: Side | null = null;
+      try {
+        await say(sizes.base, 'base');
+        await say(sizes.judged, 'judged');
+        whole = more.whole ?? 'base';
+      } finally {
+        room.settle(whole);
+      }
+    };
+    const needs = room.need((reason) => told.push(reason));
+    return line.run({ class: buildClass, arrivedAtMs: arrivedAtMs++, needs }, work, signal);
   };
   const open = (repository: string | null = null): ChangeRoom => {
     const room = budget.open(repository);
-    rooms.push(room);
+    rooms.add(room);
     return room;
+  };
+  /** Evaluated, and not built yet. */
+  const change = async (repository: string | null, size: number, more?: More): Promise<ChangeRoom> => {
+    const room = open(repository);
+    await evaluateIn(room, both(size), more);
+    return room;
+  };
+  const putAside = (repository: string | null = null): number => {
+    const room = open(repository);
+    const before = budget.counts().held;
+    expect(room.need(() => {}).take([])).toBeNull();
+    const bytes = budget.counts().held - before;
+    room.release();
+    return Math.round((bytes / mib) * 10) / 10;
   };
   const endAll = (): void => {
     for (const room of rooms) room.release();
     expect(budget.counts().held).toBe(0);
   };
-  return { budget, told, open, evaluateIn, endAll };
+  return { budget, told, open, evaluateIn, change, putAside, endAll };
+};
+
+/** All that can go on by itself has. */
+const quiet = async (): Promise<void> => {
+  for (let turns = 0; turns < 200; turns++) await turn();
 };
 
 it('says what is the matter, and what an operator can do', async () => {
-  const { told, open, evaluateIn, endAll } = openServer(5);
-  const [first, second] = [open(), open('set')];
-  await evaluateIn(first, 1.3);
-  await evaluateIn(second, 1);
-  const waiting = evaluateIn(open('set'), 1);
+  const { told, change, endAll } = openServer(5);
+  const first = await change(null, 1.3);
+  await change('set', 1);
+  const waiting = change('set', 1);
   expect(told).toEqual([
     'what 2 other changes said of their packages is kept until they are judged, 5 of 5 MiB, and this one may need 3 ' +
-      "MiB; it goes on when one of them is judged. A larger --max-old-space-size of the server's Node (NODE_OPTIONS) " +
-      'lets more be judged at once',
+      "MiB; it goes on when enough of them are judged. A larger --max-old-space-size of the server's Node " +
+      '(NODE_OPTIONS) lets more be judged at once',
   ]);
   first.release();
   await waiting;
   endAll();
 });
 
-it('puts aside what the last base of a repository said, and little where nothing is known', async () => {
-  const { budget, open, evaluateIn, endAll } = openServer(64);
-  const held = (room: ChangeRoom): number => {
-    const before = budget.counts().held;
-    expect(room.need(() => {}).take([])).toBeNull();
-    return Math.round((budget.counts().held - before) / mib);
+it('puts aside what the base of a repository said, which nobody can propose, and little where nothing is known', async () => {
+  const { open, evaluateIn, putAside, endAll } = openServer(64);
+  const little = 2;
+  expect(putAside('set')).toBe(little);
+  const teach = async (sizes: Sizes, more?: More): Promise<number> => {
+    const room = open('set');
+    await evaluateIn(room, sizes, more).catch(() => {});
+    room.release();
+    return putAside('set');
   };
-  expect(held(open('set'))).toBe(2);
-  await evaluateIn(open('set'), 4);
-  expect(held(open('set'))).toBe(10);
-  expect(held(open('other'))).toBe(2);
-  expect(held(open())).toBe(2);
+  expect(await teach({ base: 4, judged: 1 })).toBe(10);
+  expect(await teach({ base: 4, judged: 15 })).toBe(10);
+  expect(await teach({ base: 0, judged: 15 })).toBe(10);
+  // A change says which jobs of its base are evaluated.
+  expect(await teach({ base: 1, judged: 4 })).toBe(10);
+  expect(await teach({ base: 5, judged: 4 })).toBe(12.5);
+  // It will be a base.
+  expect(await teach({ base: 5, judged: 3 }, { whole: 'judged' })).toBe(7.5);
+  expect(await teach({ base: 0, judged: 0.1 }, { whole: 'judged' })).toBe(little);
+  expect(await teach({ base: 5, judged: 3 }, { whole: 'judged' })).toBe(7.5);
+  const abort = new AbortController();
+  setImmediate(() => abort.abort(new Error('superseded')));
+  expect(await teach({ base: 9, judged: 9 }, { signal: abort.signal })).toBe(7.5);
+  expect([putAside('other'), putAside()]).toEqual([little, little]);
   endAll();
 });
 
 it('lets small changes be evaluated while large ones are built', async () => {
-  const { told, open, evaluateIn, endAll } = openServer(64);
-  for (let large = 0; large < 2; large++) await evaluateIn(open('large'), 13);
-  for (let small = 0; small < 4; small++) await evaluateIn(open('small'), 0.1);
+  const { told, change, endAll } = openServer(64);
+  for (let large = 0; large < 2; large++) await change('large', 13);
+  for (let small = 0; small < 4; small++) await change('small', 0.1);
   expect(told).toEqual([]);
   endAll();
 });
 
 it('evaluates once more, with the most put aside, what says more than there is left', async () => {
-  const { told, open, evaluateIn, endAll } = openServer(64);
-  const large = open('large');
-  await evaluateIn(large, 19);
+  const { told, open, evaluateIn, change, putAside, endAll } = openServer(64);
+  const large = await change('large', 19);
   // Nothing is known of it, and there are 26 left.
   const unknown = open('unknown');
-  await expect(evaluateIn(unknown, 15)).rejects.toThrow(CrowdedError);
-  const again = evaluateIn(unknown, 15);
-  expect(told).toEqual([expect.stringMatching(/ 39 of 64 MiB, and this one may need 39 MiB/)]);
+  await expect(evaluateIn(unknown, both(15))).rejects.toThrow(CrowdedError);
+  const again = evaluateIn(unknown, both(15));
+  expect(told).toEqual([expect.stringMatching(/ 38 of 64 MiB, and this one may need 39 MiB/)]);
   large.release();
   await again;
+  unknown.release();
   // Once it has gone well its size is known.
-  const next = open('unknown');
-  const needs = next.need(() => {});
-  expect(needs.take([])).toMatch(/may need 38 MiB/);
+  expect(putAside('unknown')).toBe(37.5);
+  endAll();
+});
+
+it('knows the size of those that wait as soon as one of them has been evaluated', async () => {
+  const { told, change, endAll } = openServer(64);
+  const all = Array.from({ length: 8 }, async () => {
+    const room = await change('set', 6);
+    await quiet();
+    room.release();
+  });
+  // None of them is evaluated in vain.
+  await Promise.all(all);
+  expect(told.length).toBeGreaterThan(0);
   endAll();
 });
 
 it('keeps no large change waiting for ever, however many small ones come after it', async () => {
-  const { budget, told, open, evaluateIn, endAll } = openServer(64);
-  const before = open('large');
-  await evaluateIn(before, 15);
-  const large = evaluateIn(open('large'), 15);
+  const { budget, told, open, evaluateIn, change, endAll } = openServer(64);
+  const before = await change('large', 15);
+  const large = change('large', 15);
   expect(told).toHaveLength(1);
   // There is so much left, but not for whoever comes after it.
   const more = open();
-  await expect(evaluateIn(more, 14)).rejects.toThrow(CrowdedError);
+  await expect(evaluateIn(more, both(14))).rejects.toThrow(CrowdedError);
   more.release();
-  const small: ChangeRoom[] = [];
-  const waiting: Promise<void>[] = [];
+  const small: Promise<ChangeRoom>[] = [];
   for (let index = 0; index < 40; index++) {
-    const room = open('small');
-    small.push(room);
-    waiting.push(evaluateIn(room, 0.5));
+    small.push(change('small', 0.5));
     await turn();
   }
+  await quiet();
   // Some of them went past it, and none so that it would not have its room when the one before it ends.
   expect(told.length).toBeGreaterThan(2);
   expect(told.length).toBeLessThan(40);
-  expect(told.at(-1)).toMatch(/, the rest is for a change that has waited for longer, /);
+  expect(told.at(-1)).toMatch(/, the rest is kept for a change whose turn is before, /);
   before.release();
   await large;
   expect(budget.counts().held).toBeGreaterThan(30 * mib);
-  for (const [index, room] of small.entries()) {
-    await waiting[index];
-    room.release();
-  }
+  for (const one of small) (await one).release();
+  endAll();
+});
+
+it('lets small changes go past, however many large ones wait', async () => {
+  const { told, change, endAll } = openServer(64);
+  const first = await change('large', 19);
+  const [second, third] = [change('large', 19), change('large', 19)];
+  expect(told).toHaveLength(2);
+  (await change('small', 0.1)).release();
+  first.release();
+  const next = await second;
+  // One of them has its room now, and the other waits for that.
+  (await change('small', 0.1)).release();
+  expect(told).toHaveLength(2);
+  next.release();
+  await third;
+  endAll();
+});
+
+it('lets nobody be evaluated in vain for those whose turn is after', async () => {
+  const { change, endAll } = openServer(64);
+  const first = await change('large', 15);
+  const behind = change('large', 15, { class: 'base-branch' });
+  const urgent = await change('other', 14, { class: 'merge-queue' });
+  for (const room of [first, urgent]) room.release();
+  await behind;
+  endAll();
+});
+
+it('goes on when the change that room was kept for is not wanted any more', async () => {
+  const { told, change, endAll } = openServer(64);
+  await change('large', 15);
+  const abort = new AbortController();
+  const large = change('large', 15, { signal: abort.signal });
+  for (let small = 0; small < 13; small++) await change('small', 1);
+  expect(told).toHaveLength(1);
+  const last = change('small', 1);
+  await quiet();
+  expect(told).toHaveLength(2);
+  abort.abort(new Error('not wanted'));
+  await expect(large).rejects.toThrow('not wanted');
+  await last;
   endAll();
 });
 

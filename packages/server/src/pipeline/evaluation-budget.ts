@@ -26,8 +26,12 @@ export interface ChangeRoom {
    * CrowdedError where more is said than was expected and others hold the rest; not with the most put aside.
    */
   rooms(): RoomsOfSides;
-  /** It has evaluated: what it did not take is given back. Idempotent. */
-  settle(): void;
+  /**
+   * It has evaluated: what it did not take is given back. Idempotent.
+   * @param whole the side that has said all that it has to say, and whose size the next changes of the repository may be
+   *   expected to have: the base, or a tree that will be one; null: none has
+   */
+  settle(whole: Side | null): void;
   /** What it holds is given back. Idempotent. */
   release(): void;
 }
@@ -35,7 +39,7 @@ export interface ChangeRoom {
 export interface EvaluationBudget {
   /**
    * Holds nothing yet. To be released, however the judgement ends.
-   * @param repository what its bases said last is expected of it again; null: nobody knows
+   * @param repository what its bases said is expected of them again; null: nobody knows
    */
   open(repository: string | null): ChangeRoom;
   /** Bytes: what is held, what is put aside for whoever evaluates among it, and what may be at most. */
@@ -69,24 +73,27 @@ const margin = 1.25;
 
 const mibOf = (bytes: number): number => Math.ceil(bytes / 1024 / 1024);
 
-/** Counts what happens: who was given some before whom. */
+/** Counts what happens: who came before whom. */
 type Moment = number;
-
-interface Held {
-  readonly bytes: number;
-  /** When it was first given some. */
-  readonly since: Moment;
-}
 
 interface Lacking {
   readonly bytes: number;
+  /** When it began to wait. */
   readonly since: Moment;
 }
 
-interface Asked extends Pick<EvaluationNeed, 'onWait'> {
+interface Held {
   readonly bytes: number;
+  /** When it was first given some, or began to wait for it. */
+  readonly since: Moment;
+  /** Those whose turn it was before, and who lacked theirs then. */
+  readonly ahead: readonly EvaluationNeed[];
+}
+
+interface Asked extends Pick<EvaluationNeed, 'onWait'> {
+  readonly bytes: () => number;
   /** It has them. */
-  readonly begin: () => void;
+  readonly begin: (held: Held) => void;
 }
 
 class Budget implements EvaluationBudget {
@@ -94,8 +101,8 @@ class Budget implements EvaluationBudget {
   readonly #watchers = new Set<() => void>();
   readonly #held = new Map<ChangeRoom, Held>();
   readonly #lacking = new Map<EvaluationNeed, Lacking>();
-  /** What both sides of a change are expected to say, in bytes, by what the last base of its repository said. */
-  readonly #expected = new Map<string, number>();
+  /** What a base of a repository said, in bytes. */
+  readonly #known = new Map<string, number>();
   #now: Moment = 0;
 
   constructor(bytes: number) {
@@ -114,11 +121,9 @@ class Budget implements EvaluationBudget {
         '15 % of the memory that the server may have: a larger --max-old-space-size of its Node gives it more',
     };
     const taken = (): number => rooms.base.taken() + rooms.judged.taken();
-    let isCrowded = false;
     let wasCrowded = false;
     const onTake = (bytes: number): void => {
       if (this.#grow(room, taken() + bytes)) return;
-      isCrowded = true;
       wasCrowded = true;
       throw new CrowdedError();
     };
@@ -127,46 +132,55 @@ class Budget implements EvaluationBudget {
       judged: createEvaluationRoom(allowed, onTake),
     });
     let rooms = emptyRooms();
-    const learn = (): void => {
-      const ofOne = rooms.base.taken() || rooms.judged.taken();
-      if (repository !== null && ofOne > 0 && !isCrowded) this.#expected.set(repository, 2 * ofOne * margin);
-    };
-    const begin = (bytes: number): void => {
-      rooms = emptyRooms();
-      isCrowded = false;
-      this.#hold(room, bytes);
-    };
     const room: ChangeRoom = {
       need: (onWait) => {
         room.release();
-        const expected = (repository === null ? undefined : this.#expected.get(repository)) ?? 0;
-        const unknown = this.#most * unknownPart;
-        const bytes = Math.min(2 * side, wasCrowded ? Infinity : Math.max(expected, unknown));
-        return this.#need({ bytes, onWait, begin: () => begin(bytes) });
+        return this.#need({
+          onWait,
+          // When its turn comes: others of its repository may have told more by then.
+          bytes: () => Math.min(2 * side, wasCrowded ? Infinity : this.#expectedOf(repository)),
+          begin: (held) => {
+            rooms = emptyRooms();
+            this.#held.set(room, held);
+          },
+        });
       },
       rooms: () => rooms,
-      settle: () => {
+      settle: (whole) => {
         if (!this.#held.has(room)) return;
-        learn();
-        this.#hold(room, taken());
+        if (repository !== null && whole !== null)
+          this.#learn(repository, { whole, bytes: rooms[whole].taken() });
+        this.#shrink(room, taken());
       },
-      release: () => this.#hold(room, 0),
+      release: () => this.#shrink(room, 0),
     };
     return room;
   }
 
-  #need({ bytes, begin, onWait }: Asked): EvaluationNeed {
+  #expectedOf(repository: string | null): number {
+    const known = repository === null ? undefined : this.#known.get(repository);
+    return Math.max((known ?? 0) * 2 * margin, this.#most * unknownPart);
+  }
+
+  /** Of a change's base only that there is more: which jobs of it are evaluated is for the change to say. */
+  #learn(repository: string, { whole, bytes }: { readonly whole: Side; readonly bytes: number }): void {
+    const before = whole === 'base' ? (this.#known.get(repository) ?? 0) : 0;
+    if (bytes > before) this.#known.set(repository, bytes);
+  }
+
+  #need({ bytes: ask, begin, onWait }: Asked): EvaluationNeed {
     const need: EvaluationNeed = {
       take: (ahead) => {
-        const claims = ahead.flatMap((one) => this.#lacking.get(one) ?? []);
-        const why = this.#whyNot(bytes, claims);
-        if (why === null) {
-          this.#lacking.delete(need);
-          begin();
-        } else if (!this.#lacking.has(need)) {
-          this.#lacking.set(need, { bytes, since: ++this.#now });
+        const bytes = ask();
+        const why = this.#whyNot(bytes, ahead);
+        const since = this.#lacking.get(need)?.since ?? ++this.#now;
+        if (why !== null) {
+          this.#lacking.set(need, { bytes, since });
+          return why;
         }
-        return why;
+        this.#lacking.delete(need);
+        begin({ bytes, since, ahead: ahead.filter((one) => this.#lacking.has(one)) });
+        return null;
       },
       watch: (onChange) => {
         const unwatch = this.#watch(onChange);
@@ -199,44 +213,47 @@ class Budget implements EvaluationBudget {
   }
 
   /**
-   * Whoever waits gets what it waits for as soon as all have ended who held some before: those that were given some since
-   * leave it that much, together. So small ones go past a large one, and no stream of them keeps it waiting for ever.
+   * Whoever waits has what it waits for as soon as all have ended who came before it and hold some: those behind it in the
+   * line, and those that came later, leave it that much, together. So small ones go past a large one, and no stream of
+   * them keeps it waiting for ever.
    */
-  #leavesRoomFor(claim: Lacking, more: number): boolean {
-    return this.#sum(claim.since) + more + claim.bytes <= this.#most;
+  #leavesRoomFor(ahead: readonly EvaluationNeed[], more: number): boolean {
+    return ahead.every((one) => {
+      const claim = this.#lacking.get(one);
+      return claim === undefined || this.#sum(claim.since) + more + claim.bytes <= this.#most;
+    });
   }
 
-  #whyNot(bytes: number, claims: readonly Lacking[]): string | null {
+  #whyNot(bytes: number, ahead: readonly EvaluationNeed[]): string | null {
     const held = this.#sum();
     const others = this.#held.size === 1 ? 'another change' : `${this.#held.size} other changes`;
     const isFull = held + bytes > this.#most;
-    if (!isFull && claims.every((claim) => this.#leavesRoomFor(claim, bytes))) return null;
-    const rest = isFull ? '' : ', the rest is for a change that has waited for longer';
+    if (!isFull && this.#leavesRoomFor(ahead, bytes)) return null;
+    const rest = isFull ? '' : ', the rest is kept for a change whose turn is before';
     return (
       `what ${others} said of their packages is kept until they are judged, ${mibOf(held)} of ${mibOf(this.#most)} MiB${rest}, ` +
-      `and this one may need ${mibOf(bytes)} MiB; it goes on when one of them is judged. A larger --max-old-space-size ` +
+      `and this one may need ${mibOf(bytes)} MiB; it goes on when enough of them are judged. A larger --max-old-space-size ` +
       "of the server's Node (NODE_OPTIONS) lets more be judged at once"
     );
   }
 
-  /** @returns false where there is not so much, or it is for others */
+  /** @returns false where there is not so much, or it is kept for others */
   #grow(room: ChangeRoom, bytes: number): boolean {
     const held = this.#held.get(room);
-    if (held === undefined || bytes <= held.bytes) return held !== undefined;
+    if (held === undefined) return false;
     const more = bytes - held.bytes;
-    if (this.#sum() + more > this.#most) return false;
-    for (const claim of this.#lacking.values()) {
-      if (claim.since <= held.since && !this.#leavesRoomFor(claim, more)) return false;
-    }
-    this.#hold(room, bytes);
+    if (more <= 0) return true;
+    if (this.#sum() + more > this.#most || !this.#leavesRoomFor(held.ahead, more)) return false;
+    this.#held.set(room, { ...held, bytes });
     return true;
   }
 
-  #hold(room: ChangeRoom, bytes: number): void {
-    const before = this.#held.get(room);
+  #shrink(room: ChangeRoom, bytes: number): void {
+    const held = this.#held.get(room);
+    if (held === undefined || held.bytes === bytes) return;
     if (bytes === 0) this.#held.delete(room);
-    else this.#held.set(room, { bytes, since: before?.since ?? ++this.#now });
-    if (bytes < (before?.bytes ?? 0)) this.#tell();
+    else this.#held.set(room, { ...held, bytes });
+    this.#tell();
   }
 }
 

@@ -3,7 +3,7 @@
 import type { EvaluationFailure, EvaluationRecord } from '@eka-ci/core/evaluation';
 import { recordBytes } from './record-size.ts';
 
-/** Others hold what it would need beyond what was put aside for it: to be evaluated again, with the most put aside. */
+/** Others hold, or wait for, what it would need beyond what was put aside for it: to be evaluated again, with the most put aside. */
 export class CrowdedError extends Error {
   readonly code = 'EVALUATION_CROWDED';
   constructor() {

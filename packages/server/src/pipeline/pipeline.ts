@@ -20,7 +20,7 @@ import { baseTreeOf, type CheckedOut, type CheckoutRequest, checkOut } from './c
 import { judgeChecks } from './checks/judge-checks.ts';
 import type { CheckStage } from './checks/run-checks.ts';
 import type { CombinedSides } from './combine-sides.ts';
-import { type EvaluateSidesDeps, evaluateSides, type SideLimits } from './evaluate-sides.ts';
+import { type EvaluateSidesDeps, evaluateSides, type Side, type SideLimits } from './evaluate-sides.ts';
 import type { ChangeRoom, EvaluationBudget } from './evaluation-budget.ts';
 import type { EvaluationLine } from './evaluation-line.ts';
 import { CrowdedError } from './evaluation-room.ts';
@@ -241,6 +241,8 @@ interface PlanStage {
   readonly deps: PipelineDeps;
   readonly lease: GraphLease;
   readonly evaluation: EvaluateSidesDeps;
+  /** Jobs whose plan was told, by an evaluation that was done again since. */
+  readonly told: Set<string>;
   readonly signal: AbortSignal;
 }
 
@@ -269,6 +271,8 @@ const planJobs = async (stage: PlanStage, { jobs }: JobsToJudge): Promise<(Plann
     if (job.kind !== 'planned') continue;
     const { added, removed, changed, unchanged } = job.plan.counts;
     const rebuilds = job.plan.rootsToBuild.length;
+    if (stage.told.has(pair.name)) continue;
+    stage.told.add(pair.name);
     stage.deps.onEvent({ type: 'planned', job: pair.name, added, removed, changed, unchanged, rebuilds });
   }
   return planned;
@@ -322,13 +326,24 @@ const planChange = (
 
 /** Of all jobs, in its turn. What they said is held on to until the judgement ends. */
 const planInTurn = (
-  stage: Omit<PlanStage, 'evaluation'>,
+  stage: Omit<PlanStage, 'evaluation' | 'told'>,
   change: ChangeToPlan,
 ): Promise<(PlannedJob | UnjudgedJob)[]> => {
   const { deps, signal } = stage;
   const { room } = change;
   const warn = (message: string): void => deps.onEvent({ type: 'notice', level: 'warning', message });
-  const plan = () => planChange(stage, change).finally(() => room.settle());
+  const told = new Set<string>();
+  const plan = async () => {
+    let whole: Side | null = null;
+    try {
+      const planned = await planChange({ ...stage, told }, change);
+      // Not what anybody may propose.
+      whole = change.request.everyTree === true ? 'judged' : 'base';
+      return planned;
+    } finally {
+      room.settle(whole);
+    }
+  };
   const inTurn = () => {
     const needs = room.need((reason) => warn(`the evaluation of this change waits: ${reason}`));
     return deps.evaluations.run({ ...deps.builds.purpose, needs }, plan, signal);
