@@ -34,6 +34,16 @@ it('says how full is full', () => {
   expect(httpFault({ status: 507, asked: 'PUT x' }).why).toMatch(/full/);
 });
 
+// As AWS and MinIO say it.
+it.each([
+  [400, 'ExpiredToken'],
+  [403, 'InvalidTokenId'],
+  [403, 'SignatureDoesNotMatch'],
+])('status %i with %s means the credentials', (status, s3Code) => {
+  const fault = httpFault({ status, asked: 'PUT x', s3Code });
+  expect(fault).toMatchObject({ kind: 'refused', code: 'unauthorized' });
+});
+
 it('comes to something for every status, and never to success', () => {
   fc.assert(
     fc.property(fc.integer({ min: 300, max: 599 }), fc.string(), (status, asked) => {

@@ -19,12 +19,13 @@ export interface HttpRefusal {
   readonly retryAfterMs?: number | null;
 }
 
-/** These are answered with status 403 or 400, and mean the credentials (S3's error responses). */
+/** These are answered with status 403 or 400, and mean the credentials (S3's error responses, and MinIO's). */
 const credentialCodes: ReadonlySet<string> = new Set([
   'AccessDenied',
   'ExpiredToken',
   'InvalidAccessKeyId',
   'InvalidToken',
+  'InvalidTokenId',
   'SignatureDoesNotMatch',
   'TokenRefreshRequired',
   'AuthorizationHeaderMalformed',
