@@ -43,7 +43,10 @@ const failed = (access: VaultAccess, { why, code }: Extract<Answer, { kind: 'fai
       return new CredentialError('CREDENTIAL_UNREACHABLE', message);
     }
     case 'tls': {
-      const message = `${at} shows a certificate that is not trusted here (${code}): name the one of its authority in VAULT_CACERT`;
+      // Of what is no TLS, or none that Node knows, there is no certificate.
+      const message = /^(?:EPROTO|ERR_SSL)/.test(code)
+        ? `${at} does not speak TLS as this server does (${code}): is its address one with http:// in front?`
+        : `${at} shows a certificate that is not trusted here (${code}): name the one of its authority in VAULT_CACERT`;
       return new CredentialError('CREDENTIAL_TLS', message);
     }
     case 'too-large':

@@ -173,8 +173,18 @@ describe('what Vault does not give', () => {
     const plain = vault.url.replace('http:', 'https:');
     expect(await fails(vaultSource({ address: plain }))).toMatchObject({
       code: 'CREDENTIAL_TLS',
-      message: matching(/not trusted here \(\w+\): .*VAULT_CACERT/),
+      message: matching(/does not speak TLS as this server does \(EPROTO\): .*http:/),
     });
+    // As Vault 1.21 answers.
+    const tls = await startHttpDouble(() => ({
+      status: 400,
+      body: 'Client sent an HTTP request to an HTTPS server.',
+    }));
+    expect(await fails(vaultSource({ address: tls.url }))).toMatchObject({
+      code: 'CREDENTIAL_TLS',
+      message: containing('speaks TLS alone: write its address with https://'),
+    });
+    await tls.close();
     const gone = await startHttpDouble(() => ({ status: 200 }));
     await gone.close();
     expect(await fails(vaultSource({ address: gone.url }))).toMatchObject({
@@ -215,7 +225,7 @@ describe('what Vault does not give', () => {
       const asks = guarded.asked.length;
       expect(await fails(source)).toMatchObject({
         code: 'CREDENTIAL_TLS',
-        message: containing('DEPTH_ZERO_SELF_SIGNED_CERT'),
+        message: matching(/not trusted here \(DEPTH_ZERO_SELF_SIGNED_CERT\): .*VAULT_CACERT/),
       });
       await writeFile(file, makeSelfSigned().cert);
       expect(await fails(source, { ...env, VAULT_CACERT: file })).toMatchObject({ code: 'CREDENTIAL_TLS' });

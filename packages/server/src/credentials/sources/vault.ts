@@ -73,6 +73,10 @@ const faultOf = (source: VaultSource, { status, text }: VaultAnswer): Fault => {
     case 473:
       return ['CREDENTIAL_UNAVAILABLE', `cannot answer now (${status}): it is asked again`];
     case 400: {
+      // As the server of Go says it, before Vault hears of it.
+      if (text.includes('HTTP request to an HTTPS server')) {
+        return ['CREDENTIAL_TLS', 'speaks TLS alone: write its address with https:// in front'];
+      }
       const why = `does not understand the question for ${place}: mend path and namespace`;
       return ['CREDENTIAL_SETTING_INVALID', why];
     }
