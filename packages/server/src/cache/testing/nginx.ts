@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findProgram, startChild } from '@eka-ci/process';
-import { freePort } from './free-port.ts';
+import { freePort } from '../../lib/testing/free-port.ts';
 
 export interface Nginx {
   /** With a slash at its end. */
