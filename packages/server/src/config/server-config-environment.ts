@@ -24,7 +24,9 @@ const otherVariables: ReadonlySet<string> = new Set([
   'EKA_CI_SOCKET',
   'EKA_CI_TOKEN',
   'EKA_CI_REAL_DRVS',
+  'EKA_CI_TEST_MINIO',
   'EKA_CI_TEST_NIX',
+  'EKA_CI_TEST_VAULT',
 ]);
 
 /** Variables with a name of their own, and their keys. Of two for one key the later one holds. */

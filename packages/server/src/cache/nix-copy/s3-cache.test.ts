@@ -6,6 +6,7 @@ import { describeCache } from '../cache.contract.ts';
 import { buildChain, writeChain } from '../testing/built-chain.ts';
 import { cacheSurroundings } from '../testing/cache-surroundings.ts';
 import { childrenOf } from '../testing/children.ts';
+import { startMinio, whyNoMinio } from '../testing/minio.ts';
 import { type S3Account, type S3Server, startS3Server } from '../testing/s3-server.ts';
 import { createNixCopyCache } from './nix-copy-cache.ts';
 import { s3AddressOf } from './s3-address.ts';
@@ -14,19 +15,19 @@ import { parseStoreUrl, type StoreUrl } from './store-url.ts';
 
 const timeoutMs = 60_000;
 const calm = new AbortController().signal;
-const region = 'eu-central-1';
+const ourRegion = 'eu-central-1';
 const account: S3Account = { accessKeyId: 'AKIDTEST', secretAccessKey: 'canary/secret+key' };
 const asCredentials = (one: S3Account) => ({
   AWS_ACCESS_KEY_ID: one.accessKeyId,
   AWS_SECRET_ACCESS_KEY: one.secretAccessKey,
   ...(one.sessionToken !== undefined && { AWS_SESSION_TOKEN: one.sessionToken }),
 });
-const urlOf = ({ endpoint }: S3Server, bucket = 'our.bucket') =>
+const urlOf = ({ endpoint }: Pick<S3Server, 'endpoint'>, bucket = 'our.bucket', region = ourRegion) =>
   `s3://${bucket}/a%20folder/nix?endpoint=${endpoint}&scheme=http&region=${region}&compression=zstd&multipart-upload=true`;
 
 describeCache('in a bucket', async () => {
   const store = await createPrivateStore();
-  const s3 = await startS3Server({ bucket: 'our.bucket', region, account });
+  const s3 = await startS3Server({ bucket: 'our.bucket', region: ourRegion, account });
   const { deps } = cacheSurroundings(store.nix, asCredentials(account));
   return {
     cache: createNixCopyCache({ id: 's3', destination: urlOf(s3), timeoutMs }, deps),
@@ -39,12 +40,32 @@ describeCache('in a bucket', async () => {
   };
 });
 
+const noMinio = whyNoMinio();
+
+describe.skipIf(noMinio !== null)(`of another program${noMinio === null ? '' : ` (${noMinio})`}`, () => {
+  describeCache('in a bucket of MinIO', async () => {
+    const store = await createPrivateStore();
+    const minio = await startMinio('our.bucket', account);
+    const { deps } = cacheSurroundings(store.nix, asCredentials(account));
+    const destination = urlOf(minio, 'our.bucket', 'us-east-1');
+    return {
+      cache: createNixCopyCache({ id: 's3', destination, timeoutMs }, deps),
+      makeChain: () => writeChain(store),
+      lost: `${store.nix.storeDir}/${'0'.repeat(32)}-lost` as StorePath,
+      remove: async () => {
+        await minio.stop();
+        await store.remove();
+      },
+    };
+  });
+});
+
 describe('a bucket', () => {
   let store: PrivateStore;
   let s3: S3Server;
   beforeAll(async () => {
     store = await createPrivateStore();
-    s3 = await startS3Server({ bucket: 'our.bucket', region, account });
+    s3 = await startS3Server({ bucket: 'our.bucket', region: ourRegion, account });
   });
   afterAll(async () => {
     await s3.stop();

@@ -6,12 +6,50 @@ import type { CredentialSource } from '../../config/credential-source.ts';
 import { createCredentials } from '../credentials.ts';
 import { type Misbehaviour, startHttpDouble } from '../testing/http-double.ts';
 import { containing, type Failure, failureOf, load, matching, near, testHost } from '../testing/load.ts';
+import { startRealVault, whyNoVault } from '../testing/real-vault.ts';
 import { makeSelfSigned } from '../testing/self-signed.ts';
 import { startVaultDouble, type VaultDouble, type VaultToken } from '../testing/vault-double.ts';
+import { describeVault } from './vault.contract.ts';
 
 const token = 'hvs.canary-token-of-vault';
 const secret = { AWS_ACCESS_KEY_ID: 'AKIACANARY', AWS_SECRET_ACCESS_KEY: 'canary/secret' };
 const path = 'secret/data/eka-ci/s3 cache';
+
+describeVault('as other tests know it', async () => {
+  const { url, state, close } = await startVaultDouble();
+  let tokens = 0;
+  return {
+    url,
+    async putVersions(name, versions) {
+      state.kv2.set(`/secret/data/${name}`, { versions: [...versions], deleted: false });
+    },
+    async deleteVersion(name) {
+      const { versions = [] } = state.kv2.get(`/secret/data/${name}`) ?? {};
+      state.kv2.set(`/secret/data/${name}`, { versions, deleted: true });
+    },
+    put: async (name, value) => void state.kv1.set(`/kv/${name}`, value),
+    async makeToken({ reads, ttlSeconds, isRenewable }) {
+      const made = `hvs.${tokens++}`;
+      const endsAtMs = Date.now() + ttlSeconds * 1000;
+      const life = { creationTtlSeconds: ttlSeconds, endsAtMs, renewable: isRenewable };
+      state.tokens.set(made, { ...life, reads, knowsItself: true });
+      return made;
+    },
+    async ttlSecondsOf(made) {
+      return Math.round(((state.tokens.get(made)?.endsAtMs ?? 0) - Date.now()) / 1000);
+    },
+    async seal() {
+      state.sealed = true;
+    },
+    remove: close,
+  };
+});
+
+const noVault = whyNoVault();
+
+describe.skipIf(noVault !== null)(`Vault itself${noVault === null ? '' : ` (${noVault})`}`, () => {
+  describeVault('the real one', startRealVault);
+});
 
 let vault: VaultDouble;
 
