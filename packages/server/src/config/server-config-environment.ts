@@ -25,6 +25,7 @@ const otherVariables: ReadonlySet<string> = new Set([
   'EKA_CI_TOKEN',
   'EKA_CI_REAL_DRVS',
   'EKA_CI_TEST_MINIO',
+  'EKA_CI_TEST_MOTO',
   'EKA_CI_TEST_NIX',
   'EKA_CI_TEST_VAULT',
 ]);

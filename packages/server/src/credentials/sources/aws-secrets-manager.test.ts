@@ -13,6 +13,53 @@ import {
 } from '../testing/aws-scene.ts';
 import { startHttpDouble } from '../testing/http-double.ts';
 import { load, matching } from '../testing/load.ts';
+import { startMoto, whyNoMoto } from '../testing/moto.ts';
+import { describeSecretsManager } from './secrets-manager.contract.ts';
+
+describeSecretsManager('as other tests know it', async () => {
+  const scene = await startAwsScene();
+  const { secrets, leaving } = scene.aws.state;
+  return {
+    lead: () =>
+      scene.stub({
+        ...{ AWS_ACCESS_KEY_ID: keyId, AWS_SECRET_ACCESS_KEY: secretKey },
+        AWS_ENDPOINT_URL_SECRETS_MANAGER: scene.aws.url,
+      }),
+    put: async (name, secret) => void secrets.set(name, secret),
+    scheduleDeletion: async (name) => void leaving.add(name),
+    remove: () => scene.close(),
+  };
+});
+
+const noMoto = whyNoMoto();
+
+describe.skipIf(noMoto !== null)(`moto${noMoto === null ? '' : ` (${noMoto})`}`, () => {
+  describeSecretsManager('of moto', async () => {
+    const [scene, moto] = await Promise.all([startAwsScene(), startMoto()]);
+    const access = { endpoint: moto.url, region: 'eu-west-1' };
+    const credentials = { accessKeyId: keyId, secretAccessKey: secretKey };
+    const { SecretsManagerClient, CreateSecretCommand, DeleteSecretCommand } = await import(
+      '@aws-sdk/client-secrets-manager'
+    );
+    const client = new SecretsManagerClient({ ...access, credentials });
+    return {
+      lead: () =>
+        scene.stub({
+          ...{ AWS_ACCESS_KEY_ID: keyId, AWS_SECRET_ACCESS_KEY: secretKey },
+          AWS_ENDPOINT_URL_SECRETS_MANAGER: moto.url,
+        }),
+      async put(name, secret) {
+        const value = typeof secret === 'string' ? { SecretString: secret } : { SecretBinary: secret };
+        await client.send(new CreateSecretCommand({ Name: name, ...value }));
+      },
+      scheduleDeletion: async (name) => void (await client.send(new DeleteSecretCommand({ SecretId: name }))),
+      async remove() {
+        client.destroy();
+        await Promise.all([scene.close(), moto.stop()]);
+      },
+    };
+  });
+});
 
 let scene: AwsScene;
 beforeEach(async () => {
