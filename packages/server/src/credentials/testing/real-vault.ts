@@ -1,9 +1,6 @@
 // Vault itself, in memory, where EKA_CI_TEST_VAULT names its program (`vault`, 1.x).
 // https://developer.hashicorp.com/vault/docs/commands/server#dev-options
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { startChild } from '@eka-ci/process';
+import { serveProgram } from '@eka-ci/process/testing/program-server';
 import { freePort } from '../../lib/testing/free-port.ts';
 import type { NewToken, VaultSubject } from '../sources/vault.contract.ts';
 
@@ -31,29 +28,20 @@ const createAsk = (url: string) => async (method: string, path: string, body?: u
   return text === '' ? null : (JSON.parse(text) as Said);
 };
 
-const untilReady = async (ask: ReturnType<typeof createAsk>): Promise<void> => {
-  for (let tries = 0; ; tries++) {
-    const ready = await ask('GET', 'sys/health').catch((error: unknown) => error);
-    if (!(ready instanceof Error)) return;
-    if (tries === 200) throw ready;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-};
-
 export const startRealVault = async (): Promise<VaultSubject> => {
-  const home = await mkdtemp(join(tmpdir(), 'eka-ci-vault-'));
   const address = `127.0.0.1:${await freePort()}`;
-  const server = await startChild({
-    command: program ?? 'vault',
-    args: ['server', '-dev', `-dev-root-token-id=${rootToken}`, `-dev-listen-address=${address}`],
-    env: { HOME: home },
-  });
-  server.stdout.resume();
-  server.stderr.resume();
   const url = `http://${address}`;
   const ask = createAsk(url);
-  await untilReady(ask);
-  await ask('POST', 'sys/mounts/kv', { type: 'kv', options: { version: '1' } });
+  const server = await serveProgram({
+    command: program ?? 'vault',
+    args: () => ['server', '-dev', `-dev-root-token-id=${rootToken}`, `-dev-listen-address=${address}`],
+    async isReady() {
+      // The last that a server for development does before it can be used.
+      await ask('GET', 'secret/config');
+      await ask('POST', 'sys/mounts/kv', { type: 'kv', options: { version: '1' } });
+      return true;
+    },
+  });
   let policies = 0;
   return {
     url,
@@ -76,10 +64,6 @@ export const startRealVault = async (): Promise<VaultSubject> => {
       return known?.data?.ttl ?? 0;
     },
     seal: async () => void (await ask('PUT', 'sys/seal')),
-    async remove() {
-      server.end('SIGKILL');
-      await server.exited;
-      await rm(home, { recursive: true, force: true });
-    },
+    remove: () => server.stop(),
   };
 };
