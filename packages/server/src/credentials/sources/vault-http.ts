@@ -35,6 +35,15 @@ const refusedRedirect = (access: VaultAccess, why: string): CredentialError =>
     `Vault at ${access.address} sends elsewhere, ${why}: name the address of the server that answers itself`,
   );
 
+const tlsFault = (code: string): string => {
+  if (/^(?:EPROTO|ERR_SSL_WRONG_VERSION_NUMBER)$/.test(code)) {
+    return `does not speak TLS as this server does (${code}): is its address one with http:// in front?`;
+  }
+  if (code.startsWith('ERR_SSL'))
+    return `does not agree on TLS with this server (${code}): see its settings of TLS`;
+  return `shows a certificate that is not trusted here (${code}): name the one of its authority in VAULT_CACERT`;
+};
+
 const failed = (access: VaultAccess, { why, code }: Extract<Answer, { kind: 'failed' }>): CredentialError => {
   const at = `Vault at ${access.address}`;
   switch (why) {
@@ -42,13 +51,8 @@ const failed = (access: VaultAccess, { why, code }: Extract<Answer, { kind: 'fai
       const message = `${at} was not reached (${code}): is it up, and can this machine reach it?`;
       return new CredentialError('CREDENTIAL_UNREACHABLE', message);
     }
-    case 'tls': {
-      // Of what is no TLS, or none that Node knows, there is no certificate.
-      const message = /^(?:EPROTO|ERR_SSL)/.test(code)
-        ? `${at} does not speak TLS as this server does (${code}): is its address one with http:// in front?`
-        : `${at} shows a certificate that is not trusted here (${code}): name the one of its authority in VAULT_CACERT`;
-      return new CredentialError('CREDENTIAL_TLS', message);
-    }
+    case 'tls':
+      return new CredentialError('CREDENTIAL_TLS', `${at} ${tlsFault(code)}`);
     case 'too-large':
       return new CredentialError(
         'CREDENTIAL_ANSWER_INVALID',
