@@ -82,6 +82,8 @@ const pageSize = 500;
 const heardPageSize = 5000;
 const readAgainMs = 5000;
 
+type HopelessRow = Extract<HostedIntakeEvent, { kind: 'not-served' | 'unreadable' }>;
+
 class StoredHostedIntake implements HostedIntake {
   readonly #database: Pick<Database, 'deliveries'>;
   readonly #clock: () => number;
@@ -146,8 +148,10 @@ class StoredHostedIntake implements HostedIntake {
   take(delivery: Delivery): void {
     if (this.#phase === 'new') this.#hearRow(delivery);
     if (this.#phase !== 'started') return;
-    if (this.#hasRoom()) this.#takeRow(delivery);
-    else {
+    if (this.#hasRoom()) {
+      const why = this.#takeRow(delivery);
+      if (why !== null) this.#tell(why);
+    } else {
       this.#isBehind = true;
       this.#hearRow(delivery);
     }
@@ -223,41 +227,44 @@ class StoredHostedIntake implements HostedIntake {
     do {
       const page = await this.#database.deliveries.unfinished(pageSize, last?.key);
       if (this.#phase !== 'started') return;
-      // At once: those that nobody does are ended together.
-      const read = await Promise.all(page.filter(isHosted).map((row) => this.#readRow(row)));
-      if (read.includes(false)) return;
+      if (!(await this.#takePage(page.filter(isHosted)))) return;
       last = page.at(-1);
     } while (last !== undefined);
   }
 
-  /** False where there is no room for it. */
-  async #readRow(row: Delivery): Promise<boolean> {
-    if (!this.#hasRoom()) {
-      this.#isBehind = true;
-      return false;
+  /** Those that nobody will ever do are ended, together, and told. @returns false where there was no room for all */
+  async #takePage(rows: readonly Delivery[]): Promise<boolean> {
+    let hadRoom = true;
+    const hopeless: HopelessRow[] = [];
+    for (const row of rows) {
+      if (!this.#hasRoom()) {
+        this.#isBehind = true;
+        hadRoom = false;
+        break;
+      }
+      const why = this.#takeRow(row);
+      if (why !== null) hopeless.push(why);
     }
-    if (!this.#takeRow(row)) await this.#database.deliveries.finish(row.key, this.#clock());
-    return true;
+    const keys = hopeless.map(({ key }) => key);
+    if (keys.length > 0) await this.#database.deliveries.finish(keys, this.#clock());
+    for (const why of hopeless) this.#tell(why);
+    return hadRoom;
   }
 
-  /** False where nobody will ever do it; told, then. */
-  #takeRow(row: Delivery): boolean {
+  /** Why nobody will ever do it; null where somebody does. */
+  #takeRow(row: Delivery): HopelessRow | null {
     const host = [...this.#forges.keys()].find((one) => isOfHost(row, one));
     const intake = host === undefined ? undefined : this.#forges.get(host);
-    if (intake === undefined) {
-      this.#tell({ kind: 'not-served', key: row.key });
-      return false;
-    }
-    if (intake.isTaken(row.key)) return true;
+    if (intake === undefined) return { kind: 'not-served', key: row.key };
+    if (intake.isTaken(row.key)) return null;
     let payload: HostedPayload;
     try {
       payload = readPayload(row);
     } catch (error) {
-      this.#tell({ kind: 'unreadable', key: row.key, error });
-      return false;
+      return { kind: 'unreadable', key: row.key, error };
     }
     intake.take(row, payload);
-    return true;
+    return null;
   }
 
   /** Of one that is read again when there is room: whoever may see less now does so at once. */
