@@ -66,10 +66,13 @@ describe('the metrics of the work', () => {
     const evaluating = { type: 'evaluating', job: 'x', side: 'judged', known: 9 } as const;
     now = 1000;
     metrics.judging({ kind: 'started', change });
-    // It is done again, and does not count before that.
+    metrics.progress(change, { ...evaluating, evaluated: 0, failed: 0, known: 0, done: false });
     metrics.progress(change, { ...evaluating, evaluated: 5, failed: 0, done: false });
+    // It is done again, and does not count before that.
     now = 2000;
-    metrics.progress(change, { ...evaluating, evaluated: 1, failed: 0, done: false });
+    metrics.progress(change, { ...evaluating, evaluated: 0, failed: 0, known: 0, done: false });
+    now = 3000;
+    metrics.progress(change, { ...evaluating, evaluated: 7, failed: 0, done: false });
     now = 5000;
     metrics.progress(change, { ...evaluating, evaluated: 9, failed: 2, done: true });
     now = 9000;

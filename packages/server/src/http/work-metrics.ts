@@ -55,7 +55,7 @@ const createMetrics = () => {
     failures: counter('evaluation_failures_total', 'Attributes that failed to evaluate.', ['side']),
     evaluationSeconds: histogram(
       'evaluation_duration_seconds',
-      'From the first attribute of a job in one tree to the last.',
+      'From the begin of a job in one tree to its last attribute.',
       { labelNames: ['side'], buckets: waitBuckets },
     ),
     rebuilds: counter(
@@ -108,21 +108,20 @@ const createEvaluationMetrics = (
   { attributes, failures, evaluationSeconds }: Metrics,
   clock: () => number,
 ) => {
-  /** By change, then by side and job: since when, and how far it was last. */
-  const begunOf = new Map<string, Map<string, { readonly atMs: number; readonly evaluated: number }>>();
+  /** By change, then by side and job: since when. */
+  const begunOf = new Map<string, Map<string, number>>();
   return {
     take: (
       { id }: StoredChange,
-      { job, side, evaluated, failed, done }: Extract<ReviewEvent, { type: 'evaluating' }>,
+      { job, side, evaluated, failed, known, done }: Extract<ReviewEvent, { type: 'evaluating' }>,
     ): void => {
       const key = `${side} ${job}`;
-      const begun =
-        begunOf.get(id) ?? new Map<string, { readonly atMs: number; readonly evaluated: number }>();
+      const begun = begunOf.get(id) ?? new Map<string, number>();
       begunOf.set(id, begun);
       const last = begun.get(key);
-      // With less than before it was begun anew.
-      const atMs = last !== undefined && last.evaluated <= evaluated ? last.atMs : clock();
-      begun.set(key, { atMs, evaluated });
+      // It is done again, too, where there was no room for what it said.
+      const atMs = known === 0 && !done ? clock() : (last ?? clock());
+      begun.set(key, atMs);
       if (!done) return;
       begun.delete(key);
       attributes.inc({ side }, evaluated);

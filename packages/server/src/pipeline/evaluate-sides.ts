@@ -53,6 +53,8 @@ const createProgress = (deps: EvaluateSidesDeps, job: string, side: Side) => {
   let last = { evaluated: 0, failed: 0, known: 0 };
   let sentAt = Number.NEGATIVE_INFINITY;
   const send = (done: boolean): void => deps.onEvent({ type: 'evaluating', job, side, ...last, done });
+  // So whoever counts knows that it begins, for the second time, too.
+  send(false);
   return {
     update: ({ evaluated, failed, known }: typeof last): void => {
       last = { evaluated, failed, known };
