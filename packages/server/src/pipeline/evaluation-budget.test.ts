@@ -254,10 +254,12 @@ it('puts aside what the base of a repository said, which nobody can propose, and
   // A change says which jobs of its base are evaluated.
   expect(await teach({ base: 1, judged: 4 })).toBe(10);
   expect(await teach({ base: 5, judged: 4 })).toBe(12.5);
-  // It will be a base.
-  expect(await teach({ base: 5, judged: 3 }, { whole: 'judged' })).toBe(7.5);
-  expect(await teach({ base: 0, judged: 0.1 }, { whole: 'judged' })).toBe(little);
-  expect(await teach({ base: 5, judged: 3 }, { whole: 'judged' })).toBe(7.5);
+  // It will be a base, perhaps a small one among others.
+  expect(await teach({ base: 5, judged: 4 }, { whole: 'judged' })).toBe(10);
+  expect(await teach({ base: 5, judged: 2 }, { whole: 'judged' })).toBe(7.5);
+  for (let times = 0; times < 9; times++) await teach({ base: 0, judged: 0.1 }, { whole: 'judged' });
+  expect(putAside('set')).toBe(little);
+  expect(await teach({ base: 0, judged: 3 }, { whole: 'judged' })).toBe(7.5);
   const abort = new AbortController();
   setImmediate(() => abort.abort(new Error('superseded')));
   expect(await teach({ base: 9, judged: 9 }, { signal: abort.signal })).toBe(7.5);
@@ -341,6 +343,42 @@ it('lets small changes go past, however many large ones wait', async () => {
   expect(told).toHaveLength(2);
   next.release();
   await third;
+  endAll();
+});
+
+it('lets nobody who waited before go past whose turn is before theirs, but for what that leaves', async () => {
+  const { told, change, endAll } = openServer(64);
+  for (const [repository, size] of [
+    ['middle', 4],
+    ['set', 15],
+  ] as const) {
+    (await change(repository, size)).release();
+  }
+  const [first, second] = [await change(null, 13.5), await change(null, 17)];
+  const order: string[] = [];
+  const all: Promise<unknown>[] = [];
+  const built = Promise.withResolvers<void>();
+  const wait = (name: string, repository: string, size: number, buildClass: BuildClass): void => {
+    const judge = async (): Promise<void> => {
+      const room = await change(repository, size, { class: buildClass });
+      order.push(name);
+      await built.promise;
+      room.release();
+    };
+    all.push(judge());
+  };
+  for (let index = 0; index < 6; index++) wait(`baseline ${index}`, 'middle', 4, 'base-branch');
+  wait('urgent', 'set', 15, 'merge-queue');
+  await quiet();
+  expect(told.length).toBeGreaterThan(6);
+  second.release();
+  await quiet();
+  first.release();
+  await quiet();
+  // Three of the baselines leave it its room.
+  expect(order.indexOf('urgent')).toBe(3);
+  built.resolve();
+  await Promise.all(all);
   endAll();
 });
 

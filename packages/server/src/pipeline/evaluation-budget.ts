@@ -71,6 +71,9 @@ const unknownPart = 1 / 32;
 /** By so much a change and its base may be more than the base was the last time. */
 const margin = 1.25;
 
+/** Of what was known of a repository, where a tree that becomes a base of it says less. */
+const kept = 0.75;
+
 const mibOf = (bytes: number): number => Math.ceil(bytes / 1024 / 1024);
 
 /** Counts what happens: who came before whom. */
@@ -84,7 +87,7 @@ interface Lacking {
 
 interface Held {
   readonly bytes: number;
-  /** When it was first given some, or began to wait for it. */
+  /** When it was first given some; when it began to wait for it, where that was its turn. */
   readonly since: Moment;
   /** Those whose turn it was before, and who lacked theirs then. */
   readonly ahead: readonly EvaluationNeed[];
@@ -162,10 +165,13 @@ class Budget implements EvaluationBudget {
     return Math.max((known ?? 0) * 2 * margin, this.#most * unknownPart);
   }
 
-  /** Of a change's base only that there is more: which jobs of it are evaluated is for the change to say. */
+  /**
+   * Of a change's base only that there is more: which jobs of it are evaluated is for the change to say. What becomes a base
+   * may be a small branch beside large ones: so it is less step by step.
+   */
   #learn(repository: string, { whole, bytes }: { readonly whole: Side; readonly bytes: number }): void {
-    const before = whole === 'base' ? (this.#known.get(repository) ?? 0) : 0;
-    if (bytes > before) this.#known.set(repository, bytes);
+    const before = this.#known.get(repository) ?? 0;
+    this.#known.set(repository, Math.max(bytes, whole === 'base' ? before : before * kept));
   }
 
   #need({ bytes: ask, begin, onWait }: Asked): EvaluationNeed {
@@ -179,7 +185,9 @@ class Budget implements EvaluationBudget {
           return why;
         }
         this.#lacking.delete(need);
-        begin({ bytes, since, ahead: ahead.filter((one) => this.#lacking.has(one)) });
+        const passed = ahead.filter((one) => this.#lacking.has(one));
+        // Whoever goes past somebody came after them, though it may have waited for longer.
+        begin({ bytes, since: passed.length === 0 ? since : ++this.#now, ahead: passed });
         return null;
       },
       watch: (onChange) => {

@@ -12,12 +12,12 @@ import type { Database } from '../database/database.ts';
 import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-database.ts';
 import { createGitCli } from '../git/git-cli/git-cli.ts';
 import { initTestRepository, type TestRepository, useTestFolder } from '../git/testing/test-repository.ts';
-import { createEvaluationBudget } from './evaluation-budget.ts';
 import { createEvaluationLine } from './evaluation-line.ts';
 import { createSharedGraph } from './graph/shared-graph.ts';
 import { createKeptJobsets } from './kept-jobsets.ts';
 import { type Judgement, type PipelineRequest, runPipeline } from './pipeline.ts';
 import { createTestScheduler } from './testing/schedule-alone.ts';
+import { createSpiedBudget } from './testing/spied-budget.ts';
 import { wirePipeline } from './wire-pipeline.ts';
 
 const folder = useTestFolder();
@@ -86,7 +86,7 @@ const serve = async () => {
     graph: createSharedGraph({ files: store.nix, database, capacity: 1000, clock }),
     evaluator: chooseEvaluator(store.nix),
     evaluations: createEvaluationLine(),
-    budget: createEvaluationBudget(budgetBytes),
+    budget: createSpiedBudget(budgetBytes),
     system: 'x86_64-linux',
   };
   const judge = (branch: string, asked: Partial<PipelineRequest> = {}) => {
@@ -171,6 +171,10 @@ it('waits for what other changes said, whichever way they end, and gives all of 
   const again =
     /^the evaluation of this change is done again when there is room: the packages say more than was expected/;
   expect(more.events.some((event) => event.type === 'notice' && again.test(event.message))).toBe(true);
+  const begins = more.events.filter(
+    (event) => event.type === 'evaluating' && event.side === 'judged' && event.known === 0 && !event.done,
+  );
+  expect(begins).toHaveLength(2);
   for (const go of held) go();
   await vi.waitFor(() => expect(held).toHaveLength(4), 60_000);
   held[3]?.();
@@ -184,4 +188,12 @@ it('waits for what other changes said, whichever way they end, and gives all of 
   const { summary } = await judge('wordy').ended;
   expect(JSON.stringify(summary)).toMatch(/more than 0 MiB of themselves .* 15 % of the memory/);
   expect(budget.counts().held).toBe(0);
+
+  // What changes say of themselves is not expected of others, nor what was cut short or failed.
+  const whole = ['base', 'base', 'base', 'base', 'base'];
+  expect(budget.settled.toSorted((a, b) => String(a).localeCompare(String(b)))).toEqual([
+    ...whole,
+    null,
+    null,
+  ]);
 });

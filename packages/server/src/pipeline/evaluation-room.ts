@@ -8,7 +8,7 @@ export class CrowdedError extends Error {
   readonly code = 'EVALUATION_CROWDED';
   constructor() {
     super(
-      'the packages say more than was expected of them, and what other changes said takes the rest of the memory',
+      'the packages say more than was expected of them, and the rest of the memory is for what other changes say',
     );
     this.name = 'CrowdedError';
   }

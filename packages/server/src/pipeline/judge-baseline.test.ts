@@ -10,7 +10,6 @@ import { openWarmDatabase } from '../database/kysely/sqlite/testing/warm-databas
 import { type BaselineBuild, baselineBuildOf, type ForgeRepository } from '../forge/forge.ts';
 import { createGitCli } from '../git/git-cli/git-cli.ts';
 import { initTestRepository, type TestRepository, useTestFolder } from '../git/testing/test-repository.ts';
-import { createEvaluationBudget } from './evaluation-budget.ts';
 import { createEvaluationLine } from './evaluation-line.ts';
 import { createSharedGraph } from './graph/shared-graph.ts';
 import { takeListing } from './intake.ts';
@@ -18,6 +17,7 @@ import { type JudgeChangeDeps, judgeStoredChange } from './judge-stored-change.t
 import { createKeptJobsets } from './kept-jobsets.ts';
 import { judgeAgain } from './moved-base.ts';
 import { createTestScheduler } from './testing/schedule-alone.ts';
+import { createSpiedBudget } from './testing/spied-budget.ts';
 import { wirePipeline } from './wire-pipeline.ts';
 
 const folder = useTestFolder();
@@ -77,6 +77,7 @@ const serve = async (build: BaselineBuild = 'changed') => {
   const kept = createKeptJobsets({ database, nix: store.nix, rootsDir, clock });
   /** Trees that were evaluated, and derivations that were built, since the last look. */
   const done: string[] = [];
+  const budget = createSpiedBudget();
   const deps: JudgeChangeDeps = {
     repositories: [served],
     mirrorsDir: join(store.folder, 'mirrors'),
@@ -91,7 +92,7 @@ const serve = async (build: BaselineBuild = 'changed') => {
         scheduler,
         evaluator: chooseEvaluator(store.nix),
         evaluations: createEvaluationLine(),
-        budget: createEvaluationBudget(),
+        budget,
         graph,
         system: 'x86_64-linux',
         purpose: { class: 'base-branch', arrivedAtMs: 0, change: null },
@@ -131,7 +132,7 @@ const serve = async (build: BaselineBuild = 'changed') => {
   };
   const again = (id: string) =>
     judgeAgain({ database, repositories: [served], clock, onRequeued: () => {}, onFault: () => {} }, id);
-  return { settle, again, look, judgeNext };
+  return { settle, again, look, judgeNext, budget };
 };
 
 const attributesOf = ({ summaryJson }: StoredChange) => {
@@ -150,7 +151,7 @@ const push = (branch: string, files: Parameters<TestRepository['commit']>[1], fr
 it('makes the base warm: a change on a judged base evaluates its own side alone', {
   timeout: 120_000,
 }, async () => {
-  const { settle } = await serve();
+  const { settle, budget } = await serve();
   const [first] = await settle();
   // Never seen before: evaluated, and nothing built.
   expect(first).toMatchObject({
@@ -161,6 +162,8 @@ it('makes the base warm: a change on a judged base evaluates its own side alone'
   const [topic] = await settle();
   expect(topic?.row).toMatchObject({ kind: 'branch', conclusion: 'success', base: first?.row.head });
   expect(topic?.done).toEqual(['built alpha', 'evaluated judged']);
+  // How much there is to say a baseline knows by itself, and of a change its base.
+  expect(budget.settled).toEqual(['judged', 'base']);
 
   // Merged: the tree is the one that was judged, and all of it is there.
   repository.git('merge', '--quiet', '--no-ff', '-m', 'merge', 'topic');

@@ -338,7 +338,9 @@ const planInTurn = (
     try {
       const planned = await planChange({ ...stage, told }, change);
       // Not what anybody may propose.
-      whole = change.request.everyTree === true ? 'judged' : 'base';
+      const side = change.request.everyTree === true ? 'judged' : 'base';
+      // Of a job that was not evaluated nobody knows what it says.
+      if (planned.every(({ kind }) => kind === 'planned')) whole = side;
       return planned;
     } finally {
       room.settle(whole);
