@@ -12,8 +12,12 @@ const residentMib = (pid: number): number => {
 };
 
 /** Resident memory of the process and all its descendants in MiB; 0 where there is no `/proc` to ask. */
-export const treeMemoryMib = (pid: number): number =>
+const treeMemoryMib = (pid: number): number =>
   childrenOf(pid).reduce((sum, child) => sum + treeMemoryMib(child), residentMib(pid));
+
+/** Resident memory of the largest of them in MiB. */
+export const largestProcessMib = (pid: number): number =>
+  Math.max(residentMib(pid), ...childrenOf(pid).map(largestProcessMib));
 
 export interface MemoryWatch {
   /** The latest sample in MiB, at most 25 ms old. */

@@ -46,10 +46,11 @@ const samePath = 'give the units of both the same PATH and the same settings of 
 const chooseAsAsked = (nix: NixInstallation, { nix: asked }: EvaluationAsked): Evaluator | string => {
   if (nix.storeDir !== asked.storeDir)
     return `the sandbox's Nix has its store at ${nix.storeDir} and the server's at ${asked.storeDir}: ${samePath}`;
-  if (asked.evaluator === 'stock') return createStockEvaluator(nix, { openRoots: rootsElsewhere });
+  const deps = { openRoots: rootsElsewhere };
+  if (asked.evaluator === 'stock') return createStockEvaluator(nix, deps);
   return nix.programs.evalJobs === null
     ? `the sandbox does not find nix-eval-jobs, which the server has: ${samePath}`
-    : createNixEvalJobsEvaluator(nix);
+    : createNixEvalJobsEvaluator(nix, deps);
 };
 
 interface Evaluating {

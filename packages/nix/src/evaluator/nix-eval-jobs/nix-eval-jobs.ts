@@ -1,115 +1,121 @@
-// The evaluator that uses `nix-eval-jobs`, where that is installed: it catches every error without a restart.
+// The evaluator that uses `nix-eval-jobs`, where that is installed: it catches most errors without a restart. What it leaves,
+// failures and what it does not survive, the stock driver looks at, which knows more of them: so both give the same records.
 import { type Child, type ChildExit, readLines, startChild } from '@eka-ci/process';
 import type { NixInstallation } from '../../installation.ts';
+import { printAttrPath } from '../attr-path.ts';
 import {
   attributeTimeoutMs,
   type EvaluationEnd,
   type EvaluationEvent,
   type Evaluator,
 } from '../evaluator.ts';
-import { describeNixError, parsePrintedError, type SourceRoots } from '../failure.ts';
+import { stripControls } from '../failure.ts';
 import { createLogLimit } from '../log-limit.ts';
 import { evaluationArguments, nixSettings } from '../nix-options.ts';
 import { createStop, endFailed, evaluatePrepared, type Prepared, timeoutFailure } from '../preparation.ts';
-import { treeMemoryMib, withMemoryBackstop } from '../process-memory.ts';
-import { createSandbox, type Sandbox } from '../sandbox.ts';
-import { rootExpression } from '../stock/expression.ts';
+import { largestProcessMib, withMemoryBackstop } from '../process-memory.ts';
+import { createSandbox } from '../sandbox.ts';
+import { mostAttributes, type Remainder } from '../stock/evaluation-run.ts';
+import { aboutAttribute, jobsExpression } from '../stock/expression.ts';
+import { createStockRun, type StockEvaluatorDeps } from '../stock/stock-evaluator.ts';
+import type { RecordContext } from '../stock/to-record.ts';
 import { parseJobLine } from './schema.ts';
-import { type LineContext, toRecord } from './to-record.ts';
+import { toOutcome } from './to-outcome.ts';
 
 /** Lines beyond it are cut, and with that no longer JSON. */
 const maxLineBytes = 16 * 1024 * 1024;
-const maxErrorText = 64 * 1024;
+const maxSaid = 2000;
 
-/** Its arguments for the prepared evaluation. */
-export const evalJobsArguments = (
-  nix: NixInstallation,
-  { request, confinement, flake }: Prepared,
-): string[] => [
+/** Its arguments for the prepared evaluation. `--apply` is known since its 2.25. */
+const evalJobsArguments = (nix: NixInstallation, { request, confinement, flake }: Prepared): string[] => [
   '--workers',
   String(request.limits.workers),
   '--max-memory-size',
   String(request.limits.maxMemoryMib),
   '--gc-roots-dir',
   request.rootsDir,
-  '--meta',
-  '--show-trace',
   ...(request.target.kind === 'file' ? ['--impure'] : []),
   ...evaluationArguments(nixSettings(nix, request), { request, confinement }),
+  '--apply',
+  `package: package.${aboutAttribute}`,
   '--expr',
-  rootExpression({ target: request.target, root: confinement.tree, flakeUrl: flake?.url ?? null }),
+  jobsExpression({ target: request.target, root: confinement.tree, flakeUrl: flake?.url ?? null }),
 ];
+
+/** Why it was ended by us. */
+type Stopped = 'stalled' | 'endless' | 'garbled';
 
 interface Session {
   readonly child: Child;
   readonly prepared: Prepared;
-  readonly context: LineContext;
+  readonly context: RecordContext;
+  readonly settled: Set<string>;
+  readonly left: { readonly path: readonly string[]; readonly throws: boolean }[];
   records: number;
   failed: number;
   peakMib: number;
-  /** What it said on standard error, from the end. */
-  errors: string;
-  /** Why what was read cannot be a whole jobset. */
-  fault: string | null;
-  lastRecordAt: number;
-  stalled: boolean;
+  /** Its last errors. */
+  said: string;
+  lastLineAt: number;
+  stopped: Stopped | null;
 }
+
+const stopFor = (session: Session, why: Stopped): void => {
+  session.stopped ??= why;
+  session.child.end('SIGKILL');
+};
 
 const watch = (session: Session): NodeJS.Timeout =>
   setInterval(() => {
-    session.peakMib = Math.max(session.peakMib, treeMemoryMib(session.child.pid));
+    session.peakMib = Math.max(session.peakMib, largestProcessMib(session.child.pid));
     const { limits } = session.prepared.request;
-    if (performance.now() - session.lastRecordAt > attributeTimeoutMs(limits)) {
-      session.stalled = true;
-      session.child.end();
-    }
+    if (performance.now() - session.lastLineAt > attributeTimeoutMs(limits)) stopFor(session, 'stalled');
   }, 100);
 
-async function* readRecords(session: Session): AsyncGenerator<EvaluationEvent> {
-  for await (const line of readLines(session.child.stdout, maxLineBytes)) {
-    session.lastRecordAt = performance.now();
-    const parsed = parseJobLine(line);
-    if (parsed === undefined) {
-      session.fault ??= `it printed a line that is no record: ${line.slice(0, 200)}`;
-      continue;
-    }
-    const record = toRecord(parsed, session.context);
-    session.records += 1;
-    if (record.kind === 'failed') session.failed += 1;
-    yield { type: 'record', record };
-    if (session.records % 100 === 0) yield progressOf(session);
-  }
-}
-
-const progressOf = ({ records, failed }: Session): EvaluationEvent => ({
+const progressOf = ({ records, failed, left }: Session): EvaluationEvent => ({
   type: 'progress',
   evaluated: records,
   failed,
-  known: records,
+  known: records + left.length,
 });
 
-const readErrors = async (session: Session): Promise<string[]> => {
-  const lines: string[] = [];
-  for await (const line of readLines(session.child.stderr, 10_000)) {
-    session.errors = `${session.errors}${line}\n`.slice(-maxErrorText);
-    if (lines.length <= 5000) lines.push(line);
+async function* readRecords(session: Session): AsyncGenerator<EvaluationEvent> {
+  for await (const line of readLines(session.child.stdout, maxLineBytes)) {
+    const parsed = parseJobLine(line);
+    if (parsed === undefined) {
+      stopFor(session, 'garbled');
+      return;
+    }
+    const outcome = toOutcome(parsed, session.context);
+    if (outcome.kind === 'left') session.left.push(outcome);
+    else {
+      session.records += 1;
+      if (outcome.record.kind === 'failed') session.failed += 1;
+      session.settled.add(printAttrPath(parsed.attrPath));
+      yield { type: 'record', record: outcome.record };
+      if (session.records % 100 === 0) yield progressOf(session);
+    }
+    if (session.records + session.left.length > mostAttributes) stopFor(session, 'endless');
+    // While whoever reads us takes its time, so do the workers.
+    session.lastLineAt = performance.now();
   }
-  return lines;
-};
+}
 
-const describeEnd = (session: Session, exit: ChildExit, roots: SourceRoots): EvaluationEnd => {
-  const { fault, errors, records, peakMib, stalled, prepared } = session;
-  if (stalled) {
-    const seconds = attributeTimeoutMs(prepared.request.limits) / 1000;
-    const message = `no attribute was evaluated for ${seconds} s; ${records} were before`;
-    return endFailed({ kind: 'timeout', message, position: null });
+/**
+ * What it logs. Its workers print for people, whatever format is asked for; errors, which begin so and go on indented, are
+ * told of their attributes.
+ */
+const readLog = async (session: Session): Promise<EvaluationEvent[]> => {
+  const logged = createLogLimit();
+  const events: EvaluationEvent[] = [];
+  let isInError = false;
+  for await (const coloured of readLines(session.child.stderr, maxLineBytes)) {
+    const line = stripControls(coloured);
+    isInError = line.startsWith('error:') || (isInError && /^(?:\s|$)/.test(line));
+    if (isInError) session.said = `${session.said}${line}\n`.slice(-maxSaid);
+    else events.push(...logged(line));
   }
-  if (exit.code === 0 && fault === null)
-    return { kind: 'complete', records, processes: 1, peakMib: Math.ceil(peakMib) };
-  if (fault === null && /^\s*error:/m.test(errors))
-    return endFailed(describeNixError(parsePrintedError(errors), roots));
-  const how = fault ?? `it ended with ${exit.signal ?? `status ${exit.code}`}: ${errors.trim().slice(-500)}`;
-  return endFailed({ kind: 'killed', message: `nix-eval-jobs gave no whole answer: ${how}`, position: null });
+  return events;
 };
 
 const startSession = async (
@@ -122,55 +128,130 @@ const startSession = async (
   const confined = confinement.wrap([program, ...evalJobsArguments(nix, prepared)]);
   const [command = '', ...args] = withMemoryBackstop(confined, request.limits.maxMemoryMib);
   const child = await startChild({ command, args, env: confinement.env, signal, leavesGroup: true });
-  const ownName = request.target.kind === 'file' ? request.target.attrPath.at(-1) : undefined;
   return {
     child,
     prepared,
     context: {
       storeDir: nix.storeDir,
+      target: request.target,
       roots: [confinement.tree, ...(flake === null ? [] : [flake.storePath])],
-      allowNetwork: request.allowNetwork,
-      rootName: ownName ?? 'default',
     },
+    settled: new Set(),
+    left: [],
     records: 0,
     failed: 0,
     peakMib: 0,
-    errors: '',
-    fault: null,
-    stalled: false,
-    lastRecordAt: performance.now(),
+    said: '',
+    lastLineAt: performance.now(),
+    stopped: null,
   };
 };
 
+/** Null where nothing is left. Of one that ended before its time nobody knows what it would have come to. */
+const remainderOf = ({ left, settled, stopped }: Session, exit: ChildExit): Remainder | null => {
+  if (exit.code !== 0 || stopped !== null) return { begin: [{ path: [], throws: false }], settled };
+  return left.length === 0 ? null : { begin: left, settled };
+};
+
+/** Where it is of no use at all, and the job is not to blame: an older one, say, that lacks an option. */
+const uselessness = (session: Session, exit: ChildExit, end: EvaluationEnd): EvaluationEvent[] => {
+  const { records, left, stopped, said } = session;
+  if (end.kind !== 'complete' || records + left.length > 0 || (exit.code === 0 && stopped === null))
+    return [];
+  const how = stopped ?? exit.signal ?? `status ${exit.code}`;
+  const message = `nix-eval-jobs gave no record (${how}: ${said.trim().slice(-500)}): all was evaluated by nix-instantiate. Its 2.25 or newer is needed`;
+  return [{ type: 'warning', message }];
+};
+
+/** The events of the rest, counted on. */
+async function* countOn(
+  session: Session,
+  rest: AsyncGenerator<EvaluationEvent, EvaluationEnd>,
+): AsyncGenerator<EvaluationEvent, EvaluationEnd> {
+  const { records, failed, peakMib } = session;
+  try {
+    for (;;) {
+      const next = await rest.next();
+      if (next.done === true) {
+        const end = next.value;
+        if (end.kind === 'failed') return end;
+        return {
+          kind: 'complete',
+          records: records + end.records,
+          processes: 1 + end.processes,
+          peakMib: Math.max(Math.ceil(peakMib), end.peakMib),
+        };
+      }
+      const event = next.value;
+      yield event.type === 'progress'
+        ? {
+            type: 'progress',
+            evaluated: records + event.evaluated,
+            failed: failed + event.failed,
+            known: records + event.known,
+          }
+        : event;
+    }
+  } finally {
+    await rest.return({
+      kind: 'failed',
+      failure: { kind: 'killed', message: 'nobody reads', position: null },
+    });
+  }
+}
+
+/** As far as it comes: its end says nothing of the job. */
+async function* runJobs(
+  nix: NixInstallation,
+  prepared: Prepared,
+  signal: AbortSignal,
+): AsyncGenerator<EvaluationEvent, { readonly session: Session; readonly exit: ChildExit }> {
+  const session = await startSession(nix, prepared, signal);
+  const timer = watch(session);
+  try {
+    const logged = readLog(session);
+    logged.catch(() => {}); // Awaited below, unless its records end this first.
+    yield* readRecords(session);
+    yield* await logged;
+    yield progressOf(session);
+    return { session, exit: await session.child.exited };
+  } finally {
+    clearInterval(timer);
+    session.child.end('SIGKILL');
+    await session.child.exited;
+  }
+}
+
 export const createNixEvalJobsEvaluator = (
   nix: NixInstallation,
-  deps: { readonly sandbox?: Sandbox } = {},
+  deps: StockEvaluatorDeps = {},
 ): Evaluator => {
   const sandbox = deps.sandbox ?? createSandbox(nix);
+  const stock = createStockRun(nix, deps);
 
   async function* run(
     prepared: Prepared,
     caller: AbortSignal,
   ): AsyncGenerator<EvaluationEvent, EvaluationEnd> {
-    const stop = createStop(prepared.request.limits.timeoutMs, caller);
-    const session = await startSession(nix, prepared, stop.signal);
-    const timer = watch(session);
-    const logged = createLogLimit();
+    const { request } = prepared;
+    const stop = createStop(request.limits.timeoutMs, caller);
+    let evaluated = 0;
     try {
-      const said = readErrors(session);
-      yield* readRecords(session);
-      for (const line of await said) yield* logged(line);
-      yield progressOf(session);
-      const exit = await session.child.exited;
+      const { session, exit } = yield* runJobs(nix, prepared, stop.signal);
+      evaluated = session.records;
+      stop.signal.throwIfAborted();
+      const remainder = remainderOf(session, exit);
+      if (remainder === null)
+        return { kind: 'complete', records: evaluated, processes: 1, peakMib: Math.ceil(session.peakMib) };
+      const end = yield* countOn(session, stock(prepared, stop.signal, remainder));
+      yield* uselessness(session, exit, end);
+      return end;
+    } catch (error) {
       caller.throwIfAborted();
-      if (stop.timedOut()) {
-        return endFailed(timeoutFailure(prepared.request, `${session.records} attributes were evaluated`));
-      }
-      return describeEnd(session, exit, session.context.roots);
+      if (!stop.timedOut()) throw error;
+      return endFailed(timeoutFailure(request, `${evaluated} attributes or more were evaluated`));
     } finally {
-      clearInterval(timer);
       stop.abort();
-      await session.child.exited;
       stop.dispose();
     }
   }

@@ -7,12 +7,22 @@ import type { Channel } from '../channel.ts';
 import type { EvaluationEvent, EvaluationRequest } from '../evaluator.ts';
 import type { PreparedFlake } from '../preparation.ts';
 import type { Confinement } from '../sandbox.ts';
-import type { WorkItem } from './expression.ts';
+import { mostDepth, type WorkItem } from './expression.ts';
 import { type Judgement, judgeDeath } from './judgement.ts';
 import type { ItemOutcome, UnfinishedItem } from './record-stream.ts';
 import { derivationRecord, failedRecord, type RecordContext, unavailableRecord } from './to-record.ts';
 import { createWorkQueue, type WorkQueue } from './work-queue.ts';
 import { type Death, runWorker, type WorkerEnd } from './worker.ts';
+
+/** What another driver has left of a job. */
+export interface Remainder {
+  /** To begin with; the empty path is the root. `throws`: that is known, and only its message is wanted. */
+  readonly begin: readonly { readonly path: readonly string[]; readonly throws: boolean }[];
+  /** Attributes, as `printAttrPath` prints them, that have their record already. */
+  readonly settled: ReadonlySet<string>;
+}
+
+const wholeJob: Remainder = { begin: [{ path: [], throws: false }], settled: new Set() };
 
 export interface RunDeps {
   readonly nix: NixInstallation;
@@ -27,6 +37,8 @@ export interface RunDeps {
   readonly signal: AbortSignal;
   /** Aborts `signal`. */
   readonly abort: () => void;
+  /** @default the whole job */
+  readonly remainder?: Remainder | undefined;
 }
 
 export interface RunTally {
@@ -55,6 +67,7 @@ interface State {
   readonly queue: WorkQueue;
   readonly tally: RunTally;
   readonly context: RecordContext;
+  readonly remainder: Remainder;
   nextId: number;
   busy: number;
   stillbirths: number;
@@ -83,13 +96,14 @@ const emitRecord = async ({ deps, tally }: State, record: EvaluationRecord): Pro
   if (tally.evaluated % progressEvery === 0) await deps.events.write(progressOf(tally));
 };
 
-/** What one job may have: ten times the largest package set there is; a set that holds itself has no end. */
-const mostAttributes = 1_000_000;
-const mostDepth = 32;
+/** What one job may have: ten times the largest package set there is. */
+export const mostAttributes = 1_000_000;
 
-const enterSet = (state: State, path: readonly string[], names: readonly string[]): void => {
+const enterSet = (state: State, path: readonly string[], all: readonly string[]): void => {
   const { queue, tally } = state;
-  if (tally.known + names.length > mostAttributes || path.length >= mostDepth) {
+  const { settled } = state.remainder;
+  const names = settled.size === 0 ? all : all.filter((name) => !settled.has(printAttrPath([...path, name])));
+  if (settled.size + tally.known + names.length > mostAttributes || path.length >= mostDepth) {
     const where = path.length === 0 ? 'the root' : printAttrPath(path);
     const bound =
       path.length >= mostDepth ? `${mostDepth} sets inside each other` : `${mostAttributes} attributes`;
@@ -243,22 +257,33 @@ const work = async (state: State): Promise<void> => {
 /** Starts the workers. When one throws, the others are ended, and `finished` rejects with it. */
 export const startEvaluationRun = (deps: RunDeps): EvaluationRun => {
   const { workers } = deps.request.limits;
+  const { remainder = wholeJob } = deps;
   const state: State = {
     deps,
     queue: createWorkQueue(workers),
-    tally: { known: 0, evaluated: 0, failed: 0, records: 0, processes: 0, peakMib: 0 },
+    tally: {
+      known: remainder.begin.filter(({ path }) => path.length > 0).length,
+      evaluated: 0,
+      failed: 0,
+      records: 0,
+      processes: 0,
+      peakMib: 0,
+    },
     context: {
       storeDir: deps.nix.storeDir,
       target: deps.request.target,
       roots: [deps.confinement.tree, ...(deps.flake === null ? [] : [deps.flake.storePath])],
     },
-    nextId: 0,
+    remainder,
+    nextId: remainder.begin.length,
     busy: 0,
     stillbirths: 0,
     failure: null,
     idle: [],
   };
-  state.queue.append([{ id: 0, path: [], guarded: true, alone: false }]);
+  state.queue.append(
+    remainder.begin.map(({ path, throws }, id) => ({ id, path, guarded: !throws, alone: false })),
+  );
   const lives = Array.from({ length: Math.max(1, workers) }, () =>
     work(state).catch((error: unknown) => {
       deps.abort();

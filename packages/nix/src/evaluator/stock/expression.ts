@@ -26,6 +26,12 @@ export interface ExpressionOptions {
   readonly items: readonly WorkItem[];
 }
 
+/** What a job may have: a set that holds itself has no end. */
+export const mostDepth = 32;
+
+/** Of each derivation in `jobsExpression`. */
+export const aboutAttribute = 'ekaCiAbout';
+
 /** How many names one line carries: bounds the length of a line. */
 const namesPerLine = 1000;
 
@@ -100,15 +106,17 @@ const metaFunctions = `
       unsupported = if meta ? unsupported then flag "unsupported" else otherPlatform;
     };`;
 
+const describeFunction = `
+  describe = package:
+    let path = package.drvPath; plain = b.unsafeDiscardStringContext path; in
+    # A path that is in its own context is a derivation this evaluation wrote: it exists, and can be rooted.
+    b.toJSON { drvPath = plain; known = b.hasAttr plain (b.getContext path); };`;
+
 // Lines are `nonce sequence KIND id payload`. The kinds: S began, and where it is written when that is known by then, else
 // P; D is a derivation; M its meta; T threw; U meta of one that threw; C names of a set to enter; N nothing to see; X the
 // root is no set; E done, for those that no M, N or X ends. Every line costs a write and a read: hence no more of them.
 // Before the last one Nix may die: then what was said so far stands, and its own message tells the rest.
 const visitFunctions = `
-  describe = package:
-    let path = package.drvPath; plain = b.unsafeDiscardStringContext path; in
-    # A path that is in its own context is a derivation this evaluation wrote: it exists, and can be rooted.
-    b.toJSON { drvPath = plain; known = b.hasAttr plain (b.getContext path); };
   look = path: value:
     if b.isAttrs value && (value.type or null) == "derivation" then { kind = "derivation"; facts = describe value; }
     else if !(b.isAttrs value) then { kind = if path == [ ] then "no-set" else "nothing"; facts = b.typeOf value; }
@@ -167,11 +175,45 @@ const rootBindings = ({ target, root, flakeUrl }: Omit<ExpressionOptions, 'nonce
     ? fileRoot(root, target)
     : (target.shell === undefined ? flakeRoot : shellRoot)(target, flakeUrl ?? '');
 
-/** The job's root alone, for evaluators that walk it themselves; the systems of a flake are marked to be entered. */
-export const rootExpression = (options: Omit<ExpressionOptions, 'nonce' | 'items'>): string =>
-  options.target.kind === 'file' || options.target.shell !== undefined
-    ? `let b = builtins;${rootBindings(options)} in root`
-    : `let b = builtins;${rootBindings(options)} in b.mapAttrs (system: set: set // { recurseForDerivations = true; }) root`;
+// What nix-eval-jobs would do otherwise than `look`: it calls functions, and sets that act as one, and does not enter a root
+// that says so.
+const jobFunctions = `
+  # It joins names to one text and takes that apart again, in which a number is a place in a list.
+  encode = name:
+    let escaped = b.replaceStrings [ "%" "." "\\"" "\\\\" ] [ "%25" "%2E" "%22" "%5C" ] name; in
+    if b.match "[0-9]*" name == null then escaped else escaped + "%";
+  about = package:
+    let facts = b.tryEval (describe package); meta = b.tryEval (metaOf package); in {
+      facts = if facts.success then facts.value else null;
+      meta = if meta.success then meta.value else null;
+    };
+  job = path: value:
+    if !(b.isAttrs value) then null
+    else if (value.type or null) == "derivation" then b.removeAttrs value [ "__functor" ] // { ${aboutAttribute} = about value; }
+    else if !(enter path || (value.recurseForDerivations or false) == true) then null
+    else if b.length path >= ${mostDepth} then throw "too deep"
+    else b.listToAttrs (b.map
+      (name: { name = encode name; value = job (path ++ [ name ]) value.\${name}; })
+      (b.attrNames (b.removeAttrs value [ "__functor" "recurseForDerivations" ])))
+      // { recurseForDerivations = true; };`;
+
+/** What `encode` made of it. */
+export const decodeName = (name: string): string =>
+  name.replace(/%(?<code>[0-9A-F]{2})?/g, (_all, code: string | undefined) =>
+    code === undefined ? '' : String.fromCharCode(Number.parseInt(code, 16)),
+  );
+
+/**
+ * The job's root for nix-eval-jobs, which walks it itself. Each derivation in it says by `aboutAttribute` what a worker would
+ * trace of it: `facts` and `meta`, as texts; null where that throws.
+ */
+export const jobsExpression = (options: Omit<ExpressionOptions, 'nonce' | 'items'>): string => `let
+  b = builtins;
+${rootBindings(options)}
+${metaFunctions}
+${describeFunction}
+${jobFunctions}
+in if b.isAttrs root then job [ ] root else throw "no set"`;
 
 /** The whole program, for `nix-instantiate --eval --strict -`. Everything that came from outside is in quoted strings. */
 export const workerExpression = ({ nonce, items, ...root }: ExpressionOptions): string => `let
@@ -180,6 +222,7 @@ export const workerExpression = ({ nonce, items, ...root }: ExpressionOptions): 
   chunk = ${namesPerLine};
 ${rootBindings(root)}
 ${metaFunctions}
+${describeFunction}
 ${visitFunctions}
 in b.foldl' visit 0 [
 ${items.map((item, index) => nixItem(item, index)).join('\n')}

@@ -16,7 +16,7 @@ import {
   timeoutFailure,
 } from '../preparation.ts';
 import { createSandbox, type Sandbox } from '../sandbox.ts';
-import { type EvaluationRun, startEvaluationRun } from './evaluation-run.ts';
+import { type EvaluationRun, type Remainder, startEvaluationRun } from './evaluation-run.ts';
 
 export interface StockEvaluatorDeps {
   readonly sandbox?: Sandbox;
@@ -57,14 +57,17 @@ const finish = async (
   return endRooted(roots, { kind: 'complete', records, processes, peakMib });
 };
 
-export const createStockEvaluator = (nix: NixInstallation, deps: StockEvaluatorDeps = {}): Evaluator => {
-  const sandbox = deps.sandbox ?? createSandbox(nix);
+/** What is prepared already, evaluated: the whole job, or what another driver has left of it. */
+export type StockRun = (
+  prepared: Prepared,
+  caller: AbortSignal,
+  remainder?: Remainder,
+) => AsyncGenerator<EvaluationEvent, EvaluationEnd>;
+
+export const createStockRun = (nix: NixInstallation, deps: StockEvaluatorDeps): StockRun => {
   const openRoots = deps.openRoots ?? ((dir) => createRootKeeper(createProcessRooting(nix), dir));
 
-  async function* run(
-    prepared: Prepared,
-    caller: AbortSignal,
-  ): AsyncGenerator<EvaluationEvent, EvaluationEnd> {
+  return async function* run(prepared, caller, remainder) {
     const { request, confinement, flake } = prepared;
     const stop = createStop(request.limits.timeoutMs, caller);
     const events = createChannel<EvaluationEvent>(1000);
@@ -79,6 +82,7 @@ export const createStockEvaluator = (nix: NixInstallation, deps: StockEvaluatorD
       events,
       signal: stop.signal,
       abort: stop.abort,
+      remainder,
       nixOptions: workerArguments(nix, prepared, deps.buildSettings ?? {}),
       onText: async (text) => {
         for (const event of logged(text)) await events.write(event);
@@ -99,10 +103,15 @@ export const createStockEvaluator = (nix: NixInstallation, deps: StockEvaluatorD
       await roots.finish().catch(() => {}); // No child of ours may outlive the generator.
       stop.dispose();
     }
-  }
+  };
+};
 
+export const createStockEvaluator = (nix: NixInstallation, deps: StockEvaluatorDeps = {}): Evaluator => {
+  const sandbox = deps.sandbox ?? createSandbox(nix);
+  const run = createStockRun(nix, deps);
   return {
     name: 'stock',
-    evaluate: (request, signal) => evaluatePrepared({ nix, sandbox, run }, request, signal),
+    evaluate: (request, signal) =>
+      evaluatePrepared({ nix, sandbox, run: (prepared, caller) => run(prepared, caller) }, request, signal),
   };
 };
