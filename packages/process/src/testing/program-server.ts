@@ -14,6 +14,8 @@ export interface ProgramToServe {
   readonly command: string;
   readonly args: (folder: string) => readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Writes what it needs there, before it starts. */
+  readonly prepare?: (folder: string) => Promise<void>;
   /** Asked again until it is true; may throw. */
   readonly isReady: () => Promise<boolean>;
 }
@@ -26,11 +28,13 @@ export const serveProgram = async ({
   command,
   args,
   env = {},
+  prepare,
   isReady,
 }: ProgramToServe): Promise<ProgramServer> => {
   const folder = await mkdtemp(join(tmpdir(), 'eka-ci-served-'));
   const removeFolder = () => rm(folder, { recursive: true, force: true });
   try {
+    await prepare?.(folder);
     const server = await startChild({ command, args: args(folder), env: { HOME: folder, ...env } });
     server.stdout.resume();
     server.stderr.resume();

@@ -24,6 +24,7 @@ const otherVariables: ReadonlySet<string> = new Set([
   'EKA_CI_SOCKET',
   'EKA_CI_TOKEN',
   'EKA_CI_REAL_DRVS',
+  'EKA_CI_TEST_ATTIC',
   'EKA_CI_TEST_MINIO',
   'EKA_CI_TEST_MOTO',
   'EKA_CI_TEST_NIX',
