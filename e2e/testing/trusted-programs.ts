@@ -46,6 +46,8 @@ export const placeHosted = async ({ folder, secrets, endings }: Building, gate: 
   };
   const hosted = await startScriptedCache();
   endings.push(hosted.stop);
+  for (const place of ['', 'ours/'])
+    hosted.files.set(`/${place}nix-cache-info`, Buffer.from('WantMassQuery: 1\n'));
   const cachix = await createStandIn({ folder: join(folder, 'cachix'), name: 'cachix' });
   const attic = await createStandIn({
     ...{ folder: join(folder, 'attic'), name: 'attic', config: 'attic/config.toml' },

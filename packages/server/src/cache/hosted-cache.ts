@@ -1,6 +1,5 @@
 // A cache that a program of its own writes and any HTTP client can ask: Cachix, Attic.
 import type { StorePath } from '@eka-ci/core/ids';
-import { parseStorePath } from '@eka-ci/nix/store-path';
 import { findProgram } from '@eka-ci/process';
 import type { LoadedCredentials } from '../credentials/credentials.ts';
 import { createSecretMask } from '../lib/secret-mask.ts';
@@ -8,6 +7,7 @@ import type { Cache, CacheHealth, PushOutcome, PushRequest } from './cache.ts';
 import { CacheError } from './cache.ts';
 import type { CacheDeps, CacheSettings } from './cache-deps.ts';
 import { createCacheFrame } from './cache-frame.ts';
+import { askCacheInfo } from './cache-info.ts';
 import { childEnvironment } from './child-environment.ts';
 import { signedByOthers } from './foreign-signatures.ts';
 import { closureOf } from './local-closure.ts';
@@ -15,7 +15,7 @@ import { askNarinfos } from './narinfo.ts';
 import { type PrivateFolder, withPrivateFolder } from './private-folder.ts';
 import { complaintFault, passing, refused } from './push-fault.ts';
 import { type ProgramRun, runProgram } from './run-program.ts';
-import { type WebPlace, type WebSessionDeps, withWebSession } from './web-session.ts';
+import { type WebPlace, type WebSession, type WebSessionDeps, withWebSession } from './web-session.ts';
 
 export interface HostedPush {
   readonly paths: readonly StorePath[];
@@ -65,10 +65,32 @@ const withoutSecrets = (lines: readonly string[], values: LoadedCredentials['val
   return lines.map((line) => mask.text(line));
 };
 
+/** Its operator makes it, so it is there before the first push. @throws CacheError */
+const checkPlace = async (
+  { destination }: HostedStore,
+  session: WebSession,
+  signal: AbortSignal,
+): Promise<void> => {
+  const info = await askCacheInfo(session, signal);
+  if (info === 'there') return;
+  throw new CacheError(
+    info === 'absent'
+      ? refused(
+          'destination',
+          `there is no cache at ${destination}: is its name right, and has it been made?`,
+        )
+      : refused(
+          'unauthorized',
+          'it answered GET nix-cache-info with status 403: its credentials may not read it',
+        ),
+  );
+};
+
 const push = (store: HostedStore, { paths }: PushRequest, signal: AbortSignal): Promise<PushOutcome> =>
   withWebSession(store, signal, async (session) => {
     const { nix, kind } = store;
     await closureOf(store, paths, signal);
+    await checkPlace(store, session, signal);
     const there = await askNarinfos(session, paths, signal);
     const missing = paths.filter((path) => !there.has(path));
     if (missing.length === 0) return { kind: 'pushed', sentPaths: 0, sentBytes: 0 };
@@ -84,8 +106,7 @@ const push = (store: HostedStore, { paths }: PushRequest, signal: AbortSignal): 
 
 const check = async (store: HostedStore, signal: AbortSignal): Promise<CacheHealth> => {
   findIt(store);
-  const nothing = parseStorePath(`${store.nix.storeDir}/${'0'.repeat(32)}-nothing`, store.nix.storeDir);
-  await withWebSession(store, signal, (session) => askNarinfos(session, [nothing], signal));
+  await withWebSession(store, signal, (session) => checkPlace(store, session, signal));
   return { kind: 'well', about: `it answers, and ${store.kind.program} is installed` };
 };
 

@@ -4,7 +4,7 @@ import { CredentialError } from '../credentials/credential-error.ts';
 import { CacheError } from './cache.ts';
 import { complaintFault, faultOf, httpFault, parseRetryAfter, passing } from './push-fault.ts';
 
-// As Nix 2.8 and 2.34 and OpenSSH 9 say it.
+// As Nix 2.8 and 2.34, OpenSSH 9, Attic and Cachix say it.
 it.each([
   ["error: don't know how to open Nix store 's3://b'", 'unsupported'],
   ["error: unrecognised flag '--no-check-sigs'", 'unsupported'],
@@ -15,6 +15,8 @@ it.each([
   ["error: creating directory '/srv/cache/nar': Read-only file system", 'read-only'],
   ["error: opening file '/srv/cache/nix-cache-info': Permission denied", 'read-only'],
   ["error: path '/nix/store/x' is not valid", 'no-such-path'],
+  ['Error: NoSuchCache: The requested cache does not exist.', 'destination'],
+  ['BinaryCacheNotFound: Binary cache ours does not exist.', 'destination'],
 ])('%s means %s', (said, code) => {
   expect(complaintFault(['something before', said], 'nix copy')).toMatchObject({ kind: 'refused', code });
 });

@@ -89,6 +89,7 @@ const complaints: readonly (readonly [RegExp, (said: string) => PushFault])[] = 
     /\b401\b|unauthori[sz]ed|don't have access|access denied|need a token|invalid token/i,
     (said) => refused('unauthorized', said),
   ],
+  [/NoSuchCache|Binary cache \S+ does not exist/, (said) => refused('destination', said)],
   [
     /No space left on device|disk quota exceeded|insufficient storage|\b507\b/i,
     (said) => passing(`it is full: ${said}`),

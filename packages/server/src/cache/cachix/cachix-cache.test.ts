@@ -29,6 +29,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   web.follow(() => 'keep');
+  web.files.set('/nix-cache-info', Buffer.from(`StoreDir: ${store.nix.storeDir}\n`));
   await cachix.script(uploadScript(web.url, 'stdin.split(/\\s+/).filter(Boolean)'));
 });
 
@@ -82,6 +83,23 @@ describe('cachix', () => {
     const { cache, forgotten } = cacheOf();
     expect(await cache.push({ paths: [root] }, calm)).toMatchObject({ kind: 'refused', code });
     expect(forgotten()).toBe(1);
+  });
+
+  it.each([
+    [404, 'destination', 'there is no cache at'],
+    [401, 'unauthorized', 'status 401'],
+    [403, 'unauthorized', 'status 403'],
+  ])('is not called where nix-cache-info is answered with %i', async (status, code, why) => {
+    web.follow(({ path }) => (path === '/nix-cache-info' ? { status } : 'keep'));
+    const before = (await cachix.calls()).length;
+    const { root } = await buildChain(store);
+    const { cache } = cacheOf();
+    expect(await cache.push({ paths: [root] }, calm)).toMatchObject({
+      ...{ kind: 'refused', code },
+      why: expect.stringContaining(why) as string,
+    });
+    expect(await cache.check(calm)).toMatchObject({ kind: 'faulty', isPassing: false });
+    expect((await cachix.calls()).length).toBe(before);
   });
 
   it('breaks, or says that it is done and is not: it is tried again', async () => {

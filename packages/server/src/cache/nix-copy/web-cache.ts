@@ -5,13 +5,13 @@ import { Secret } from '../../config/secret.ts';
 import { basicAuthorization, noAuthorization, revealed, revealedWord } from '../authorization.ts';
 import type { PushOutcome, PushRequest } from '../cache.ts';
 import { CacheError } from '../cache.ts';
+import { askCacheInfo, type CacheInfo } from '../cache-info.ts';
 import { childEnvironment } from '../child-environment.ts';
 import { closureOf } from '../local-closure.ts';
 import { askNarinfos, narinfoName } from '../narinfo.ts';
 import { withPrivateFolder } from '../private-folder.ts';
 import { complaintFault, passing, refused } from '../push-fault.ts';
 import { writeSigningKey } from '../signing-key.ts';
-import { faultOfAnswer, readBody } from '../web-client.ts';
 import { type WebPlace, type WebSession, type WebSessionDeps, withWebSession } from '../web-session.ts';
 import { copyPaths } from './copy.ts';
 import { openRelay } from './relay.ts';
@@ -69,29 +69,10 @@ const relayUrl = (url: StoreUrl, host: string): StoreUrl => ({
   place: host,
 });
 
-const foldersOnly = 'its nix-cache-info is of another store';
-
-/** Paths of another store directory are of no use to anybody. */
-const checkCacheInfo = async (
-  { client, base, storeDir }: WebSession,
-  signal: AbortSignal,
-): Promise<string> => {
-  const answer = await client.send({ method: 'GET', url: `${base}nix-cache-info` }, signal);
-  if (answer.status === 200) {
-    const dir = /^StoreDir: *(?<dir>\S+)/m.exec(await readBody(answer.body, 65_536))?.groups?.['dir'];
-    if (dir === undefined || dir === storeDir) return 'it answers';
-    throw new CacheError(
-      refused('destination', `${foldersOnly} (${dir}) than that of this server (${storeDir})`),
-    );
-  }
-  const { fault, s3Code } = await faultOfAnswer(answer, 'GET nix-cache-info');
-  const isNew = s3Code !== 'NoSuchBucket' && [403, 404, 410].includes(answer.status);
-  if (isNew && (s3Code === '' || s3Code === 'AccessDenied' || s3Code === 'NoSuchKey')) {
-    return answer.status === 403
-      ? 'it answers, and shows nothing: whether it can be written, the first push tells'
-      : 'it answers, and is empty so far';
-  }
-  throw new CacheError(fault);
+const abouts: Readonly<Record<CacheInfo, string>> = {
+  there: 'it answers',
+  absent: 'it answers, and is empty so far',
+  hidden: 'it answers, and shows nothing: whether it can be written, the first push tells',
 };
 
 interface WebStore extends WebSessionDeps {
@@ -136,7 +117,7 @@ const send = async (
 const push = (store: WebStore, request: PushRequest, signal: AbortSignal): Promise<PushOutcome> =>
   withWebSession(store, signal, async (session) => {
     const closure = await closureOf(store, request.paths, signal);
-    await checkCacheInfo(session, signal);
+    await askCacheInfo(session, signal);
     const { outcome, written } = await send(store, { session, request }, signal);
     if (outcome.kind !== 'pushed') return outcome;
     const asked = new Set(request.paths);
@@ -159,7 +140,7 @@ export const createWebDriver = (url: StoreUrl, deps: StoreDriverDeps): StoreDriv
     check: (signal) =>
       withWebSession(store, signal, async (session) => ({
         kind: 'well',
-        about: await checkCacheInfo(session, signal),
+        about: abouts[await askCacheInfo(session, signal)],
       })),
   };
 };
