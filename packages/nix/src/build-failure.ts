@@ -39,7 +39,7 @@ export type RealiseFailure =
 
 type Meaning = FailureCause | 'timed-out' | 'log-limit' | 'unsatisfiable' | 'dependency';
 
-/** Tried in this order on each line. Words of 2.8 and 2.26 first, then those of 2.34. */
+/** Tried in this order on each line. Words of 2.8 and 2.26 first, then those of 2.33 and 2.34. */
 const wordings: readonly (readonly [RegExp, Meaning])[] = [
   [/^note: build failure may have been caused by lack of free disk space/i, 'disk-full'],
   [
@@ -49,7 +49,7 @@ const wordings: readonly (readonly [RegExp, Meaning])[] = [
   [/: No space left on device$/, 'disk-full'],
   [/(?:disk I\/O error|database or disk is full)/, 'disk-full'],
   [/^\d+ dependenc(?:y|ies) of derivation '.*' failed to build/, 'dependency'],
-  [/^Reason: \d+ dependenc(?:y|ies) failed/, 'dependency'],
+  [/^(?:Reason: \d+ dependenc(?:y|ies) failed|Build failed due to failed dependency)/, 'dependency'],
   [/^builder for '.*' failed due to signal 9\b/, 'out-of-memory'],
   [/^Reason: builder failed due to signal 9\b/, 'out-of-memory'],
   [/^builder for '.*' failed (?:with exit code|due to signal) /, 'builder-exit'],
@@ -57,7 +57,7 @@ const wordings: readonly (readonly [RegExp, Meaning])[] = [
   [/failed to produce output path/, 'missing-output'],
   [/^hash mismatch in fixed-output derivation /, 'hash-mismatch'],
   [/may not be deterministic/, 'not-deterministic'],
-  [/(?:^|: |file )timed out after \d+ seconds/, 'timed-out'],
+  [/(?:^|: |file |^building derivation '.*' )timed out after \d+ seconds/, 'timed-out'],
   [/killed after writing more than \d+ bytes of log output/, 'log-limit'],
   [/^a '.*' with features \{.*\} is required to build /, 'unsatisfiable'],
   [

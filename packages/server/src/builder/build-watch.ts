@@ -2,6 +2,7 @@
 // far as it tells afterwards why it failed. The same for every way in which Nix is asked.
 import { performance } from 'node:perf_hooks';
 import type { DrvPath } from '@eka-ci/core/ids';
+import { plainBuildError } from '@eka-ci/nix/build-error-text';
 import type { NixLogEvent, NixMessage } from '@eka-ci/nix/internal-json';
 import type { BuildObserver, BuildRequest } from './builder.ts';
 
@@ -144,12 +145,13 @@ export class BuildWatch {
   #onMessage(message: NixMessage): void {
     if (message.level > 1 || addRootHint.test(message.text)) return;
     // A builder may print as many as it likes; Nix itself makes a handful.
-    this.#messages.push({ ...message, text: message.text.slice(0, 65_536) });
+    const said = plainBuildError(message.text);
+    this.#messages.push({ ...message, text: said.slice(0, 65_536) });
     if (this.#messages.length > keptMessages) {
       const forgeable = this.#messages.findIndex(({ genuine }) => !genuine);
       this.#messages.splice(Math.max(0, forgeable), 1);
     }
-    const text = message.genuine && message.level === 0 ? `error: ${message.text}` : message.text;
+    const text = message.genuine && message.level === 0 ? `error: ${said}` : said;
     for (const line of text.split('\n')) this.#log(line);
   }
 }

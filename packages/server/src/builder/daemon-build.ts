@@ -1,6 +1,7 @@
 // One build through a daemon, watched: its log passed on while it runs, and ended when it is cancelled, silent, too long or
 // too talkative. The daemon is given the same bounds where it takes them; ours hold where it does not keep them.
 import type { DrvPath } from '@eka-ci/core/ids';
+import { plainBuildError } from '@eka-ci/nix/build-error-text';
 import { buildPathsWithResults, type DaemonSettings } from '@eka-ci/nix/daemon/build-operations';
 import type { DaemonBuildResult } from '@eka-ci/nix/daemon/build-results';
 import type { DaemonConnection } from '@eka-ci/nix/daemon/daemon-connection';
@@ -164,7 +165,7 @@ const outcomeOf = async (attempt: Attempt): Promise<DaemonBuild> => {
     // Each try that comes to nothing uses up a connection that was dead; one that is new is no such.
     while (result === null) result = await buildOnLine(attempt);
     if (result.kind === 'success') return { ...watch.seen(), kind: 'answered', result };
-    const message = withoutQuotes(result.message);
+    const message = plainBuildError(withoutQuotes(result.message));
     watch.conclude(message);
     return { ...watch.seen(), kind: 'answered', result: { ...result, message } };
   } catch (error) {
