@@ -75,14 +75,15 @@ export interface ToldProcess {
 
 const readProcess = async (pid: string): Promise<(ToldProcess & { readonly parent: string }) | null> => {
   try {
-    const [stat, command, env] = await Promise.all(
-      ['stat', 'cmdline', 'environ'].map((name) => readFile(join('/proc', pid, name), 'latin1')),
-    );
-    const parent = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? '';
+    const read = (name: string): Promise<string> => readFile(join('/proc', pid, name), 'latin1');
+    const [stat, command, env] = [await read('stat'), await read('cmdline'), await read('environ')];
+    // It was another program's process a moment ago: its arguments are of that, and what it is told is not.
+    if ((await read('cmdline')) !== command) return null;
+    const parent = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? '';
     return {
       parent,
-      command: (command ?? '').replaceAll('\0', ' '),
-      env: (env ?? '').replaceAll('\0', '\n'),
+      command: command.replaceAll('\0', ' '),
+      env: env.replaceAll('\0', '\n'),
     };
   } catch {
     // It has ended.
@@ -149,8 +150,8 @@ export const recordPrograms = async (
   await writeFile(record, '');
   for (const [name, real] of Object.entries(programs)) {
     const path = join(folder, 'bin', name);
-    const told = `{ echo "${callMark}${name}"; printf '%s ' "$@"; echo; echo "${envMark}"; /usr/bin/env; }`;
-    // In one write: calls run beside each other.
+    const told = `{ echo "${callMark}${name}"; printf '%s ' "$@"; echo; echo "${envMark}"; export -p; }`;
+    // No process of its own that others could meet. In one write: calls run beside each other.
     await writeFile(
       path,
       `#!/bin/sh\ntold=$(${told})\nprintf '%s\\n' "$told" >> '${record}'\nexec '${real}' "$@"\n`,
