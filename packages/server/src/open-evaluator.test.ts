@@ -62,10 +62,12 @@ describe('where a server evaluates', () => {
     }
     chmodSync(folder, 0o755);
     const runners = await serveStore(store.nix, { PATH: folder });
+    // No more than that folder has.
+    const nix = { ...store.nix, programs: { ...store.nix.programs, evalJobs: null } };
     try {
       const told: string[] = [];
       await tryEvaluations(
-        openEvaluator(envWith(runners.socketPath), store.nix, { onBounds: () => {} }),
+        openEvaluator(envWith(runners.socketPath), nix, { onBounds: () => {} }),
         logOf(told),
         signal,
       );
